@@ -1,0 +1,73 @@
+package import Foundation
+
+/// On whose behalf data is touched. Nothing reaches the database without one: row-level security decides by it.
+package struct Caller: Sendable {
+  package enum Identity: Sendable, Hashable {
+    /// A person or an integration, signed in as this user.
+    case user(UUID)
+    /// Work of the system itself; the reason is logged with every change.
+    case system(reason: String)
+    /// Nobody yet: sees nothing.
+    case anonymous
+  }
+
+  /// The row audiences a caller reaches in one area: departments, the whole company (`companyAudience`) and the caller's own id.
+  package struct Reach: Sendable, Hashable {
+    package let readable: Set<UUID>
+    package let writable: Set<UUID>
+    /// `readable` as PostgreSQL's setting wants it, made once when the caller is authenticated.
+    package let readableSetting: String
+    package let writableSetting: String
+
+    package init(readable: Set<UUID>, writable: Set<UUID>) {
+      self.readable = readable
+      self.writable = writable
+      readableSetting = readable.map(\.lowercase).sorted().joined(separator: ",")
+      writableSetting = writable.map(\.lowercase).sorted().joined(separator: ",")
+    }
+  }
+
+  package let identity: Identity
+  package let departmentID: UUID?
+  package let reach: [Area: Reach]
+  /// What an API key was narrowed to; nil for no narrowing. Each is `area:read` or `area:write`.
+  package let scopes: Set<String>?
+  /// What the change log says of how the caller came in: `api`, `job`, `import:<id>`, `system:<reason>`.
+  package let via: String
+  package let name: String
+
+  package init(
+    identity: Identity, name: String = "", departmentID: UUID? = nil, reach: [Area: Reach] = [:], scopes: Set<String>? = nil, via: String = "api"
+  ) {
+    self.identity = identity
+    self.name = name
+    self.departmentID = departmentID
+    self.reach = reach
+    self.scopes = scopes
+    self.via = via
+  }
+
+  package static let anonymous = Caller(identity: .anonymous)
+
+  /// Work of the system itself, which sees every row. Every use is greppable and named in the change log.
+  package static func system(_ reason: String) -> Caller {
+    Caller(identity: .system(reason: reason), name: "system", via: "system:\(reason)")
+  }
+
+  package var userID: UUID? {
+    if case .user(let id) = identity { id } else { nil }
+  }
+
+  package var isSystem: Bool {
+    if case .system = identity { true } else { false }
+  }
+
+  /// Whether the caller reads anything at all in an area; which rows is row-level security's to say.
+  package func reads(_ area: Area) -> Bool { isSystem || reach[area]?.readable.isEmpty == false }
+  package func writes(_ area: Area) -> Bool { isSystem || reach[area]?.writable.isEmpty == false }
+}
+
+extension UUID {
+  /// The spelling PostgreSQL uses.
+  package var lowercase: String { uuidString.lowercased() }
+}
