@@ -41,6 +41,8 @@ package struct Endpoint: Sendable {
   }
 
   package enum Handler: Sendable {
+    /// Answers from memory, at once, on the event loop: it must not block or take long.
+    case immediate(@Sendable (Request) throws -> Response)
     case read(@Sendable (Request) throws -> Read)
     case operation(@Sendable (Request) async throws -> Response)
   }

@@ -29,8 +29,7 @@ package struct Request: Sendable {
   package var parameters: [String: String]
   /// The query string's pairs in their order, percent-decoded.
   package var query: [(name: String, value: String)]
-  /// Header fields by lower-case name; repeated ones are joined by ", ".
-  package var headers: [String: String]
+  package var headers: HeaderFields
   package var body: Body
   package var caller: Caller
   package var language: Language
@@ -42,7 +41,7 @@ package struct Request: Sendable {
 
   package init(
     method: Method, path: String, parameters: [String: String] = [:], query: [(name: String, value: String)] = [],
-    headers: [String: String] = [:], body: Body = .empty, caller: Caller, language: Language = .english, id: UUID,
+    headers: HeaderFields = [:], body: Body = .empty, caller: Caller, language: Language = .english, id: UUID,
     deadline: Deadline, remoteAddress: String? = nil
   ) {
     self.method = method
