@@ -1,0 +1,133 @@
+package import Logging
+
+/// Connections to one database, shared by all tasks of the program.
+package final class PostgresPool: Sendable {
+  /// Work that shall not starve other work has connections of its own.
+  package enum Lane: Int, Sendable, Hashable, CaseIterable {
+    case interactive, jobs, reports, health
+  }
+
+  /// How to connect, and how many connections and waiters there may be.
+  package struct Configuration: Sendable {
+    /// A libpq connection string, `postgresql://…` or `host=… dbname=…`. It may name several hosts, and any `sslmode`.
+    package var connection: String
+    /// The most connections of each lane.
+    package var connections: [Lane: Int]
+    /// The most callers of a lane that may wait for a connection; one more is told `.queueFull`.
+    package var queueLimit: Int
+    /// The most prepared statements a connection keeps; 0 prepares none, for poolers that cannot.
+    package var preparedStatements: Int
+    /// How long a statement waits for a lock.
+    package var lockTimeout: Duration
+    /// How long one host may take to accept a connection.
+    package var connectTimeout: Duration
+    /// Shown in `pg_stat_activity`.
+    package var applicationName: String
+
+    package init(
+      connection: String,
+      connections: [Lane: Int] = [.interactive: 8, .jobs: 4, .reports: 2, .health: 1],
+      queueLimit: Int = 1_000,
+      preparedStatements: Int = 256,
+      lockTimeout: Duration = .seconds(2),
+      connectTimeout: Duration = .seconds(3),
+      applicationName: String = "muhatap"
+    ) {
+      self.connection = connection
+      self.connections = connections
+      self.queueLimit = queueLimit
+      self.preparedStatements = preparedStatements
+      self.lockTimeout = lockTimeout
+      self.connectTimeout = connectTimeout
+      self.applicationName = applicationName
+    }
+  }
+
+  /// What a transaction runs as: settings that last until its end and are set in the same flush as its first statement.
+  package struct Context: Sendable {
+    package struct Setting: Sendable {
+      package let name: StaticString
+      package let value: String
+
+      package init(_ name: StaticString, _ value: String) {
+        self.name = name
+        self.value = value
+      }
+    }
+
+    package var settings: [Setting]
+    package var readOnly: Bool
+
+    package init(settings: [Setting] = [], readOnly: Bool) {
+      self.settings = settings
+      self.readOnly = readOnly
+    }
+  }
+
+  package enum Isolation: Sendable, Hashable {
+    case readCommitted, repeatableRead, serializable
+  }
+
+  package init(_ configuration: Configuration, logger: Logger) {}
+
+  /// Runs `statements` in one transaction and one flush.
+  ///
+  /// - Parameter completion: called once, on the connection loop's thread: it must be quick and must not wait.
+  package func execute(
+    _ statements: [SQL], context: Context, lane: Lane = .interactive, deadline: Deadline,
+    completion: @escaping @Sendable (Result<[PostgresResult], PostgresError>) -> Void
+  ) {
+    completion(.failure(PostgresError(.connection, "not connected")))
+  }
+
+  /// Runs `statements` in one transaction and one flush. Cancelling the task cancels them.
+  package func execute(
+    _ statements: [SQL], context: Context, lane: Lane = .interactive, deadline: Deadline
+  ) async throws(PostgresError) -> [PostgresResult] {
+    throw PostgresError(.connection, "not connected")
+  }
+
+  /// Runs `body` in one transaction, which is committed when it returns and rolled back when it throws. The connection is
+  /// taken when the first statement is run.
+  ///
+  /// - Parameter retries: run `body` again, at most four times, after a serialization failure or deadlock. Only for a body
+  ///   whose effects are all in the database.
+  package func transaction<R: Sendable>(
+    context: Context, lane: Lane = .interactive, deadline: Deadline, isolation: Isolation = .readCommitted,
+    retries: Bool = false, _ body: @Sendable (PostgresTransaction) async throws -> R
+  ) async throws -> R {
+    throw PostgresError(.connection, "not connected")
+  }
+
+  /// What is sent to `channels` from now on. An event `.reconnected` comes first, and whenever notifications may have been
+  /// missed because the connection was lost.
+  package func notifications(on channels: [StaticString]) -> AsyncStream<PostgresNotification> {
+    AsyncStream { $0.finish() }
+  }
+
+  package struct Statistics: Sendable, Hashable {
+    package struct Lane: Sendable, Hashable {
+      package var idle = 0
+      package var busy = 0
+      package var connecting = 0
+      package var waiting = 0
+    }
+    package var lanes: [PostgresPool.Lane: Lane] = [:]
+    /// Connections made since the start.
+    package var connects = 0
+    /// Connections given up since the start: lost, cancelled or worn out.
+    package var discards = 0
+  }
+
+  package func statistics() async -> Statistics { Statistics() }
+
+  /// Lets running transactions end until `deadline`, refuses new ones, and closes all connections.
+  package func shutdown(deadline: Deadline = .after(.seconds(10))) async {}
+}
+
+/// What arrives on the channels listened to.
+package enum PostgresNotification: Sendable, Hashable {
+  case received(channel: String, payload: String)
+  /// Listening has begun, or begun again after a gap: whatever the notifications tell about may have changed.
+  case reconnected
+}
