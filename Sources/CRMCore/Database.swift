@@ -1,0 +1,83 @@
+package import Foundation
+package import PostgresClient
+
+/// The only door to the data. Whoever enters says on whose behalf; row-level security decides what they find.
+package struct Database: Sendable {
+  package let pool: PostgresPool
+
+  package init(pool: PostgresPool) { self.pool = pool }
+
+  /// Runs one statement on somebody's behalf in a read-only transaction, in one round trip.
+  package func read(
+    as caller: Caller, areas: Set<Area> = Set(Area.allCases), lane: PostgresPool.Lane = .interactive, deadline: Deadline = .after(.seconds(10)),
+    _ statement: SQL
+  ) async throws -> PostgresResult {
+    let results = try await pool.execute(
+      [statement], context: caller.context(reading: areas), lane: lane, deadline: deadline)
+    return results[0]
+  }
+
+  /// Runs `body` in one transaction on somebody's behalf: all of it happens, or nothing.
+  package func transaction<Value: Sendable>(
+    as caller: Caller, request: UUID? = nil, lane: PostgresPool.Lane = .interactive, deadline: Deadline = .after(.seconds(10)),
+    retries: Bool = false, _ body: @Sendable @escaping (PostgresTransaction) async throws -> Value
+  ) async throws -> Value {
+    try await pool.transaction(
+      context: caller.context(writing: Set(Area.allCases), request: request), lane: lane, deadline: deadline, retries: retries, body)
+  }
+}
+
+extension Caller {
+  /// The settings that a read needs: only of the areas it touches, because each costs PostgreSQL time. A policy whose setting is missing shows nothing.
+  package func context(reading areas: Set<Area>) -> PostgresPool.Context {
+    var settings = [PostgresPool.Setting(name: "muhatap.caller", value: userID?.lowercase ?? "")]
+    for area in Area.allCases where areas.contains(area) {
+      settings.append(PostgresPool.Setting(name: area.readSetting, value: isSystem ? "*" : reach[area]?.readableSetting ?? ""))
+    }
+    return PostgresPool.Context(settings: settings, readOnly: true)
+  }
+
+  /// The settings that a write needs: what the change log says of it, and the caller's reach in the areas it touches.
+  package func context(writing areas: Set<Area>, request: UUID?) -> PostgresPool.Context {
+    var settings = [
+      PostgresPool.Setting(name: "muhatap.caller", value: userID?.lowercase ?? ""),
+      PostgresPool.Setting(name: "muhatap.request", value: request?.lowercase ?? ""),
+      PostgresPool.Setting(name: "muhatap.via", value: via),
+    ]
+    for area in Area.allCases where areas.contains(area) {
+      settings.append(PostgresPool.Setting(name: area.readSetting, value: isSystem ? "*" : reach[area]?.readableSetting ?? ""))
+      settings.append(PostgresPool.Setting(name: area.writeSetting, value: isSystem ? "*" : reach[area]?.writableSetting ?? ""))
+    }
+    return PostgresPool.Context(settings: settings, readOnly: false)
+  }
+}
+
+extension Area {
+  var readSetting: StaticString {
+    switch self {
+    case .customers: "muhatap.read_customers"
+    case .products: "muhatap.read_products"
+    case .sales: "muhatap.read_sales"
+    case .marketing: "muhatap.read_marketing"
+    case .service: "muhatap.read_service"
+    case .finance: "muhatap.read_finance"
+    case .purchasing: "muhatap.read_purchasing"
+    case .analytics: "muhatap.read_analytics"
+    case .admin: "muhatap.read_admin"
+    }
+  }
+
+  var writeSetting: StaticString {
+    switch self {
+    case .customers: "muhatap.write_customers"
+    case .products: "muhatap.write_products"
+    case .sales: "muhatap.write_sales"
+    case .marketing: "muhatap.write_marketing"
+    case .service: "muhatap.write_service"
+    case .finance: "muhatap.write_finance"
+    case .purchasing: "muhatap.write_purchasing"
+    case .analytics: "muhatap.write_analytics"
+    case .admin: "muhatap.write_admin"
+    }
+  }
+}

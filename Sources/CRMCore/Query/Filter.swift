@@ -1,0 +1,74 @@
+/// What a caller wants to see of a resource, before it is held against the model.
+package struct Query: Sendable {
+  package enum Count: String, Sendable, CaseIterable { case exact, estimated }
+
+  package struct Order: Sendable, Hashable {
+    package let field: FieldPath
+    package let descending: Bool
+  }
+
+  package var filter: Filter?
+  package var order: [Order] = []
+  /// Fields to show; nil for all.
+  package var select: [String]?
+  package var expand: [String] = []
+  package var search: String?
+  /// Rows a page: 1 to `maximumLimit`.
+  package var limit = Query.defaultLimit
+  package var cursor: String?
+  package var count: Count?
+
+  package init() {}
+
+  package static let defaultLimit = 50
+  package static let maximumLimit = 1_000
+}
+
+/// A field, own (`city`) or of a neighbour (`customer.city`), and custom fields (`custom.colour`).
+package struct FieldPath: Sendable, Hashable, CustomStringConvertible {
+  package let names: [String]
+  package init(_ names: [String]) { self.names = names }
+  package init(_ text: some StringProtocol) { names = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init) }
+  package var description: String { names.joined(separator: ".") }
+  /// Neighbours are followed this far.
+  package static let maximumDepth = 3
+}
+
+package indirect enum Filter: Sendable, Hashable {
+  case all([Filter])
+  case any([Filter])
+  case not(Filter)
+  case compare(FieldPath, Comparison, Operand)
+
+  package enum Operand: Sendable, Hashable {
+    case value(String)
+    case list([String])
+  }
+}
+
+/// The operators of the filter syntax.
+package enum Comparison: String, Sendable, CaseIterable {
+  case equal = "eq"
+  case notEqual = "ne"
+  case less = "lt"
+  case lessOrEqual = "lte"
+  case greater = "gt"
+  case greaterOrEqual = "gte"
+  case `in`
+  case notIn = "not_in"
+  /// `null`, `not_null`, `true`, `false`.
+  case `is`
+  /// Case-sensitive beginning of a text.
+  case startsWith = "starts"
+  /// Anywhere in a text, without regard to case, accents and Turkish i.
+  case contains
+
+  var takesList: Bool { self == .in || self == .notIn }
+  var needsOrder: Bool {
+    switch self {
+    case .less, .lessOrEqual, .greater, .greaterOrEqual: true
+    default: false
+    }
+  }
+  var needsText: Bool { self == .startsWith || self == .contains }
+}

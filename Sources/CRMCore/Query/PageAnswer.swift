@@ -1,0 +1,55 @@
+import Foundation
+import PostgresClient
+
+extension QueryCompiler.Page {
+  /// `{"data":[…],"next_cursor":…}` and, when it was asked for, `"count"`.
+  package func answer(_ results: [PostgresResult], signer: CursorSigner) throws -> Response {
+    let result = results[0]
+    let shown = min(result.count, limit)
+    var writer = JSONWriter(capacity: 256 + shown * 512)
+    writer.raw("{\"data\":[")
+    for row in 0..<shown {
+      if row > 0 { writer.raw(UInt8(ascii: ",")) }
+      layout.write(result, row: row, to: &writer)
+    }
+    writer.raw("],\"next_cursor\":")
+    if result.count > limit {
+      writer.writeString(try signer.seal(try keyset.values(of: result, row: limit - 1), for: keyset.fingerprint))
+    } else {
+      writer.raw("null")
+    }
+    if let count {
+      writer.raw(",\"count\":")
+      writer.raw("\(try Self.count(count, results[1]))")
+    }
+    writer.raw("}")
+    return .json(writer.bytes)
+  }
+
+  private static func count(_ kind: Query.Count, _ result: PostgresResult) throws -> Int {
+    switch kind {
+    case .exact: return try result[0].decode(Int.self, at: 0)
+    case .estimated:
+      let plan = try JSONDecoder().decode(JSON.self, from: Data(try result[0].decode(String.self, at: 0).utf8))
+      guard case .number(let rows)? = plan.array?.first?["Plan"]?["Plan Rows"] else { return 0 }
+      return NSDecimalNumber(decimal: rows).intValue
+    }
+  }
+}
+
+extension QueryCompiler.One {
+  /// The record with its `ETag`, or the answer that it does not exist.
+  package func answer(_ results: [PostgresResult], ifNoneMatch: String?) throws -> Response {
+    let result = results[0]
+    guard result.count == 1 else { throw Problem.notFound }
+    var headers: [(name: String, value: String)] = []
+    if let versionIndex, let version = try result[0].text(at: versionIndex) {
+      let tag = "\"\(version)\""
+      headers.append(("etag", tag))
+      if ifNoneMatch == tag { return Response(status: 304, headers: headers) }
+    }
+    var writer = JSONWriter(capacity: 1024)
+    layout.write(result, row: 0, to: &writer)
+    return .json(writer.bytes, headers: headers)
+  }
+}

@@ -1,0 +1,116 @@
+package import PostgresClient
+
+/// Turns a `Query` on a resource into one parameterised statement. Names come from the catalogue, values are bound; nothing else enters the text.
+package struct QueryCompiler {
+  let model: Model
+  let customFields: CustomFields
+  /// The areas whose tables the statement touches: the caller's reach in each is sent along.
+  var areas: Set<Area> = []
+  var comparisons = 0
+  private var aliasesUsed = 0
+
+  package init(model: Model, customFields: CustomFields) {
+    self.model = model
+    self.customFields = customFields
+  }
+
+  mutating func nextAlias(_ pointer: String) throws(Problem) -> SQL {
+    guard aliasesUsed < QueryScope.aliasPool.count else {
+      throw .badFilter(pointer, Phrase("The query walks through too many relations.", tr: "Sorgu çok fazla ilişkiden geçiyor."))
+    }
+    defer { aliasesUsed += 1 }
+    return QueryScope.aliasPool[aliasesUsed]
+  }
+
+  /// A page of a list, ready to run.
+  package struct Page {
+    /// The page itself, and after it the count when one is wanted.
+    package let statements: [SQL]
+    package let layout: RowLayout
+    package let areas: Set<Area>
+    package let limit: Int
+    let keyset: Keyset
+    let count: Query.Count?
+  }
+
+  /// Compiles a list. `signer` reads the cursor of the page before.
+  package mutating func page(_ query: Query, of entity: Model.Entity, signer: CursorSigner) throws(Problem) -> Page {
+    var scope = QueryScope(entity, alias: "t")
+    var conditions: [SQL] = []
+    if let filter = query.filter { conditions.append(try condition(filter, in: &scope)) }
+    if let search = query.search { conditions.append(try searchCondition(search, in: &scope)) }
+    let filterConditions = conditions
+    let filterScope = scope
+    var keyset = try Keyset(query, entity: entity, scope: &scope, compiler: &self)
+    if let cursor = query.cursor {
+      conditions.append(try keyset.condition(after: try signer.open(cursor, for: keyset.fingerprint)))
+    }
+    var layout = RowLayout()
+    try select(query, entity: entity, scope: &scope, layout: &layout)
+    keyset.addColumns(to: &layout)
+    let whereClause: SQL = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+    let statement: SQL = "SELECT \(layout.list) FROM \(scope.from)\(whereClause) ORDER BY \(keyset.orderBy) LIMIT \(query.limit + 1)"
+    var statements = [statement]
+    if let count = query.count {
+      let counted: SQL = filterConditions.isEmpty ? "" : " WHERE " + filterConditions.joined(separator: " AND ")
+      switch count {
+      case .exact: statements.append("SELECT count(*) FROM \(filterScope.from)\(counted)")
+      case .estimated: statements.append("EXPLAIN (FORMAT JSON) SELECT 1 FROM \(filterScope.from)\(counted)")
+      }
+    }
+    areas.formUnion(scope.areas)
+    return Page(statements: statements, layout: layout, areas: areas, limit: query.limit, keyset: keyset, count: query.count)
+  }
+
+  /// One record, ready to run.
+  package struct One {
+    package let statement: SQL
+    package let layout: RowLayout
+    package let areas: Set<Area>
+    /// Where the row version stands in the result; nil for resources without one.
+    package let versionIndex: Int?
+  }
+
+  package mutating func one(_ query: Query, of entity: Model.Entity, id: String) throws(Problem) -> One {
+    var scope = QueryScope(entity, alias: "t")
+    var layout = RowLayout()
+    try select(query, entity: entity, scope: &scope, layout: &layout)
+    let version = entity.versionColumn.map { layout.hidden("t.\($0.identifier)") }
+    areas.formUnion(scope.areas)
+    return One(
+      statement: "SELECT \(layout.list) FROM \(scope.from) WHERE t.\(entity.idColumn.identifier) = \(id)", layout: layout, areas: areas,
+      versionIndex: version)
+  }
+
+  /// Every row that fits, in the id's order and without paging: for exports.
+  package mutating func all(_ query: Query, of entity: Model.Entity) throws(Problem) -> (statement: SQL, layout: RowLayout, areas: Set<Area>) {
+    var scope = QueryScope(entity, alias: "t")
+    var conditions: [SQL] = []
+    if let filter = query.filter { conditions.append(try condition(filter, in: &scope)) }
+    if let search = query.search { conditions.append(try searchCondition(search, in: &scope)) }
+    var layout = RowLayout()
+    try select(query, entity: entity, scope: &scope, layout: &layout)
+    let whereClause: SQL = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
+    areas.formUnion(scope.areas)
+    return ("SELECT \(layout.list) FROM \(scope.from)\(whereClause) ORDER BY t.\(entity.idColumn.identifier)", layout, areas)
+  }
+
+  private mutating func searchCondition(_ text: String, in scope: inout QueryScope) throws(Problem) -> SQL {
+    let resource = scope.entity.resource
+    guard !resource.search.isEmpty else {
+      throw .badParameter(
+        "search", Phrase("\(resource.name) cannot be searched; use filters.", tr: "\(resource.name) kaynağında arama yapılamaz; süzgeç kullanın."))
+    }
+    guard !text.utf8.contains(0), (1...200).contains(text.count) else {
+      throw .badParameter("search", Phrase("search is a text of 1 to 200 characters.", tr: "search, 1–200 karakterlik bir metindir."))
+    }
+    var alternatives: [SQL] = []
+    for path in resource.search {
+      let field = try scope.field(FieldPath(path), in: &self, pointer: "search")
+      // The stored key saves folding every row's text again.
+      let key: SQL = path == "name" && scope.entity.table.column("search_key") != nil ? "t.search_key" : "crm.search_key(\(field.sql))"
+      alternatives.append("strpos(\(key), crm.search_key(\(text))) > 0")
+    }
+    return "(" + alternatives.joined(separator: " OR ") + ")"
+  }
+}

@@ -1,0 +1,39 @@
+/// The clear answers to a query that cannot be understood. Every one names the parameter and the cure.
+extension Problem {
+  static func unknownField(_ path: FieldPath, of resource: String, at pointer: String, candidates: some Sequence<String>) -> Problem {
+    let name = path.names.last ?? ""
+    let nearest = nearestName(to: name, in: candidates)
+    let hint = nearest.map { Phrase(" Did you mean \"\($0)\"?", tr: " \"\($0)\" mı demek istediniz?") } ?? Phrase("", tr: "")
+    let message = Phrase(
+      "\(resource) has no field \"\(clipped(path.description))\".\(hint.english)",
+      tr: "\(resource) kaynağında \"\(clipped(path.description))\" alanı yok.\(hint.turkish)")
+    return badRequest("unknown-field", message, errors: [FieldError(pointer, code: "unknown-field", message)])
+  }
+
+  static func unknownOperator(_ name: String, at pointer: String) -> Problem {
+    let valid = Comparison.allCases.map(\.rawValue)
+    let nearest = nearestName(to: name, in: valid) ?? valid.joined(separator: ", ")
+    let message = Phrase(
+      "\"\(clipped(name))\" is not an operator. Use: \(nearest).", tr: "\"\(clipped(name))\" bir işleç değil. Şunu kullanın: \(nearest).")
+    return badRequest("unknown-operator", message, errors: [FieldError(pointer, code: "unknown-operator", message)])
+  }
+
+  static func badFilter(_ pointer: String, _ message: Phrase) -> Problem {
+    badRequest("bad-filter", message, errors: [FieldError(pointer, code: "bad-filter", message)])
+  }
+
+  static func badParameter(_ name: String, _ message: Phrase) -> Problem {
+    badRequest("bad-parameter", message, errors: [FieldError(name, code: "bad-parameter", message)])
+  }
+
+  static func badCursor() -> Problem {
+    badParameter(
+      "cursor",
+      Phrase(
+        "The cursor is not valid for this query. Take it from next_cursor of the page before and leave filter and order as they were.",
+        tr: "İmleç bu sorgu için geçerli değil. Önceki sayfanın next_cursor değerini alın; süzgeç ve sıralamayı değiştirmeyin."))
+  }
+
+  /// At most 64 characters of what a client sent, so that an answer cannot be blown up by it.
+  static func clipped(_ text: String) -> String { text.count > 64 ? text.prefix(64) + "…" : text }
+}

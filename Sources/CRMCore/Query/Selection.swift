@@ -1,0 +1,61 @@
+import PostgresClient
+
+extension QueryCompiler {
+  /// Fills the select list: the chosen fields, then the expanded neighbours.
+  mutating func select(_ query: Query, entity: Model.Entity, scope: inout QueryScope, layout: inout RowLayout) throws(Problem) {
+    if let names = query.select {
+      var seen: Set<String> = []
+      for name in names where seen.insert(name).inserted {
+        let field = try scope.field(FieldPath(name), in: &self, pointer: "select")
+        layout.add(name, field.sql)
+      }
+      guard !seen.isEmpty else {
+        throw .badParameter("select", Phrase("select lists at least one field.", tr: "select en az bir alan içerir."))
+      }
+    } else {
+      for column in entity.columns { layout.add(column.name, "\(scope.alias).\(column.identifier)") }
+    }
+    for name in Set(query.expand).sorted() { try expand(name, entity: entity, scope: &scope, layout: &layout) }
+  }
+
+  private mutating func expand(_ name: String, entity: Model.Entity, scope: inout QueryScope, layout: inout RowLayout) throws(Problem) {
+    let allowed = entity.resource.expand.map(\.name)
+    guard allowed.contains(name) else {
+      let nearest = nearestName(to: name, in: allowed) ?? allowed.joined(separator: ", ")
+      throw .badParameter(
+        "expand",
+        Phrase(
+          "\"\(Problem.clipped(name))\" cannot be expanded here. Use: \(nearest).",
+          tr: "\"\(Problem.clipped(name))\" burada genişletilemez. Şunu kullanın: \(nearest)."))
+    }
+    if entity.one[name] != nil {
+      let (alias, target) = try scope.join([name], in: &self, pointer: "expand")
+      layout.addObject(
+        name, presence: "\(alias).\(target.idColumn.identifier)",
+        members: target.columns.map { ($0.name, "\(alias).\($0.identifier)" as SQL) })
+    } else if let many = entity.many[name], let target = model[many.target] {
+      let alias = try nextAlias("expand")
+      areas.insert(target.resource.area)
+      let columns = target.columns.map { "\($0.jsonExpression(alias)) AS \($0.identifier)" as SQL }
+      layout.add(
+        name,
+        """
+        (SELECT coalesce(json_agg(r), '[]'::json) FROM (SELECT \(columns.joined(separator: ", ")) FROM \(target.table.sql) \(alias)
+        WHERE \(alias).\(many.column.identifier) = \(scope.alias).\(entity.idColumn.identifier)
+        ORDER BY \(alias).\(target.idColumn.identifier) LIMIT \(Query.maximumLimit)) r)
+        """)
+    }
+  }
+}
+
+extension Catalogue.Column {
+  /// The column within PostgreSQL's own JSON, spelled as the API spells it everywhere: decimals as text, instants with a Z.
+  func jsonExpression(_ alias: SQL) -> SQL {
+    switch type {
+    case .numeric: "\(alias).\(identifier)::text"
+    case .timestamp: "replace(replace(\(alias).\(identifier)::text, ' ', 'T'), '+00', 'Z')"
+    case .bytes: "encode(\(alias).\(identifier), 'base64')"
+    default: "\(alias).\(identifier)"
+    }
+  }
+}

@@ -1,0 +1,64 @@
+package import PostgresClient
+
+/// The declared resources held against PostgreSQL's catalogue: every name resolved, every relation followed.
+package struct Model: Sendable {
+  /// A resource with its table and its neighbours.
+  package struct Entity: Sendable {
+    package let resource: Resource
+    package let table: Catalogue.Table
+    /// The columns that the API shows, in the table's order: every one that is not `secret:`.
+    package let columns: [Catalogue.Column]
+    /// To-one neighbours by name (`customer` for `customer_id`), each with its column and the resource it leads to.
+    package let one: [String: One]
+    /// To-many neighbours by name.
+    package let many: [String: Many]
+    package let idColumn: Catalogue.Column
+    /// The row version behind `ETag` and `If-Match`; nil for tables without one.
+    package let versionColumn: Catalogue.Column?
+
+    package var name: String { resource.name }
+
+    package func column(_ name: String) -> Catalogue.Column? { columnsByName[name] }
+
+    let columnsByName: [String: Catalogue.Column]
+  }
+
+  package struct One: Sendable {
+    package let name: String
+    /// This resource's `<name>_id`.
+    package let column: Catalogue.Column
+    package let target: String
+    package let isExpandable: Bool
+    /// The foreign key's columns with the neighbour's, such as (customer_id, customer_id), (order_id, id).
+    package let key: [(own: Catalogue.Column, target: Catalogue.Column)]
+  }
+
+  package struct Many: Sendable {
+    package let name: String
+    package let target: String
+    /// The neighbour's column that refers to this resource's id.
+    package let column: Catalogue.Column
+  }
+
+  /// Every disagreement between the declarations and the catalogue, so that start-up can list them all.
+  package struct Mistakes: Error, CustomStringConvertible {
+    package let list: [String]
+    package var description: String { "The resource declarations disagree with the database:\n" + list.map { "  - \($0)" }.joined(separator: "\n") }
+  }
+
+  package let catalogue: Catalogue
+  package let entities: [String: Entity]
+
+  package init(resources: [Resource], catalogue: Catalogue) throws(Mistakes) {
+    var resolver = ModelResolver(resources: resources, catalogue: catalogue)
+    let entities = resolver.resolve()
+    guard resolver.mistakes.isEmpty else { throw Mistakes(list: resolver.mistakes) }
+    self.catalogue = catalogue
+    self.entities = entities
+  }
+
+  package subscript(name: String) -> Entity? { entities[name] }
+
+  /// The resource that a table belongs to.
+  package func entity(ofTable table: String) -> Entity? { entities.values.first { $0.table.name == table } }
+}
