@@ -1,0 +1,55 @@
+import Foundation
+
+extension Request {
+  /// Bodies may be nested this deep.
+  private static let maximumDepth = 64
+
+  /// The body as JSON. Throws a problem that says what is wrong with it.
+  package func json() throws(Problem) -> JSON {
+    guard case .bytes(let bytes) = body, !bytes.isEmpty else {
+      throw .badRequest("missing-body", Phrase("Send a JSON body.", tr: "Bir JSON gövdesi gönderin."))
+    }
+    guard Self.depth(of: bytes) <= Self.maximumDepth else {
+      throw .badRequest("too-deep", Phrase("The JSON is nested deeper than \(Self.maximumDepth) levels.", tr: "JSON \(Self.maximumDepth) düzeyden derin."))
+    }
+    do {
+      return try JSONDecoder().decode(JSON.self, from: Data(bytes))
+    } catch {
+      throw .badRequest("malformed-json", Phrase("The body is not valid JSON in UTF-8.", tr: "Gövde UTF-8 kodlu geçerli bir JSON değil."))
+    }
+  }
+
+  /// The deepest nesting of arrays and objects, counted before anything recursive touches the text.
+  private static func depth(of bytes: [UInt8]) -> Int {
+    var depth = 0
+    var deepest = 0
+    var inString = false
+    var escaped = false
+    for byte in bytes {
+      if inString {
+        if escaped {
+          escaped = false
+        } else if byte == UInt8(ascii: "\\") {
+          escaped = true
+        } else if byte == UInt8(ascii: "\"") {
+          inString = false
+        }
+        continue
+      }
+      switch byte {
+      case UInt8(ascii: "\""): inString = true
+      case UInt8(ascii: "["), UInt8(ascii: "{"):
+        depth += 1
+        deepest = max(deepest, depth)
+      case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+      default: break
+      }
+    }
+    return deepest
+  }
+
+  /// Whether a preference such as `tx=rollback` was asked for (RFC 7240).
+  package func prefers(_ preference: String) -> Bool {
+    headers["prefer"]?.split(separator: ",").contains { String($0).trimmed.lowercased() == preference } ?? false
+  }
+}
