@@ -30,9 +30,9 @@ package struct Database: Sendable {
 extension Caller {
   /// The settings that a read needs: only of the areas it touches, because each costs PostgreSQL time. A policy whose setting is missing shows nothing.
   package func context(reading areas: Set<Area>) -> PostgresPool.Context {
-    var settings = [PostgresPool.Setting(name: "muhatap.caller", value: userID?.lowercase ?? "")]
+    var settings = [PostgresPool.Context.Setting("muhatap.caller", userID?.lowercase ?? "")]
     for area in Area.allCases where areas.contains(area) {
-      settings.append(PostgresPool.Setting(name: area.readSetting, value: isSystem ? "*" : reach[area]?.readableSetting ?? ""))
+      settings.append(PostgresPool.Context.Setting(area.readSetting, isSystem ? "*" : reach[area]?.readableSetting ?? ""))
     }
     return PostgresPool.Context(settings: settings, readOnly: true)
   }
@@ -40,13 +40,13 @@ extension Caller {
   /// The settings that a write needs: what the change log says of it, and the caller's reach in the areas it touches.
   package func context(writing areas: Set<Area>, request: UUID?) -> PostgresPool.Context {
     var settings = [
-      PostgresPool.Setting(name: "muhatap.caller", value: userID?.lowercase ?? ""),
-      PostgresPool.Setting(name: "muhatap.request", value: request?.lowercase ?? ""),
-      PostgresPool.Setting(name: "muhatap.via", value: via),
+      PostgresPool.Context.Setting("muhatap.caller", userID?.lowercase ?? ""),
+      PostgresPool.Context.Setting("muhatap.request", request?.lowercase ?? ""),
+      PostgresPool.Context.Setting("muhatap.via", via),
     ]
     for area in Area.allCases where areas.contains(area) {
-      settings.append(PostgresPool.Setting(name: area.readSetting, value: isSystem ? "*" : reach[area]?.readableSetting ?? ""))
-      settings.append(PostgresPool.Setting(name: area.writeSetting, value: isSystem ? "*" : reach[area]?.writableSetting ?? ""))
+      settings.append(PostgresPool.Context.Setting(area.readSetting, isSystem ? "*" : reach[area]?.readableSetting ?? ""))
+      settings.append(PostgresPool.Context.Setting(area.writeSetting, isSystem ? "*" : reach[area]?.writableSetting ?? ""))
     }
     return PostgresPool.Context(settings: settings, readOnly: false)
   }

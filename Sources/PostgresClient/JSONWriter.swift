@@ -20,6 +20,13 @@ package struct JSONWriter: Sendable {
     needsComma = false
   }
 
+  /// A member's name that is JSON text with its colon already, prepared once for many rows.
+  package mutating func key(prepared key: [UInt8]) {
+    separate()
+    bytes.append(contentsOf: key)
+    needsComma = false
+  }
+
   package mutating func null() { literal("null") }
   package mutating func bool(_ value: Bool) { literal(value ? "true" : "false") }
 

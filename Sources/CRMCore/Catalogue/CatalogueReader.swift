@@ -119,6 +119,6 @@ extension Catalogue {
   /// The values of a check that PostgreSQL prints as `CHECK ((kind = ANY (ARRAY['a'::text, 'b'::text])))`.
   static func options(inCheck definition: String, of column: String) -> [String]? {
     guard let match = definition.wholeMatch(of: /CHECK \(\((\w+) = ANY \(ARRAY\[(.*)\]\)\)\)/), match.1 == column else { return nil }
-    return match.2.matches(of: /'((?:[^']|'')*)'::text/).map { $0.1.replacing("''", with: "'") }
+    return match.2.matches(of: /'((?:[^']|'')*)'::text/).map { String($0.1).replacing("''", with: "'") }
   }
 }

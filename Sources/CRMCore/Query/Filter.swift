@@ -28,7 +28,7 @@ package struct Query: Sendable {
 package struct FieldPath: Sendable, Hashable, CustomStringConvertible {
   package let names: [String]
   package init(_ names: [String]) { self.names = names }
-  package init(_ text: some StringProtocol) { names = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init) }
+  package init(_ text: some StringProtocol) { names = String(text).split(separator: "." as Character, omittingEmptySubsequences: false).map(String.init) }
   package var description: String { names.joined(separator: ".") }
   /// Neighbours are followed this far.
   package static let maximumDepth = 3

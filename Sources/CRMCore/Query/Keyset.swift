@@ -50,8 +50,8 @@ struct Keyset {
   mutating func addColumns(to layout: inout RowLayout) { columns = parts.map { layout.hidden("\($0.field.sql)") } }
 
   /// The values of a row that the next page starts after.
-  func values(of result: PostgresResult, row: Int) throws -> [String?] {
-    try columns.map { try result[row].text(at: $0) }
+  func values(of result: PostgresResult, row: Int) -> [String?] {
+    columns.map { result.text(row, $0) }
   }
 
   /// "Comes after these values" in the list's order.

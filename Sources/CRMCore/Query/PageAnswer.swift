@@ -1,5 +1,5 @@
 import Foundation
-import PostgresClient
+package import PostgresClient
 
 extension QueryCompiler.Page {
   /// `{"data":[…],"next_cursor":…}` and, when it was asked for, `"count"`.
@@ -7,22 +7,22 @@ extension QueryCompiler.Page {
     let result = results[0]
     let shown = min(result.count, limit)
     var writer = JSONWriter(capacity: 256 + shown * 512)
-    writer.raw("{\"data\":[")
-    for row in 0..<shown {
-      if row > 0 { writer.raw(UInt8(ascii: ",")) }
-      layout.write(result, row: row, to: &writer)
-    }
-    writer.raw("],\"next_cursor\":")
+    writer.beginObject()
+    writer.key("data")
+    writer.beginArray()
+    for row in 0..<shown { layout.write(result, row: row, to: &writer) }
+    writer.endArray()
+    writer.key("next_cursor")
     if result.count > limit {
-      writer.writeString(try signer.seal(try keyset.values(of: result, row: limit - 1), for: keyset.fingerprint))
+      writer.string(try signer.seal(keyset.values(of: result, row: limit - 1), for: keyset.fingerprint))
     } else {
-      writer.raw("null")
+      writer.null()
     }
     if let count {
-      writer.raw(",\"count\":")
-      writer.raw("\(try Self.count(count, results[1]))")
+      writer.key("count")
+      writer.integer(try Self.count(count, results[1]))
     }
-    writer.raw("}")
+    writer.endObject()
     return .json(writer.bytes)
   }
 
@@ -43,7 +43,7 @@ extension QueryCompiler.One {
     let result = results[0]
     guard result.count == 1 else { throw Problem.notFound }
     var headers: [(name: String, value: String)] = []
-    if let versionIndex, let version = try result[0].text(at: versionIndex) {
+    if let versionIndex, let version = result.text(0, versionIndex) {
       let tag = "\"\(version)\""
       headers.append(("etag", tag))
       if ifNoneMatch == tag { return Response(status: 304, headers: headers) }

@@ -43,24 +43,26 @@ package struct RowLayout: Sendable {
   }
 
   private static func write(_ members: [Member], _ result: PostgresResult, _ row: Int, _ writer: inout JSONWriter) {
-    writer.raw(UInt8(ascii: "{"))
-    var first = true
+    writer.beginObject()
     for member in members {
-      if !first { writer.raw(UInt8(ascii: ",")) }
-      first = false
       switch member {
       case .value(let key, let column):
-        writer.raw(key)
-        writer.writeValue(result, row: row, column: column)
+        writer.key(prepared: key)
+        writer.writeValue(result, row, column)
       case .object(let key, let presence, let inner):
-        writer.raw(key)
-        if result.isNull(row: row, column: presence) {
-          writer.raw("null")
+        writer.key(prepared: key)
+        if result.bytes(row, presence) == nil {
+          writer.null()
         } else {
           write(inner, result, row, &writer)
         }
       }
     }
-    writer.raw(UInt8(ascii: "}"))
+    writer.endObject()
   }
+}
+
+extension PostgresResult {
+  /// A cell as PostgreSQL wrote it, whatever its type; nil for NULL.
+  func text(_ row: Int, _ column: Int) -> String? { bytes(row, column).map { String(decoding: $0, as: UTF8.self) } }
 }
