@@ -24,8 +24,7 @@ package actor TestCluster {
       ?? Task {
         let directory = "/tmp/muhatap-test-\(ProcessInfo.processInfo.processIdentifier)"
         let printed = try await Command("scripts/cluster", ["start", directory, "--fast"]).run()
-        let guardian = "setsid scripts/cluster guard \(directory) \(ProcessInfo.processInfo.processIdentifier) >/dev/null 2>&1 &"
-        try await Command("sh", ["-c", guardian]).run()
+        try await Command("scripts/cluster", ["guard", directory, "\(ProcessInfo.processInfo.processIdentifier)"]).run()
         let parts = printed.split(whereSeparator: \.isWhitespace).map(String.init)
         guard parts.count == 2 else { throw Command.Failure(description: "scripts/cluster printed “\(printed)”") }
         return Address(host: parts[0], port: parts[1], directory: directory)
