@@ -43,6 +43,10 @@ create function crm.writes(area text) returns boolean language sql stable parall
   return coalesce(current_setting('muhatap.write_' || area, true), '') not in ('', coalesce(current_setting('muhatap.caller', true), ''));
 comment on function crm.writes(text) is 'Whether the caller writes for at least one department in an area; opens rows that have no department, such as products.';
 
+create function crm.writes_anything(area text) returns boolean language sql stable parallel safe
+  return coalesce(current_setting('muhatap.write_' || area, true), '') <> '';
+comment on function crm.writes_anything(text) is 'Whether the caller writes anything at all in an area, be it only records of their own.';
+
 create function crm.signed_in() returns boolean language sql stable parallel safe
   return coalesce(current_setting('muhatap.caller', true), '') <> '' or coalesce(current_setting('muhatap.read_admin', true) = '*', false);
 comment on function crm.signed_in() is 'Whether the caller is a known user or the system itself.';

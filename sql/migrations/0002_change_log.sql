@@ -106,18 +106,18 @@ begin
   if tg_op = 'INSERT' then
     if thin then
       insert into crm.change (xid, relation, op, row_id, customer_id, area, audience, owner_id, actor_id, request_id, via)
-      select tx, resource, 'insert', row.id, row.customer_id, area, row.audience, row.owner_id, actor, request, via
+      select tx, resource, 'insert', row.id, coalesce(row.customer_id, case when resource = 'customers' then row.id end), area, row.audience, row.owner_id, actor, request, via
       from (select null::uuid as customer_id, null::uuid as audience, null::uuid as owner_id) as absent
       cross join lateral (select id, customer_id, audience, owner_id from new_rows) as row;
     else
       insert into crm.change (xid, relation, op, row_id, customer_id, area, audience, owner_id, actor_id, request_id, via, after)
-      select tx, resource, 'insert', row.id, row.customer_id, area, row.audience, row.owner_id, actor, request, via, row.whole - left_out
+      select tx, resource, 'insert', row.id, coalesce(row.customer_id, case when resource = 'customers' then row.id end), area, row.audience, row.owner_id, actor, request, via, row.whole - left_out
       from (select null::uuid as customer_id, null::uuid as audience, null::uuid as owner_id) as absent
       cross join lateral (select id, customer_id, audience, owner_id, to_jsonb(new_rows) as whole from new_rows) as row;
     end if;
   elsif tg_op = 'UPDATE' then
     insert into crm.change (xid, relation, op, row_id, customer_id, area, audience, owner_id, actor_id, request_id, via, before, after)
-    select tx, resource, 'update', row.id, row.customer_id, area, row.audience, row.owner_id, actor, request, via, difference.before, difference.after
+    select tx, resource, 'update', row.id, coalesce(row.customer_id, case when resource = 'customers' then row.id end), area, row.audience, row.owner_id, actor, request, via, difference.before, difference.after
     from (select null::uuid as customer_id, null::uuid as audience, null::uuid as owner_id) as absent
     cross join lateral (select id, customer_id, audience, owner_id, to_jsonb(new_rows) - left_out as whole from new_rows) as row
     join old_rows as old on old.id = row.id
@@ -127,7 +127,7 @@ begin
     ) as difference;
   else
     insert into crm.change (xid, relation, op, row_id, customer_id, area, audience, owner_id, actor_id, request_id, via, before)
-    select tx, resource, 'delete', row.id, row.customer_id, area, row.audience, row.owner_id, actor, request, via, row.whole - left_out
+    select tx, resource, 'delete', row.id, coalesce(row.customer_id, case when resource = 'customers' then row.id end), area, row.audience, row.owner_id, actor, request, via, row.whole - left_out
     from (select null::uuid as customer_id, null::uuid as audience, null::uuid as owner_id) as absent
     cross join lateral (select id, customer_id, audience, owner_id, to_jsonb(old_rows) as whole from old_rows) as row;
   end if;

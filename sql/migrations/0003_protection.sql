@@ -11,21 +11,21 @@ create table crm.protection (
   reason   text,
   constraint protection_relation_primary primary key (relation),
   constraint protection_area_known check (area = any (crm.areas())),
-  constraint protection_kind_known check (kind in ('owned', 'reference', 'common', 'personal', 'system', 'log', 'open')),
-  constraint protection_open_reason check (kind <> 'open' or reason is not null)
+  constraint protection_kind_known check (kind in ('owned', 'reference', 'common', 'personal', 'system', 'linked', 'log', 'open')),
+  constraint protection_reason_given check (resource is not null or reason is not null)
 );
 comment on table crm.protection is 'How each table is protected, as crm.protect was told: the source of the access tests, of docs/row-security.md and of /v1/access/explain.';
 comment on column crm.protection.relation is 'The table, with its schema.';
 comment on column crm.protection.area is 'The permission area whose scopes decide.';
-comment on column crm.protection.kind is 'owned: by department, owner and visibility. reference: open to whoever has the area. common: read by everyone signed in, written with the area. personal: a user''s own rows. system: system work only. log: the change log, each row by its own area. open: no rows to hide, for the given reason.';
+comment on column crm.protection.kind is 'owned: by department, owner and visibility. reference: open to whoever has the area. common: read by everyone signed in, written with the area. personal: a user''s own rows. system: system work only. linked: read by everyone signed in, written by whoever writes anything in the row''s own area. log: the change log, each row by its own area. open: no rows to hide, for the given reason.';
 comment on column crm.protection.resource is 'The name under which the change log records its rows; null if it does not.';
 comment on column crm.protection.verbs is 'What the gateway and the worker may do: select, insert, update, delete.';
 comment on column crm.protection.bi is 'Whether BI logins read it, through the views of schema bi.';
-comment on column crm.protection.reason is 'Why an open table needs no policies by row.';
+comment on column crm.protection.reason is 'Why a table is not in the change log, or why an open table needs no policies by row.';
 comment on constraint protection_relation_primary on crm.protection is 'en: This table is already protected. | tr: Bu tablo zaten korunuyor.';
 comment on constraint protection_area_known on crm.protection is 'en: This permission area is not known. | tr: Bu yetki alanı bilinmiyor.';
 comment on constraint protection_kind_known on crm.protection is 'en: This kind of protection is not known. | tr: Bu koruma türü bilinmiyor.';
-comment on constraint protection_open_reason on crm.protection is 'en: An open table needs a reason. | tr: Açık bir tablo için gerekçe gerekir.';
+comment on constraint protection_reason_given on crm.protection is 'en: A table that is not in the change log needs a reason. | tr: Değişiklik kaydında olmayan bir tablo için gerekçe gerekir.';
 
 -- Comments that mean the same in every table, given to columns and constraints that have none of their own.
 create function crm.comment_what_is_common(target regclass) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -131,6 +131,9 @@ begin
     when 'system' then
       read_rule := format('(select crm.reads_all(%L))', area);
       write_rule := format('(select crm.writes_all(%L))', area);
+    when 'linked' then
+      read_rule := '(select crm.signed_in())';
+      select string_agg(format('area = %1$L and (select crm.writes_anything(%1$L))', a), ' or ' order by a) into write_rule from unnest(crm.areas()) as a;
     when 'log' then
       select string_agg(format('area = %1$L and (audience is null and (select crm.reads(%1$L)) or audience = any ((select crm.readable(%1$L))::uuid[])'
         || ' or owner_id = any ((select crm.readable(%1$L))::uuid[]) or (select crm.reads_all(%1$L)))', a), ' or ' order by a)
@@ -198,7 +201,7 @@ revoke execute on function crm.protect(regclass, text, text, text, text[], boole
 select crm.protect('crm.protection', area => 'admin', kind => 'open', verbs => '{select}',
   reason => 'It says how tables are protected and holds no business data.');
 create policy protection_keep on crm.protection to crm_owner using (true) with check (true);
-select crm.protect('crm.change', area => 'admin', kind => 'log', verbs => '{select}');
+select crm.protect('crm.change', area => 'admin', kind => 'log', verbs => '{select}', reason => 'It is the change log.');
 -- The log is forced under row-level security like everything else; only the recording trigger and partition upkeep run as the owner.
 create policy change_keep on crm.change to crm_owner using (true) with check (true);
 create policy change_keep on crm.change_default to crm_owner using (true) with check (true);

@@ -252,20 +252,20 @@ $$;
 comment on function crm.access_of(uuid) is 'What a user reads and writes: one row an area, or none at all for an unknown or inactive user. Sent by the gateway as muhatap.read_<area> and muhatap.write_<area>.';
 
 -- Whoever caches access listens on muhatap_access.
-create function crm.announce_access() returns trigger language plpgsql as $$
+create function crm.announce() returns trigger language plpgsql as $$
 begin
-  perform pg_notify('muhatap_access', '');
+  perform pg_notify(tg_argv[0], '');
   return null;
 end
 $$;
-comment on function crm.announce_access() is 'Trigger: tells every gateway, at commit, that cached permissions are out of date.';
+comment on function crm.announce() is 'Trigger: tells every listener on the channel given as argument, at commit, that what it cached is out of date.';
 
 do $$
 declare
   name text;
 begin
   foreach name in array array['department', 'app_user', 'role', 'role_permission', 'user_role', 'share_rule'] loop
-    execute format('create trigger %I after insert or update or delete on crm.%I for each statement execute function crm.announce_access()', name || '_announce', name);
+    execute format('create trigger %I after insert or update or delete on crm.%I for each statement execute function crm.announce(%L)', name || '_announce', name, 'muhatap_access');
   end loop;
 end
 $$;
