@@ -120,10 +120,10 @@ begin
     select tx, resource, 'update', row.id, coalesce(row.customer_id, case when resource = 'customers' then row.id end), area, row.audience, row.owner_id, actor, request, via, difference.before, difference.after
     from (select null::uuid as customer_id, null::uuid as audience, null::uuid as owner_id) as absent
     cross join lateral (select id, customer_id, audience, owner_id, to_jsonb(new_rows) - left_out as whole from new_rows) as row
-    join old_rows as old on old.id = row.id
+    join old_rows as was on was.id = row.id
     cross join lateral (
       select jsonb_object_agg(b.key, b.value) as before, jsonb_object_agg(b.key, row.whole -> b.key) as after
-      from jsonb_each(to_jsonb(old) - left_out) as b where b.value is distinct from row.whole -> b.key
+      from jsonb_each(to_jsonb(was) - left_out) as b where b.value is distinct from row.whole -> b.key
     ) as difference;
   else
     insert into crm.change (xid, relation, op, row_id, customer_id, area, audience, owner_id, actor_id, request_id, via, before)

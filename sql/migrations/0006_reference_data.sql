@@ -53,6 +53,7 @@ select crm.protect('crm.currency', area => 'admin', kind => 'common', resource =
 select crm.protect('crm.province', area => 'admin', kind => 'common', resource => 'provinces', bi => true);
 
 set local role none;
+set local muhatap.via = 'system:migration';
 insert into crm.currency (code, name_en, name_tr, digits) values
   ('TRY', 'Turkish lira', 'Türk lirası', 2), ('USD', 'US dollar', 'ABD doları', 2), ('EUR', 'Euro', 'Euro', 2),
   ('GBP', 'Pound sterling', 'İngiliz sterlini', 2), ('CHF', 'Swiss franc', 'İsviçre frangı', 2), ('JPY', 'Yen', 'Japon yeni', 0),
