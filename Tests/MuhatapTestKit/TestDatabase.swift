@@ -1,7 +1,18 @@
+package import CRMCore
+import Logging
+package import PostgresClient
+import Synchronization
+
 /// A database of the shared test server, cloned from the migrated template.
-package struct TestDatabase: Sendable {
+package final class TestDatabase: Sendable {
   package let name: String
   package let address: TestCluster.Address
+  private let pools = Mutex<[String: PostgresPool]>([:])
+
+  init(name: String, address: TestCluster.Address) {
+    self.name = name
+    self.address = address
+  }
 
   /// The database that all tests of one file share: cheap, but others' committed rows are in it.
   package static func suite(_ file: String = #fileID) async throws -> TestDatabase {
@@ -16,5 +27,34 @@ package struct TestDatabase: Sendable {
   /// How libpq reaches it as a role: `crm_app` as the gateway does, `crm_worker`, `crm_migrator`, or `postgres` to look behind the policies.
   package func url(as role: String = "crm_app") -> String {
     "postgresql://\(role)@/\(name)?host=\(address.host)&port=\(address.port)"
+  }
+
+  /// The gateway's role, under row-level security.
+  package var app: PostgresPool { pool(as: "crm_app") }
+  package var worker: PostgresPool { pool(as: "crm_worker") }
+  package var migrator: PostgresPool { pool(as: "crm_migrator") }
+  /// The superuser, who sees and may do everything.
+  package var admin: PostgresPool { pool(as: "postgres") }
+
+  private func pool(as role: String) -> PostgresPool {
+    pools.withLock { pools in
+      if let pool = pools[role] { return pool }
+      let pool = PostgresPool(
+        PostgresPool.Configuration(connection: url(as: role), connections: [.interactive: 4, .jobs: 2, .reports: 1, .health: 1], applicationName: "test"),
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      pools[role] = pool
+      return pool
+    }
+  }
+
+  /// Runs `body` in a transaction on somebody's behalf that is rolled back whatever happens: nothing of it stays.
+  package func withRollback(as caller: Caller, _ body: @escaping @Sendable (PostgresTransaction) async throws -> Void) async throws {
+    struct RolledBack: Error {}
+    do {
+      try await Database(pool: app).transaction(as: caller) { tx in
+        try await body(tx)
+        throw RolledBack()
+      }
+    } catch is RolledBack {}
   }
 }
