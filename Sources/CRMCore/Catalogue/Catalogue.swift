@@ -18,7 +18,7 @@ package struct Catalogue: Sendable {
     package let isPersonal: Bool
     /// The values a CHECK of the form `column IN (…)` allows; nil when it has none.
     package var options: [String]?
-    /// The longest text a CHECK of the form `char_length(column) <= n` allows.
+    /// The longest text a CHECK of the form `length(column) <= n` allows.
     package var maximumLength: Int?
   }
 

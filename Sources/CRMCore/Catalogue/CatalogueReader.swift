@@ -109,7 +109,7 @@ extension Catalogue {
       if let options = options(inCheck: definition, of: constraint.columns[0]) {
         tables[constraint.table]?.columns[index].options = options
       }
-      if let match = definition.firstMatch(of: /^CHECK \(\(char_length\(\w+\) <= (\d+)\)\)$/) {
+      if let match = definition.firstMatch(of: /\(length\((?:btrim\()?\w+\)+ <= (\d+)\)/) {
         tables[constraint.table]?.columns[index].maximumLength = Int(match.1)
       }
     case .unique, .exclusion: return

@@ -82,17 +82,22 @@ package struct QueryCompiler {
       versionIndex: version)
   }
 
-  /// Every row that fits, in the id's order and without paging: for exports.
-  package mutating func all(_ query: Query, of entity: Model.Entity) throws(Problem) -> (statement: SQL, layout: RowLayout, areas: Set<Area>) {
+  /// The rows that fit and come after the id `after`, in the order of their ids: one piece of an export. The last column is the id.
+  package mutating func piece(_ query: Query, of entity: Model.Entity, after: String?, limit: Int) throws(Problem) -> (
+    statement: SQL, layout: RowLayout, areas: Set<Area>, idColumn: Int
+  ) {
     var scope = QueryScope(entity, alias: "t")
+    let id: SQL = "t.\(entity.idColumn.identifier)"
     var conditions: [SQL] = []
+    if let after { conditions.append("\(id) > \(after)") }
     if let filter = query.filter { conditions.append(try condition(filter, in: &scope)) }
     if let search = query.search { conditions.append(try searchCondition(search, in: &scope)) }
     var layout = RowLayout()
     try select(query, entity: entity, scope: &scope, layout: &layout)
+    let idColumn = layout.hidden(id)
     let whereClause: SQL = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
     areas.formUnion(scope.areas)
-    return ("SELECT \(layout.list) FROM \(scope.from)\(whereClause) ORDER BY t.\(entity.idColumn.identifier)", layout, areas)
+    return ("SELECT \(layout.list) FROM \(scope.from)\(whereClause) ORDER BY \(id) LIMIT \(limit)", layout, areas, idColumn)
   }
 
   private mutating func searchCondition(_ text: String, in scope: inout QueryScope) throws(Problem) -> SQL {

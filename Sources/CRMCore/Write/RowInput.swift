@@ -5,8 +5,16 @@ import PostgresClient
 struct RowInput {
   enum Purpose { case create, change }
 
-  /// Values in PostgreSQL's spelling, in the order of the table's columns; nil is NULL.
-  private(set) var values: [(column: Catalogue.Column, text: String?)] = []
+  struct Value {
+    let column: Catalogue.Column
+    /// PostgreSQL's spelling; nil is NULL.
+    let text: String?
+    /// As the client sent it.
+    let json: JSON
+  }
+
+  /// In the order of the table's columns.
+  private(set) var values: [Value] = []
   private(set) var errors: [Problem.FieldError] = []
 
   /// - Parameter pointer: where the object stands in the body, such as `/items/3/data`; empty for the body itself.
@@ -51,7 +59,7 @@ struct RowInput {
       } else if let text, let limit = column.maximumLength, text.unicodeScalars.count > limit {
         errors.append(.init(pointer, code: "too-long", Phrase("At most \(limit) characters.", tr: "En fazla \(limit) karakter.")))
       } else {
-        values.append((column, text))
+        values.append(Value(column: column, text: text, json: value))
       }
     } catch {
       errors.append(.init(pointer, code: Self.code(of: error), Self.message(for: error, column)))

@@ -1,0 +1,76 @@
+import PostgresClient
+
+extension ResourceAPI {
+  func readEndpoints(_ entity: Model.Entity) -> [Endpoint] {
+    [listEndpoint(entity), queryEndpoint(entity), oneEndpoint(entity)]
+  }
+
+  private func listEndpoint(_ entity: Model.Entity) -> Endpoint {
+    Endpoint(
+      .get, "/v1/\(entity.name)", access: .read(entity.resource.area),
+      documentation: .init(
+        "list_\(entity.name)", tag: entity.name, "List \(entity.name)",
+        description:
+          "Any field may be used as a filter: `?<field>=<operator>.<value>`, also of a neighbour (`customer.name`), up to three relations deep. Operators: "
+          + Comparison.allCases.map(\.rawValue).joined(separator: ", ") + "; `not.` before one turns it around.",
+        parameters: ResourceSchema.listParameters(entity),
+        answers: [(200, "A page.", "application/json", ResourceSchema.page(entity))], components: ResourceSchema.components(entity)),
+      handler: .read { request in
+        try pageRead(try Query(parameters: request.query), entity, request)
+      })
+  }
+
+  private func queryEndpoint(_ entity: Model.Entity) -> Endpoint {
+    Endpoint(
+      .post, "/v1/\(entity.name)/query", access: .read(entity.resource.area), body: .collected,
+      documentation: .init(
+        "query_\(entity.name)", tag: entity.name, "List \(entity.name) by a JSON query", input: ("application/json", ResourceSchema.query),
+        answers: [(200, "A page.", "application/json", ResourceSchema.page(entity))]),
+      handler: .read { request in
+        try pageRead(try Query(json: try request.json()), entity, request)
+      })
+  }
+
+  private func pageRead(_ query: Query, _ entity: Model.Entity, _ request: Request) throws -> Endpoint.Read {
+    var compiler = compiler()
+    let page = try compiler.page(query, of: entity, signer: signer)
+    return Endpoint.Read(page.statements, context: request.caller.context(reading: page.areas)) { results in
+      try page.answer(results, signer: signer)
+    }
+  }
+
+  private func oneEndpoint(_ entity: Model.Entity) -> Endpoint {
+    Endpoint(
+      .get, "/v1/\(entity.name)/{id}", access: .read(entity.resource.area),
+      documentation: .init(
+        "get_\(entity.resource.singular)", tag: entity.name, "Read one \(entity.resource.singular)",
+        parameters: [.id, .ifNoneMatch] + ResourceSchema.shapeParameters(entity),
+        answers: [
+          (200, "The record; its version is the ETag.", "application/json", ResourceSchema.reference(entity)),
+          (304, "The record still has the version of If-None-Match.", nil, nil),
+        ]),
+      handler: .read { request in
+        let query = try Query.shape(request.query)
+        var compiler = compiler()
+        let one = try compiler.one(query, of: entity, id: try request.recordID().lowercase)
+        let ifNoneMatch = request.headers["if-none-match"]
+        return Endpoint.Read([one.statement], context: request.caller.context(reading: one.areas)) { results in
+          try one.answer(results, ifNoneMatch: ifNoneMatch)
+        }
+      })
+  }
+}
+
+extension Query {
+  /// The parameters of a single record: what to show, not which.
+  static func shape(_ parameters: [(name: String, value: String)]) throws(Problem) -> Query {
+    if parameters.isEmpty { return Query() }
+    let allowed = ["select", "expand"]
+    for (name, _) in parameters where !allowed.contains(name) {
+      throw .badParameter(
+        name,
+        Phrase("This address takes only select and expand.", tr: "Bu adres yalnızca select ve expand parametrelerini alır."))
+    }
+    return try Query(parameters: parameters)
+  }
+}

@@ -1,0 +1,123 @@
+import Foundation
+
+/// JSON Schema (2020-12) of resources, made from the catalogue: the API's documentation is the tables' own comments.
+enum ResourceSchema {
+  static func reference(_ entity: Model.Entity) -> JSON { ["$ref": .string("#/components/schemas/\(entity.resource.singular)")] }
+  static func createReference(_ entity: Model.Entity) -> JSON { ["$ref": .string("#/components/schemas/\(entity.resource.singular)_create")] }
+  static func changeReference(_ entity: Model.Entity) -> JSON { ["$ref": .string("#/components/schemas/\(entity.resource.singular)_change")] }
+
+  static func page(_ entity: Model.Entity) -> JSON {
+    [
+      "type": "object", "required": ["data", "next_cursor"],
+      "properties": [
+        "data": ["type": "array", "items": reference(entity)],
+        "next_cursor": ["type": ["string", "null"], "description": "Give it as cursor to read the next page; null on the last."],
+        "count": ["type": "integer", "description": "How many rows fit the filter, when count was asked for."],
+      ],
+    ]
+  }
+
+  static func components(_ entity: Model.Entity) -> [(name: String, schema: JSON)] {
+    // No field is required: `select` chooses.
+    var properties: [String: JSON] = [:]
+    for column in entity.columns { properties[column.name] = property(column) }
+    for expansion in entity.resource.expand {
+      switch expansion {
+      case .one(let name):
+        guard let target = entity.one[name]?.target else { continue }
+        properties[name] = ["type": ["object", "null"], "description": .string("The record of \(target) behind \(name)_id, when expanded.")]
+      case .many(let name, let target, _):
+        properties[name] = ["type": "array", "items": ["type": "object"], "description": .string("The \(target) of this record, when expanded.")]
+      }
+    }
+    return [(entity.resource.singular, ["type": "object", "description": .string(entity.table.comment), "properties": .object(properties)])]
+  }
+
+  static func inputComponents(_ entity: Model.Entity) -> [(name: String, schema: JSON)] {
+    [
+      ("\(entity.resource.singular)_create", input(entity, names: entity.resource.create, requiring: true)),
+      ("\(entity.resource.singular)_change", input(entity, names: entity.resource.change, requiring: false)),
+    ]
+  }
+
+  private static func input(_ entity: Model.Entity, names: [String], requiring: Bool) -> JSON {
+    var properties: [String: JSON] = [:]
+    var required: [JSON] = []
+    for column in entity.table.columns where names.contains(column.name) {
+      properties[column.name] = property(column)
+      let isFilledIn = column.name == "department_id" || column.name == "owner_id"
+      if requiring, !column.isNullable, !column.hasDefault, !isFilledIn { required.append(.string(column.name)) }
+    }
+    if entity.resource.customFields { properties["custom"] = ["type": "object", "description": "Custom fields by name; see /v1/custom_fields."] }
+    var schema: [String: JSON] = ["type": "object", "properties": .object(properties), "additionalProperties": false]
+    if !required.isEmpty { schema["required"] = .array(required) }
+    return .object(schema)
+  }
+
+  static func property(_ column: Catalogue.Column) -> JSON {
+    var schema = column.type.schema
+    if !column.comment.isEmpty { schema["description"] = .string(column.comment) }
+    if let limit = column.maximumLength { schema["maxLength"] = .number(.init(limit)) }
+    if let options = column.options { schema["enum"] = .array(options.map(JSON.string) + (column.isNullable ? [.null] : [])) }
+    if column.isNullable, let type = schema["type"] { schema["type"] = [type, "null"] }
+    return .object(schema)
+  }
+
+  /// The body of `POST …/query`.
+  static let query: JSON = [
+    "type": "object", "additionalProperties": false,
+    "properties": [
+      "filter": [
+        "type": "object",
+        "description": "Field to value, list or {operator: value}; and, or (lists of filters) and not (a filter).",
+        "examples": [["amount": ["gte": 1000], "or": [["channel": "web"], ["channel": "store"]]]],
+      ],
+      "order": ["type": "array", "items": ["type": "string"], "maxItems": 5, "description": "Fields; a minus sign turns the direction around."],
+      "select": ["type": "array", "items": ["type": "string"], "minItems": 1],
+      "expand": ["type": "array", "items": ["type": "string"]],
+      "search": ["type": "string", "minLength": 1, "maxLength": 200],
+      "limit": ["type": "integer", "minimum": 1, "maximum": 1000],
+      "cursor": ["type": ["string", "null"]],
+      "count": ["type": "string", "enum": ["exact", "estimated"]],
+    ],
+  ]
+
+  static func listParameters(_ entity: Model.Entity) -> [Endpoint.Documentation.Parameter] {
+    var parameters: [Endpoint.Documentation.Parameter] = [
+      .init("order", in: .query, "Fields to sort by, separated by commas; a minus sign turns the direction around."),
+      .init("limit", in: .query, "Rows a page.", schema: ["type": "integer", "minimum": 1, "maximum": 1000, "default": 50]),
+      .init("cursor", in: .query, "next_cursor of the page before."),
+      .init("count", in: .query, "Also count the rows that fit.", schema: ["type": "string", "enum": ["exact", "estimated"]]),
+      .init("or", in: .query, "Alternatives: (field.operator.value,…); and(…), or(…), not(…) may stand within."),
+      .init("and", in: .query, "Conditions that all hold, in the spelling of or."),
+      .init("not", in: .query, "Conditions that do not all hold, in the spelling of or."),
+    ]
+    if !entity.resource.search.isEmpty {
+      parameters.append(
+        .init(
+          "search", in: .query, "Text anywhere in \(entity.resource.search.joined(separator: ", ")), without regard to case and accents.",
+          schema: ["type": "string", "minLength": 1, "maxLength": 200]))
+    }
+    parameters += entity.columns.map { column in
+      .init(column.name, in: .query, "Filter: operator, point and value, such as eq.…; \(column.comment)")
+    }
+    return parameters + shapeParameters(entity)
+  }
+
+  static func shapeParameters(_ entity: Model.Entity) -> [Endpoint.Documentation.Parameter] {
+    var parameters: [Endpoint.Documentation.Parameter] = [.init("select", in: .query, "Fields to show, separated by commas.")]
+    if !entity.resource.expand.isEmpty {
+      let names = entity.resource.expand.map(\.name).joined(separator: ", ")
+      parameters.append(.init("expand", in: .query, "Neighbours to show within, separated by commas: \(names)."))
+    }
+    return parameters
+  }
+}
+
+extension Endpoint.Documentation.Parameter {
+  static let id = Self("id", in: .path, required: true, "The record's id.", schema: ["type": "string", "format": "uuid"])
+  static let ifMatch = Self("If-Match", in: .header, "The ETag you read; the change is refused (412) if the record was changed since.")
+  static let ifNoneMatch = Self("If-None-Match", in: .header, "The ETag you have; 304 if the record still has it.")
+  static let idempotencyKey = Self("Idempotency-Key", in: .header, "A key of yours; the same request sent again with it has its effect once and the same answer.")
+  static let prefer = Self("Prefer", in: .header, "`tx=rollback` tries the change and undoes it.")
+}

@@ -1,0 +1,54 @@
+import Foundation
+import PostgresClient
+
+extension ResourceAPI {
+  /// `PUT /v1/{resource}/external/{system}/{key}`: creates or changes the record that another system knows by a key of its own.
+  func upsertEndpoint(_ entity: Model.Entity) -> Endpoint {
+    Endpoint(
+      .put, "/v1/\(entity.name)/external/{system}/{key}", access: .write(entity.resource.area), body: .collected,
+      documentation: .init(
+        "upsert_\(entity.resource.singular)", tag: entity.name, "Create or change a \(entity.resource.singular) by another system's key",
+        parameters: [
+          .init("system", in: .path, required: true, "The other system, such as erp."),
+          .init("key", in: .path, required: true, "The record's key there."), .prefer,
+        ],
+        input: ("application/json", ResourceSchema.createReference(entity)),
+        answers: [
+          (200, "The record existed and was changed.", "application/json", ResourceSchema.reference(entity)),
+          (201, "The record is new.", "application/json", ResourceSchema.reference(entity)),
+        ]),
+      handler: .operation { request in
+        let json = try request.json()
+        guard let system = request.parameters["system"], let key = request.parameters["key"] else { throw Problem.unknownRoute }
+        return try await database.write(request, model: model) { tx in
+          try await upsert(json, entity, system: system, key: key, tx, caller: request.caller).response
+        }
+      })
+  }
+
+  private func upsert(_ json: JSON, _ entity: Model.Entity, system: String, key: String, _ tx: PostgresTransaction, caller: Caller)
+    async throws -> RowWriter.Written
+  {
+    // Two writers with the same new key would both find nothing; the lock lets the second find what the first made.
+    try await tx.run("SELECT pg_advisory_xact_lock(hashtextextended(\(entity.name) || '/' || \(system) || '/' || \(key), 0))")
+    let known = try await tx.result(
+      "SELECT row_id FROM crm.external_id WHERE relation = \(entity.name) AND system = \(system) AND key = \(key)")
+    if known.count == 1 {
+      let changeable = json.object.map { members in JSON.object(members.filter { entity.mayChange($0.key) || !entity.mayCreate($0.key) }) } ?? json
+      return try await writer(entity).change(changeable, id: try known[0].decode(UUID.self, at: 0), version: nil, tx)
+    }
+    let written = try await writer(entity).create(json, tx, caller: caller)
+    try await tx.run(
+      """
+      INSERT INTO crm.external_id (relation, system, key, row_id, area)
+      VALUES (\(entity.name), \(system), \(key), \(written.id), \(entity.resource.area.rawValue))
+      """)
+    return written
+  }
+}
+
+extension Model.Entity {
+  fileprivate func mayCreate(_ name: String) -> Bool { resource.create.contains(name) }
+  /// Fields that may be set on creation only are left as they are when the record exists already.
+  fileprivate func mayChange(_ name: String) -> Bool { resource.change.contains(name) || name == "custom" }
+}

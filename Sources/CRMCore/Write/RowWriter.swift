@@ -1,0 +1,69 @@
+import Foundation
+import PostgresClient
+
+/// Creates, changes and deletes rows of one resource within a transaction, as REST, batches and upserts ask for it.
+struct RowWriter: Sendable {
+  let model: Model
+  let entity: Model.Entity
+  let customFields: [CustomField]
+
+  struct Written: Sendable {
+    let id: UUID
+    let status: Int
+    /// The row as the API shows it; empty after a deletion.
+    let json: [UInt8]
+    let headers: [(name: String, value: String)]
+  }
+
+  private var compiler: WriteCompiler { WriteCompiler(model: model, entity: entity) }
+
+  func create(_ json: JSON, _ tx: PostgresTransaction, caller: Caller, pointer: String = "") async throws -> Written {
+    let input = try RowInput(json, for: entity, purpose: .create, customFields: customFields, pointer: pointer)
+    try refuse(input)
+    let id = UUID.v7()
+    let result = try await refusing(input, id: nil, pointer) { try await tx.result(compiler.insert(input, id: id, caller: caller)) }
+    let (bytes, headers) = compiler.answer(result, status: 201)
+    return Written(id: id, status: 201, json: bytes, headers: headers + [("location", "/v1/\(entity.name)/\(id.lowercase)")])
+  }
+
+  func change(_ json: JSON, id: UUID, version: Int?, _ tx: PostgresTransaction, pointer: String = "") async throws -> Written {
+    let input = try RowInput(json, for: entity, purpose: .change, customFields: customFields, pointer: pointer)
+    try refuse(input)
+    let result = try await refusing(input, id: id, pointer) { try await tx.result(compiler.update(input, id: id, version: version)) }
+    guard result.count == 1 else { throw try await nothingFound(id: id, version: version, tx) }
+    let (bytes, headers) = compiler.answer(result, status: 200)
+    return Written(id: id, status: 200, json: bytes, headers: headers)
+  }
+
+  func delete(id: UUID, version: Int?, _ tx: PostgresTransaction) async throws -> Written {
+    guard try await tx.run(compiler.delete(id: id, version: version)) == 1 else { throw try await nothingFound(id: id, version: version, tx) }
+    return Written(id: id, status: 204, json: [], headers: [])
+  }
+
+  private func refuse(_ input: RowInput) throws(Problem) {
+    if !input.errors.isEmpty { throw .invalid(input.errors) }
+  }
+
+  /// Why a change found no row: it is gone or hidden (404), it has another version (412), or it may only be read (403).
+  private func nothingFound(id: UUID, version: Int?, _ tx: PostgresTransaction) async throws -> Problem {
+    let found = try await tx.result(compiler.currentVersion(id: id))
+    guard found.count == 1 else { return .notFound }
+    if let version, try found[0].decode(Int.self, at: 0) != version {
+      return Problem(
+        412, "version-mismatch",
+        Phrase("The record was changed since you read it. Read it again.", tr: "Kayıt, siz okuduktan sonra değişmiş. Yeniden okuyun."))
+    }
+    return .forbidden(Phrase("You may see this record but not change it.", tr: "Bu kaydı görebilirsiniz ama değiştiremezsiniz."))
+  }
+
+  /// Runs a write; what PostgreSQL refuses is thrown with all that is needed to explain it once the transaction is over.
+  private func refusing(_ input: RowInput, id: UUID?, _ pointer: String, _ body: () async throws -> PostgresResult) async throws
+    -> PostgresResult
+  {
+    do {
+      return try await body()
+    } catch let error as PostgresError {
+      throw RowRefusal(error: error, input: input, entity: entity, changedID: id, pointer: pointer)
+    }
+  }
+}

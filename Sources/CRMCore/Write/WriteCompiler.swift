@@ -1,0 +1,95 @@
+import Foundation
+import PostgresClient
+
+/// Turns checked values into one INSERT, UPDATE or DELETE that answers with the row as the API shows it.
+struct WriteCompiler {
+  let model: Model
+  let entity: Model.Entity
+
+  /// The areas a write on this resource needs: its own, and those of the records it refers to.
+  var areas: Set<Area> {
+    Set(entity.one.values.compactMap { model[$0.target]?.resource.area }).union([entity.resource.area])
+  }
+
+  func insert(_ input: RowInput, id: UUID, caller: Caller) -> SQL {
+    var columns: [SQL] = ["\(entity.idColumn.identifier)"]
+    var values: [SQL] = ["\(id)"]
+    for given in input.values {
+      columns.append("\(given.column.identifier)")
+      values.append(value(of: given.column, given.text))
+    }
+    for (name, text) in filledIn(from: caller) where !input.values.contains(where: { $0.column.name == name }) {
+      guard let column = entity.table.column(name) else { continue }
+      columns.append("\(column.identifier)")
+      values.append("\(text)")
+    }
+    return """
+      INSERT INTO \(entity.table.sql) AS t (\(columns.joined(separator: ", "))) VALUES (\(values.joined(separator: ", ")))
+      RETURNING \(returning)
+      """
+  }
+
+  /// - Parameter version: the row version that must still stand (`If-Match`); nil for any.
+  func update(_ input: RowInput, id: UUID, version: Int?) -> SQL {
+    var assignments = input.values.map { given -> SQL in
+      let name = given.column.identifier
+      return given.column.type == .json && given.text != nil
+        ? "\(name) = jsonb_strip_nulls(coalesce(t.\(name), '{}'::jsonb) || \(given.text)::jsonb)"
+        : "\(name) = \(value(of: given.column, given.text))"
+    }
+    // An empty change still answers with the row and still obeys If-Match and the policies.
+    if assignments.isEmpty { assignments = ["\(entity.idColumn.identifier) = t.\(entity.idColumn.identifier)"] }
+    return """
+      UPDATE \(entity.table.sql) AS t SET \(assignments.joined(separator: ", "))
+      WHERE \(identity(id, version)) RETURNING \(returning)
+      """
+  }
+
+  func delete(id: UUID, version: Int?) -> SQL {
+    "DELETE FROM \(entity.table.sql) AS t WHERE \(identity(id, version))"
+  }
+
+  /// The row's version, if the caller may see the row: tells 404, 403 and 412 apart after a change that found nothing.
+  func currentVersion(id: UUID) -> SQL {
+    let version: SQL = entity.versionColumn.map { "t.\($0.identifier)" } ?? "0"
+    return "SELECT \(version) FROM \(entity.table.sql) t WHERE t.\(entity.idColumn.identifier) = \(id)"
+  }
+
+  private func identity(_ id: UUID, _ version: Int?) -> SQL {
+    let byID: SQL = "t.\(entity.idColumn.identifier) = \(id)"
+    guard let version, let column = entity.versionColumn else { return byID }
+    return "\(byID) AND t.\(column.identifier) = \(version)"
+  }
+
+  /// A reference must lead to a record the caller may see: foreign keys themselves do not look at policies.
+  private func value(of column: Catalogue.Column, _ text: String?) -> SQL {
+    guard let text, let one = entity.one.values.first(where: { $0.column.name == column.name }), let target = model[one.target] else {
+      return "\(text)"
+    }
+    return
+      "coalesce((SELECT r.id FROM \(target.table.sql) r WHERE r.id = \(text)), crm.missing_reference(\(column.name)))"
+  }
+
+  private func filledIn(from caller: Caller) -> [(name: String, text: String)] {
+    var values: [(name: String, text: String)] = []
+    if let department = caller.departmentID { values.append(("department_id", department.lowercase)) }
+    if let user = caller.userID {
+      values.append(("created_by", user.lowercase))
+      values.append(("owner_id", user.lowercase))
+    }
+    return values
+  }
+
+  private var returning: SQL { entity.columns.map { "t.\($0.identifier)" as SQL }.joined(separator: ", ") }
+
+  /// The written row as JSON with its `ETag`.
+  func answer(_ result: PostgresResult, status: Int) -> (json: [UInt8], headers: [(name: String, value: String)]) {
+    var writer = JSONWriter(capacity: 1024)
+    writer.writeRow(result, 0)
+    var headers: [(name: String, value: String)] = []
+    if let index = entity.columns.firstIndex(where: { $0.name == "version" }), let version = result.text(0, index) {
+      headers.append(("etag", "\"\(version)\""))
+    }
+    return (writer.bytes, headers)
+  }
+}
