@@ -53,7 +53,10 @@ struct ModelResolver {
     }
     if !resource.create.isEmpty {
       for column in table.columns
-      where !column.isNullable && !column.hasDefault && !column.isGenerated && column.name != "id" && !resource.create.contains(column.name) {
+      where !column.isNullable && !column.hasDefault && !column.isGenerated && column.name != "id" && !resource.create.contains(column.name)
+        // A part has its parent's department; a trigger gives it.
+        && column.name != "department_id"
+      {
         mistakes.append("\(resource.name): \(column.name) is required but cannot be set on create")
       }
     }

@@ -71,12 +71,11 @@ struct WriteCompiler {
   }
 
   private func filledIn(from caller: Caller) -> [(name: String, text: String)] {
+    // Only rows with a visibility are owned by themselves; parts follow the record they belong to.
+    guard entity.table.column("visibility") != nil else { return [] }
     var values: [(name: String, text: String)] = []
     if let department = caller.departmentID { values.append(("department_id", department.lowercase)) }
-    if let user = caller.userID {
-      values.append(("created_by", user.lowercase))
-      values.append(("owner_id", user.lowercase))
-    }
+    if let user = caller.userID { values.append(("owner_id", user.lowercase)) }
     return values
   }
 
