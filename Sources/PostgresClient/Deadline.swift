@@ -37,6 +37,10 @@ package struct Deadline: Sendable, Hashable, Comparable {
 
   package static func < (left: Deadline, right: Deadline) -> Bool { left.nanoseconds < right.nanoseconds }
 
+  func adding(_ nanoseconds: Int64) -> Deadline {
+    self == .never ? self : Deadline(nanoseconds: self.nanoseconds.addingReportingOverflow(nanoseconds).partialValue)
+  }
+
   /// Whole milliseconds left at `now`, rounded up so that waiting for them never ends early; zero when the deadline has passed.
   func milliseconds(from now: Deadline) -> Int64 {
     let left = nanoseconds - now.nanoseconds

@@ -36,6 +36,9 @@ package struct PostgresError: Error, Sendable {
   package var column: String?
   /// What the statement is called: `SQL.named(_:)`, or the file and line that ran it.
   package var statementName: String?
+  /// Whether the prepared statement, not what it does, was at fault: its result would have other columns since a table was altered, or
+  /// the server no longer knows it.
+  var isStalePlan = false
 
   package init(_ kind: Kind, _ message: String, sqlState: String? = nil) {
     self.kind = kind
@@ -60,4 +63,7 @@ extension PostgresError: CustomStringConvertible {
 extension PostgresError {
   /// Whether the same transaction, run once more from its beginning, may succeed: a serialization failure or a deadlock.
   package var isRetryable: Bool { sqlState == "40001" || sqlState == "40P01" }
+
+  /// Whether the transaction was rolled back for a reason that does not lie in what it did.
+  var mayRunAgain: Bool { isRetryable || isStalePlan || kind == .connection }
 }

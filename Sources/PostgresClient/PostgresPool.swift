@@ -1,4 +1,5 @@
 package import Logging
+import Synchronization
 
 /// Connections to one database, shared by all tasks of the program.
 package final class PostgresPool: Sendable {
@@ -68,7 +69,19 @@ package final class PostgresPool: Sendable {
     case readCommitted, repeatableRead, serializable
   }
 
-  package init(_ configuration: Configuration, logger: Logger) {}
+  private let loop: ConnectionLoop
+  private let subscribers = Atomic(0)
+
+  /// Starts the connection loop. Connections are opened when they are first needed.
+  /// - Throws: `PostgresError` of kind `.usage` if the connection string cannot be read.
+  package init(_ configuration: Configuration, logger: Logger) throws(PostgresError) {
+    loop = try ConnectionLoop(configuration, logger: logger)
+    loop.start()
+  }
+
+  deinit {
+    loop.submit(.shutDown(.now) {})
+  }
 
   /// Runs `statements` in one transaction and one flush.
   ///
@@ -77,32 +90,88 @@ package final class PostgresPool: Sendable {
     _ statements: [SQL], context: Context, lane: Lane = .interactive, deadline: Deadline,
     completion: @escaping @Sendable (Result<[PostgresResult], PostgresError>) -> Void
   ) {
-    completion(.failure(PostgresError(.connection, "not connected")))
+    do {
+      for statement in statements { try statement.checkBinds() }
+      try context.check()
+    } catch {
+      return completion(.failure(error))
+    }
+    loop.submit(.run(OneShot(statements: statements, context: context, lane: lane, deadline: deadline, completion: completion)))
   }
 
   /// Runs `statements` in one transaction and one flush. Cancelling the task cancels them.
   package func execute(
     _ statements: [SQL], context: Context, lane: Lane = .interactive, deadline: Deadline
   ) async throws(PostgresError) -> [PostgresResult] {
-    throw PostgresError(.connection, "not connected")
+    for statement in statements { try statement.checkBinds() }
+    try context.check()
+    let handle = OneShotHandle()
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let work = OneShot(statements: statements, context: context, lane: lane, deadline: deadline) {
+          continuation.resume(returning: $0)
+        }
+        if handle.begin(work) {
+          loop.submit(.run(work))
+        } else {
+          work.complete(.failure(ConnectionLoop.cancelled))
+        }
+      }
+    } onCancel: {
+      if let work = handle.cancel() { loop.submit(.cancelOneShot(work)) }
+    }
+    return try result.get()
   }
 
   /// Runs `body` in one transaction, which is committed when it returns and rolled back when it throws. The connection is
   /// taken when the first statement is run.
   ///
-  /// - Parameter retries: run `body` again, at most four times, after a serialization failure or deadlock. Only for a body
-  ///   whose effects are all in the database.
+  /// - Parameter retries: run `body` again, at most four times, after a serialization failure, a deadlock or a connection lost
+  ///   before COMMIT. Only for a body whose effects are all in the database.
   package func transaction<R: Sendable>(
     context: Context, lane: Lane = .interactive, deadline: Deadline, isolation: Isolation = .readCommitted,
     retries: Bool = false, _ body: @Sendable (PostgresTransaction) async throws -> R
   ) async throws -> R {
-    throw PostgresError(.connection, "not connected")
+    try context.check()
+    var attempt = 0
+    while true {
+      do {
+        return try await runOnce(context, lane, deadline, isolation, body)
+      } catch let error as PostgresError where retries && attempt < 4 && error.mayRunAgain {
+        attempt += 1
+        try await Task.sleep(for: .milliseconds(Double(5 << attempt) * Double.random(in: 0.5...1.5)))
+      }
+    }
+  }
+
+  private func runOnce<R: Sendable>(
+    _ context: Context, _ lane: Lane, _ deadline: Deadline, _ isolation: Isolation,
+    _ body: @Sendable (PostgresTransaction) async throws -> R
+  ) async throws -> R {
+    let session = TransactionSession(context: context, lane: lane, deadline: deadline, isolation: isolation)
+    let transaction = PostgresTransaction(loop: loop, session: session)
+    return try await withTaskCancellationHandler {
+      do {
+        let value = try await body(transaction)
+        _ = try await transaction.perform(.commit)
+        return value
+      } catch {
+        _ = try await transaction.perform(.rollback)
+        throw error
+      }
+    } onCancel: {
+      transaction.cancel()
+    }
   }
 
   /// What is sent to `channels` from now on. An event `.reconnected` comes first, and whenever notifications may have been
-  /// missed because the connection was lost.
+  /// missed because the connection was lost or the reader was more than a thousand behind.
   package func notifications(on channels: [StaticString]) -> AsyncStream<PostgresNotification> {
-    AsyncStream { $0.finish() }
+    let (stream, continuation) = AsyncStream.makeStream(of: PostgresNotification.self, bufferingPolicy: .bufferingNewest(1_000))
+    let id = subscribers.add(1, ordering: .relaxed).newValue
+    continuation.onTermination = { [loop] _ in loop.submit(.unsubscribe(id)) }
+    loop.submit(.subscribe(.init(id: id, channels: Set(channels.map(\.description)), continuation: continuation)))
+    return stream
   }
 
   package struct Statistics: Sendable, Hashable {
@@ -119,10 +188,18 @@ package final class PostgresPool: Sendable {
     package var discards = 0
   }
 
-  package func statistics() async -> Statistics { Statistics() }
+  package func statistics() async -> Statistics {
+    await withCheckedContinuation { continuation in
+      loop.submit(.statistics { continuation.resume(returning: $0) })
+    }
+  }
 
   /// Lets running transactions end until `deadline`, refuses new ones, and closes all connections.
-  package func shutdown(deadline: Deadline = .after(.seconds(10))) async {}
+  package func shutdown(deadline: Deadline = .after(.seconds(10))) async {
+    await withCheckedContinuation { continuation in
+      loop.submit(.shutDown(deadline) { continuation.resume() })
+    }
+  }
 }
 
 /// What arrives on the channels listened to.
@@ -130,4 +207,13 @@ package enum PostgresNotification: Sendable, Hashable {
   case received(channel: String, payload: String)
   /// Listening has begun, or begun again after a gap: whatever the notifications tell about may have changed.
   case reconnected
+}
+
+extension PostgresPool.Context {
+  /// - Throws: `PostgresError` of kind `.encoding` if a setting cannot be sent.
+  func check() throws(PostgresError) {
+    for setting in settings where setting.value.utf8.contains(0) {
+      throw PostgresError(.encoding, "setting \(setting.name): \(Bind.Refusal.containsNUL.message)")
+    }
+  }
 }

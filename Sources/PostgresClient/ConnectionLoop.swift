@@ -1,0 +1,248 @@
+import Foundation
+import Logging
+import Synchronization
+
+/// The one thread that owns all connections of a pool: it waits for their sockets in `poll`, hands work to idle ones, and
+/// answers those who wait.
+///
+/// `@unchecked Sendable`: all that can change is touched on the loop's thread only, except the inbox, which a mutex protects.
+final class ConnectionLoop: @unchecked Sendable {
+  /// What other threads ask of the loop.
+  enum Command {
+    case run(OneShot)
+    case cancelOneShot(OneShot)
+    case request(TransactionSession, TransactionSession.Pending)
+    case cancelTransaction(TransactionSession)
+    case connected(PostgresPool.Lane, Result<Connector.Handle, PostgresError>)
+    case listenerConnected(Result<Connector.Handle, PostgresError>)
+    case subscribe(Listener.Subscriber)
+    case unsubscribe(Int)
+    case statistics(@Sendable (PostgresPool.Statistics) -> Void)
+    case shutDown(Deadline, @Sendable () -> Void)
+  }
+
+  private struct Inbox {
+    var commands: [Command] = []
+    /// Whether the loop waits in `poll`, or is about to, and needs a byte through the pipe to see a new command.
+    var isSleeping = false
+    var isClosed = false
+  }
+
+  /// How much longer than its deadline a running statement is given to report what `statement_timeout` did to it, before
+  /// the connection is given up.
+  static let grace: Int64 = 100_000_000
+  /// How long a transaction whose end nobody waits for any more may go on.
+  static let windingTime: Int64 = 30_000_000_000
+  /// A connection older than this is replaced when it is next idle: server processes grow, and hosts come back.
+  static let lifetime: Int64 = 3_600_000_000_000
+
+  private let inbox = Mutex(Inbox())
+  private let wakeup: Wakeup
+  let configuration: PostgresPool.Configuration
+  let connector: Connector
+  let logger: Logger
+
+  var lanes: [LaneState]
+  var now = Deadline.now
+  var listener = Listener()
+  var connects = 0
+  var discards = 0
+  private var stop: (deadline: Deadline, completions: [@Sendable () -> Void])?
+  private var descriptors: [pollfd] = []
+  private var polled: [Connection] = []
+
+  var isStopping: Bool { stop != nil }
+
+  init(_ configuration: PostgresPool.Configuration, logger: Logger) throws(PostgresError) {
+    guard let wakeup = Wakeup() else { throw PostgresError(.connection, "the process may open no more files") }
+    self.wakeup = wakeup
+    self.configuration = configuration
+    self.logger = logger
+    do {
+      connector = try Connector(configuration, logger: logger)
+    } catch {
+      wakeup.close()
+      throw error
+    }
+    lanes = PostgresPool.Lane.allCases.map {
+      LaneState(limit: configuration.connections[$0] ?? 0, queueLimit: configuration.queueLimit)
+    }
+  }
+
+  func start() {
+    let thread = Thread { self.run() }
+    thread.name = "postgres-loop"
+    thread.start()
+  }
+
+  /// Hands a command to the loop's thread.
+  func submit(_ command: Command) {
+    let (isClosed, mustWake) = inbox.withLock { inbox in
+      if inbox.isClosed { return (true, false) }
+      inbox.commands.append(command)
+      defer { inbox.isSleeping = false }
+      return (false, inbox.isSleeping)
+    }
+    if isClosed { refuse(command) }
+    if mustWake { wakeup.wake() }
+  }
+
+  private func run() {
+    var commands: [Command] = []
+    while true {
+      inbox.withLock { swap(&$0.commands, &commands) }
+      for command in commands { handle(command) }
+      commands.removeAll(keepingCapacity: true)
+      now = .now
+      let next = fireTimers()
+      if let stop, stop.deadline <= now || isIdle { break }
+      wait(until: next)
+    }
+    end()
+  }
+
+  private func wait(until next: Deadline) {
+    descriptors.removeAll(keepingCapacity: true)
+    polled.removeAll(keepingCapacity: true)
+    descriptors.append(pollfd(fd: wakeup.readEnd, events: Int16(POLLIN), revents: 0))
+    descriptors.append(listener.descriptor)
+    for lane in lanes {
+      for connection in lane.connections {
+        polled.append(connection)
+        let events = (connection.wantsRead ? Int16(POLLIN) : 0) | (connection.wantsWrite ? Int16(POLLOUT) : 0)
+        descriptors.append(pollfd(fd: connection.socket, events: events, revents: 0))
+      }
+    }
+    let mayWait = inbox.withLock { inbox in
+      inbox.isSleeping = inbox.commands.isEmpty
+      return inbox.isSleeping
+    }
+    let timeout = mayWait ? Int32(min(next.milliseconds(from: now), 60_000)) : 0
+    let ready = poll(&descriptors, nfds_t(descriptors.count), timeout)
+    inbox.withLock { $0.isSleeping = false }
+    now = .now
+    guard ready > 0 else { return }
+    if descriptors[0].revents != 0 { wakeup.clear() }
+    if descriptors[1].revents != 0 { serveListener() }
+    for (index, connection) in polled.enumerated() where descriptors[index + 2].revents != 0 && !connection.isClosed {
+      serve(connection)
+    }
+  }
+
+  private func handle(_ command: Command) {
+    switch command {
+    case .run(let work):
+      if isStopping { work.complete(.failure(Self.stopped)) } else { acquire(for: .oneShot(work), lane: work.lane) }
+    case .cancelOneShot(let work): cancel(work)
+    case .request(let session, let pending): receive(pending, from: session)
+    case .cancelTransaction(let session): cancel(session)
+    case .connected(let lane, let result): connected(lane, result)
+    case .listenerConnected(let result): listenerConnected(result)
+    case .subscribe(let subscriber): subscribe(subscriber)
+    case .unsubscribe(let id): listener.remove(id)
+    case .statistics(let completion): completion(statistics)
+    case .shutDown(let deadline, let completion):
+      stop = (min(deadline, stop?.deadline ?? deadline), (stop?.completions ?? []) + [completion])
+    }
+  }
+
+  static let stopped = PostgresError(.usage, "the connections to PostgreSQL are being closed")
+
+  /// Answers a command that comes after the loop has ended.
+  private func refuse(_ command: Command) {
+    switch command {
+    case .run(let work): work.complete(.failure(Self.stopped))
+    case .request(_, let pending): pending.completion(.failure(Self.stopped))
+    case .connected(_, let result), .listenerConnected(let result): if case .success(let handle) = result { handle.close() }
+    case .subscribe(let subscriber): subscriber.continuation.finish()
+    case .statistics(let completion): completion(PostgresPool.Statistics())
+    case .shutDown(_, let completion): completion()
+    case .cancelOneShot, .cancelTransaction, .unsubscribe: break
+    }
+  }
+
+  private var isIdle: Bool {
+    lanes.allSatisfy { $0.waiting == 0 && $0.idle.count == $0.connections.count }
+  }
+
+  private func end() {
+    for index in lanes.indices {
+      for waiter in lanes[index].remove(where: { _ in true }) { waiter.fail(Self.stopped) }
+      for connection in lanes[index].connections { giveUp(connection, Self.stopped) }
+    }
+    listener.close()
+    let rest = inbox.withLock { inbox in
+      inbox.isClosed = true
+      return inbox.commands
+    }
+    for command in rest { refuse(command) }
+    wakeup.close()
+    for completion in stop?.completions ?? [] { completion() }
+  }
+
+  private var statistics: PostgresPool.Statistics {
+    var statistics = PostgresPool.Statistics()
+    statistics.connects = connects
+    statistics.discards = discards
+    for lane in PostgresPool.Lane.allCases {
+      let state = lanes[lane.rawValue]
+      statistics.lanes[lane] = .init(
+        idle: state.idle.count, busy: state.connections.count - state.idle.count, connecting: state.connecting,
+        waiting: state.waiting)
+    }
+    return statistics
+  }
+}
+
+// MARK: - Time
+
+extension ConnectionLoop {
+  /// Does what is due.
+  /// - Returns: when something will be due next.
+  private func fireTimers() -> Deadline {
+    var next = stop?.deadline ?? .never
+    for lane in PostgresPool.Lane.allCases {
+      if lanes[lane.rawValue].earliestDeadline <= now { expireWaiters(lane) }
+      for connection in lanes[lane.rawValue].connections {
+        if let due = connection.due, due <= now { expire(connection) }
+      }
+      connectIfNeeded(lane)
+      let state = lanes[lane.rawValue]
+      next = min(next, state.earliestDeadline)
+      if state.waiting > 0, state.nextAttempt > now { next = min(next, state.nextAttempt) }
+      for connection in state.connections { next = min(next, connection.due ?? .never) }
+    }
+    return min(next, connectListenerIfNeeded())
+  }
+
+  private func expireWaiters(_ lane: PostgresPool.Lane) {
+    for waiter in lanes[lane.rawValue].remove(where: { [now] in $0.deadline <= now }) {
+      var error = PostgresError(.timeout, "no connection became free before the deadline")
+      if lanes[lane.rawValue].connections.isEmpty, let reason = lanes[lane.rawValue].connectError { error = reason }
+      waiter.fail(error)
+    }
+  }
+
+  /// Ends what a connection is doing past its deadline.
+  private func expire(_ connection: Connection) {
+    switch connection.use {
+    case .idle: break
+    case .winding: discard(connection)
+    case .oneShot(let work):
+      if work.context.readOnly {
+        work.complete(.failure(Self.timeout))
+        cancelAndDiscard(connection)
+      } else {
+        // Its end may be under way, and a COMMIT is never cancelled.
+        work.complete(.failure(Self.outcomeUnknown))
+        wind(connection)
+      }
+    case .transaction(let session): expire(session, on: connection)
+    }
+  }
+
+  static let timeout = PostgresError(.timeout, "the deadline passed and the statement was stopped")
+  static let outcomeUnknown = PostgresError(.outcomeUnknown, "the end of the transaction was not seen; it may or may not have been committed")
+  static let cancelled = PostgresError(.cancelled, "the waiting task was cancelled")
+  static let lost = PostgresError(.connection, "the connection to the server was lost")
+}
