@@ -35,6 +35,8 @@ extension ConnectionLoop {
     case .failure(let error):
       logger.warning("no connection to PostgreSQL", metadata: ["lane": "\(lane)", "reason": "\(error.message)"])
       lanes[lane.rawValue].connectFailed(error, at: now)
+      // What cannot be read today cannot be read tomorrow.
+      if error.kind == .usage { lanes[lane.rawValue].remove { _ in true }.forEach { $0.fail(error) } }
     case .success(let handle):
       lanes[lane.rawValue].connectSucceeded()
       guard PQsetnonblocking(handle.pg, 1) == 0, PQenterPipelineMode(handle.pg) == 1 else {

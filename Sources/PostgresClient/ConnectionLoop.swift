@@ -37,7 +37,7 @@ final class ConnectionLoop: @unchecked Sendable {
   static let lifetime: Int64 = 3_600_000_000_000
 
   private let inbox = Mutex(Inbox())
-  private let wakeup: Wakeup
+  private let wakeup: Wakeup?
   let configuration: PostgresPool.Configuration
   let connector: Connector
   let logger: Logger
@@ -53,23 +53,21 @@ final class ConnectionLoop: @unchecked Sendable {
 
   var isStopping: Bool { stop != nil }
 
-  init(_ configuration: PostgresPool.Configuration, logger: Logger) throws(PostgresError) {
-    guard let wakeup = Wakeup() else { throw PostgresError(.connection, "the process may open no more files") }
-    self.wakeup = wakeup
+  init(_ configuration: PostgresPool.Configuration, logger: Logger) {
+    wakeup = Wakeup()
     self.configuration = configuration
     self.logger = logger
-    do {
-      connector = try Connector(configuration, logger: logger)
-    } catch {
-      wakeup.close()
-      throw error
-    }
+    connector = Connector(configuration)
     lanes = PostgresPool.Lane.allCases.map {
       LaneState(limit: configuration.connections[$0] ?? 0, queueLimit: configuration.queueLimit)
     }
   }
 
   func start() {
+    guard wakeup != nil else {
+      logger.error("the process may open no more files; PostgreSQL cannot be reached")
+      return inbox.withLock { $0.isClosed = true }
+    }
     let thread = Thread { self.run() }
     thread.name = "postgres-loop"
     thread.start()
@@ -84,7 +82,7 @@ final class ConnectionLoop: @unchecked Sendable {
       return (false, inbox.isSleeping)
     }
     if isClosed { refuse(command) }
-    if mustWake { wakeup.wake() }
+    if mustWake { wakeup?.wake() }
   }
 
   private func run() {
@@ -104,7 +102,7 @@ final class ConnectionLoop: @unchecked Sendable {
   private func wait(until next: Deadline) {
     descriptors.removeAll(keepingCapacity: true)
     polled.removeAll(keepingCapacity: true)
-    descriptors.append(pollfd(fd: wakeup.readEnd, events: Int16(POLLIN), revents: 0))
+    descriptors.append(pollfd(fd: wakeup?.readEnd ?? -1, events: Int16(POLLIN), revents: 0))
     descriptors.append(listener.descriptor)
     for lane in lanes {
       for connection in lane.connections {
@@ -122,7 +120,7 @@ final class ConnectionLoop: @unchecked Sendable {
     inbox.withLock { $0.isSleeping = false }
     now = .now
     guard ready > 0 else { return }
-    if descriptors[0].revents != 0 { wakeup.clear() }
+    if descriptors[0].revents != 0 { wakeup?.clear() }
     if descriptors[1].revents != 0 { serveListener() }
     for (index, connection) in polled.enumerated() where descriptors[index + 2].revents != 0 && !connection.isClosed {
       serve(connection)
@@ -176,7 +174,7 @@ final class ConnectionLoop: @unchecked Sendable {
       return inbox.commands
     }
     for command in rest { refuse(command) }
-    wakeup.close()
+    wakeup?.close()
     for completion in stop?.completions ?? [] { completion() }
   }
 

@@ -1,6 +1,5 @@
 internal import CLibPQ
 import Foundation
-import Logging
 
 /// Opens connections, each on a short-lived thread of its own: looking up a name, SCRAM and waiting for a host that is
 /// gone take their time, and libpq goes from one host to the next at its `connect_timeout` only when it may block.
@@ -14,30 +13,28 @@ struct Connector: Sendable {
     func close() { PQfinish(pg) }
   }
 
-  private let keywords: [String]
-  private let values: [String]
-  let logger: Logger
+  /// Keywords and values in libpq's order: what follows the connection string wins over it.
+  private let parameters: Result<[(keyword: String, value: String)], PostgresError>
 
-  /// - Throws: `PostgresError` of kind `.usage` if the connection string cannot be read.
-  init(_ configuration: PostgresPool.Configuration, logger: Logger) throws(PostgresError) {
-    self.logger = logger
-    let given = try Self.parse(configuration.connection)
-    let lockTimeout = Deadline.after(configuration.lockTimeout).milliseconds(from: .now)
-    let forced =
-      "-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=iso_8601 -c bytea_output=hex -c extra_float_digits=1 -c lock_timeout=\(lockTimeout)"
-    var parameters: [(String, String)] = [
-      ("connect_timeout", String(max(2, configuration.connectTimeout.components.seconds))),
-      ("keepalives_idle", "30"), ("keepalives_interval", "5"), ("keepalives_count", "3"), ("tcp_user_timeout", "20000"),
-      ("fallback_application_name", configuration.applicationName),
-    ].filter { given[$0.0] == nil }
-    // What follows the connection string in this list wins over it.
-    parameters.append(("dbname", configuration.connection))
-    parameters.append(("client_encoding", "UTF8"))
-    parameters.append(("options", [given["options"], forced].compactMap(\.self).joined(separator: " ")))
-    keywords = parameters.map(\.0)
-    values = parameters.map(\.1)
+  init(_ configuration: PostgresPool.Configuration) {
+    parameters = Result { () throws(PostgresError) in
+      let given = try Self.parse(configuration.connection)
+      let lockTimeout = configuration.lockTimeout / .milliseconds(1)
+      let forced =
+        "-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=iso_8601 -c bytea_output=hex -c extra_float_digits=1 -c lock_timeout=\(Int(lockTimeout))"
+      let defaults: [(keyword: String, value: String)] = [
+        ("connect_timeout", String(max(2, configuration.connectTimeout.components.seconds))),
+        ("keepalives_idle", "30"), ("keepalives_interval", "5"), ("keepalives_count", "3"), ("tcp_user_timeout", "20000"),
+        ("fallback_application_name", configuration.applicationName),
+      ]
+      return defaults.filter { given[$0.keyword] == nil } + [
+        ("dbname", configuration.connection), ("client_encoding", "UTF8"),
+        ("options", [given["options"], forced].compactMap(\.self).joined(separator: " ")),
+      ]
+    }
   }
 
+  /// - Throws: `PostgresError` of kind `.usage` if the connection string cannot be read.
   private static func parse(_ connection: String) throws(PostgresError) -> [String: String] {
     var message: UnsafeMutablePointer<CChar>?
     guard let options = PQconninfoParse(connection, &message) else {
@@ -64,8 +61,13 @@ struct Connector: Sendable {
 
   /// Opens a connection and waits for it. Not for the cooperative pool's threads.
   func open() -> Result<Handle, PostgresError> {
-    let names = keywords.map { strdup($0) }
-    let texts = values.map { strdup($0) }
+    let parameters: [(keyword: String, value: String)]
+    switch self.parameters {
+    case .failure(let error): return .failure(error)
+    case .success(let given): parameters = given
+    }
+    let names = parameters.map { strdup($0.keyword) }
+    let texts = parameters.map { strdup($0.value) }
     defer { (names + texts).forEach { free($0) } }
     let pg = PQconnectdbParams(names.map { UnsafePointer($0) } + [nil], texts.map { UnsafePointer($0) } + [nil], 1)
     guard let pg else { return .failure(PostgresError(.connection, "out of memory")) }

@@ -72,10 +72,10 @@ package final class PostgresPool: Sendable {
   private let loop: ConnectionLoop
   private let subscribers = Atomic(0)
 
-  /// Starts the connection loop. Connections are opened when they are first needed.
-  /// - Throws: `PostgresError` of kind `.usage` if the connection string cannot be read.
-  package init(_ configuration: Configuration, logger: Logger) throws(PostgresError) {
-    loop = try ConnectionLoop(configuration, logger: logger)
+  /// Starts the connection loop. Connections are opened when they are first needed; a connection string that cannot be
+  /// read is reported by everything that would need one.
+  package init(_ configuration: Configuration, logger: Logger) {
+    loop = ConnectionLoop(configuration, logger: logger)
     loop.start()
   }
 

@@ -1,0 +1,157 @@
+import Foundation
+import PostgresClient
+import Testing
+
+@Suite struct OneShotTests {
+  @Test func `settings hold for the statements of one flush and for nothing after it`() async throws {
+    try await Server.withPool(connections: [.interactive: 1]) { pool in
+      let results = try await pool.read(
+        "SELECT current_setting('muhatap.caller') AS caller, current_setting('transaction_read_only') AS mode",
+        "SELECT current_setting('muhatap.caller') || current_setting('muhatap.via')",
+        settings: [.init("muhatap.caller", "ayşe"), .init("muhatap.via", "api")])
+      #expect(try results[0][0].decode(String.self, "caller") == "ayşe")
+      #expect(try results[0][0].decode(String.self, "mode") == "on")
+      #expect(try results[1][0].decode(String.self, at: 0) == "ayşeapi")
+      let after = try await pool.write(
+        "SELECT coalesce(current_setting('muhatap.caller', true), '') || coalesce(current_setting('muhatap.via', true), ''), current_setting('transaction_read_only')"
+      )
+      #expect(try after[0][0].decode(String.self, at: 0) == "")
+      #expect(try after[0][0].decode(String.self, at: 1) == "off")
+    }
+  }
+
+  @Test func `a failing statement undoes those before it`() async throws {
+    try await Server.withPool { pool in
+      try await pool.write("CREATE TABLE undone (id int PRIMARY KEY)")
+      let error = await #expect(throws: PostgresError.self) {
+        try await pool.write("INSERT INTO undone VALUES (1)", "INSERT INTO undone VALUES (2), (2)")
+      }
+      #expect(error?.sqlState == "23505")
+      #expect(error?.constraint == "undone_pkey")
+      #expect(error?.table == "undone")
+      #expect(error?.kind == .server)
+      #expect(try await pool.read("SELECT count(*) FROM undone")[0][0].decode(Int.self, at: 0) == 0)
+    }
+  }
+
+  @Test func `a deferred constraint that fails at the end is reported and undoes all`() async throws {
+    try await Server.withPool { pool in
+      try await pool.write("CREATE TABLE parent (id int PRIMARY KEY)")
+      try await pool.write("CREATE TABLE child (parent_id int CONSTRAINT child_parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+      for _ in 1...3 {
+        let error = await #expect(throws: PostgresError.self) { try await pool.write("INSERT INTO child VALUES (7)") }
+        #expect(error?.sqlState == "23503")
+        #expect(error?.constraint == "child_parent")
+        #expect(error?.kind == .server)
+      }
+      #expect(try await pool.read("SELECT count(*) FROM child")[0][0].decode(Int.self, at: 0) == 0)
+      #expect(await pool.statistics().discards == 0)
+      let late = await #expect(throws: PostgresError.self) {
+        try await pool.transact { tx in try await tx.run("INSERT INTO child VALUES (7)") }
+      }
+      #expect(late?.constraint == "child_parent")
+    }
+  }
+
+  @Test func `a read-only one-shot cannot write`() async throws {
+    try await Server.withPool { pool in
+      try await pool.write("CREATE TABLE untouched (id int)")
+      let error = await #expect(throws: PostgresError.self) { try await pool.read("INSERT INTO untouched VALUES (1)") }
+      #expect(error?.sqlState == "25006")
+    }
+  }
+
+  @Test func `a statement that cannot be prepared leaves the connection usable and is tried afresh`() async throws {
+    try await Server.withPool(connections: [.interactive: 1]) { pool in
+      for _ in 1...3 {
+        let error = await #expect(throws: PostgresError.self) { try await pool.read("SELECT id FROM appears_later") }
+        #expect(error?.sqlState == "42P01")
+      }
+      try await pool.write("CREATE TABLE appears_later (id int)")
+      #expect(try await pool.read("SELECT id FROM appears_later")[0].count == 0)
+      #expect(await pool.statistics().connects == 1)
+    }
+  }
+
+  @Test func `a table altered under a prepared statement is read with its new columns`() async throws {
+    try await Server.withPool(connections: [.interactive: 1]) { pool in
+      try await pool.write("CREATE TABLE altered (id int)", "CREATE VIEW altered_now AS SELECT 1 AS a")
+      _ = try await pool.read("SELECT altered FROM altered", "TABLE altered")
+      try await pool.write("ALTER TABLE altered ADD name text")
+      #expect(try await pool.read("TABLE altered")[0].columnCount == 2)
+      try await pool.write("ALTER TABLE altered ADD age int")
+      let columns = try await pool.transact { tx in try await tx.result("TABLE altered").columnCount }
+      #expect(columns == 3)
+    }
+  }
+
+  @Test func `statements are prepared no more than the limit says`() async throws {
+    for limit in [0, 3] {
+      try await Server.withPool(connections: [.interactive: 1], preparedStatements: limit) { pool in
+        for _ in 1...3 {
+          _ = try await pool.read("SELECT 1")
+          _ = try await pool.read("SELECT 2")
+          _ = try await pool.read("SELECT 3")
+          _ = try await pool.read("SELECT 4")
+          _ = try await pool.read("SELECT 5")
+        }
+        let count = try await pool.read("SELECT count(*) FROM pg_prepared_statements")[0][0].decode(Int.self, at: 0)
+        #expect(count <= limit + 2)
+        #expect(await pool.statistics().connects == 1)
+      }
+    }
+  }
+
+  @Test func `the deadline stops a statement and the next caller finds a clean connection`() async throws {
+    try await Server.withPool(connections: [.interactive: 1]) { pool in
+      for readOnly in [true, false] {
+        let start = ContinuousClock.now
+        let error = await #expect(throws: PostgresError.self) {
+          try await pool.execute(["SELECT pg_sleep(5)"], context: .init(readOnly: readOnly), deadline: .after(.milliseconds(150)))
+        }
+        #expect(error?.kind == .timeout)
+        #expect(ContinuousClock.now - start < .milliseconds(600))
+      }
+      let one = try await pool.read("SELECT 1")[0][0].decode(Int.self, at: 0)
+      #expect(one == 1)
+      #expect(await pool.statistics().discards == 0)
+    }
+  }
+
+  @Test func `a cancelled task cancels its query`() async throws {
+    try await Server.withPool(connections: [.interactive: 2]) { pool in
+      let task = Task { try await pool.read("SELECT pg_sleep(20), 'cancel me'") }
+      try await Task.sleep(for: .milliseconds(200))
+      task.cancel()
+      await #expect { try await task.value } throws: { ($0 as? PostgresError)?.kind == .cancelled }
+      try await Task.sleep(for: .milliseconds(200))
+      let running = try await pool.read("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%cancel me%' AND pid <> pg_backend_pid() AND state = 'active'")
+      #expect(try running[0][0].decode(Int.self, at: 0) == 0)
+    }
+  }
+
+  @Test func `a full queue refuses at once and a waiter is answered at its deadline`() async throws {
+    try await Server.withPool(connections: [.interactive: 1, .health: 1], queueLimit: 2) { pool in
+      let blocker = Task { try await pool.read("SELECT pg_sleep(1.5)") }
+      try await Task.sleep(for: .milliseconds(200))
+      async let first: Duration = Self.waitUntilRefused(pool, .timeout, deadline: .milliseconds(300))
+      async let second: Duration = Self.waitUntilRefused(pool, .timeout, deadline: .milliseconds(400))
+      try await Task.sleep(for: .milliseconds(100))
+      #expect(try await Self.waitUntilRefused(pool, .queueFull, deadline: .seconds(5)) < .milliseconds(50))
+      let health = try await pool.execute(["SELECT 1"], context: .init(readOnly: true), lane: .health, deadline: .after(.seconds(1)))
+      #expect(health.count == 1)
+      let waits = try await [first, second]
+      #expect((300...340).contains(waits[0] / .milliseconds(1)))
+      #expect((400...440).contains(waits[1] / .milliseconds(1)))
+      _ = try await blocker.value
+    }
+  }
+
+  static func waitUntilRefused(_ pool: PostgresPool, _ kind: PostgresError.Kind, deadline: Duration) async throws -> Duration {
+    let start = ContinuousClock.now
+    await #expect { try await pool.execute(["SELECT 1"], context: .init(readOnly: true), deadline: .after(deadline)) } throws: {
+      ($0 as? PostgresError)?.kind == kind
+    }
+    return ContinuousClock.now - start
+  }
+}
