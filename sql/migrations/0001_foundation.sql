@@ -73,6 +73,17 @@ create function crm.uuid_v7() returns uuid language sql volatile parallel safe
       52, 1), 53, 1), 'hex')::uuid;
 comment on function crm.uuid_v7() is 'A new UUID version 7: 48 bits of milliseconds since 1970, then randomness, so that new rows lie together in an index.';
 
+-- The two halves of uuid_v7 for many rows at once: one head a statement, then ascending ids, at half the cost and without scattering an index.
+create function crm.uuid_v7_head() returns bytea language sql volatile parallel safe
+  return overlay(
+    set_byte(substring(uuid_send(gen_random_uuid()) from 1 for 8), 6, 112 + (random() * 15)::integer)
+    placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6);
+comment on function crm.uuid_v7_head() is 'The first eight bytes of UUIDs version 7 made now; call it once a statement, in a sub-select.';
+
+create function crm.uuid_v7_member(head bytea, number bigint) returns uuid language sql volatile parallel safe
+  return encode(head || int8send(-9223372036854775808 + (number << 32) + (random() * 4294967295)::bigint), 'hex')::uuid;
+comment on function crm.uuid_v7_member(bytea, bigint) is 'The UUID version 7 of a row''s number (1 to 2^30) under a head; ascending in the number.';
+
 -- Text ----------------------------------------------------------------------------------------------------------------------------
 
 create function crm.search_key(value text) returns text language sql immutable strict parallel safe

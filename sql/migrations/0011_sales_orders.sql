@@ -72,6 +72,7 @@ create index sales_order_ordered_at_index on crm.sales_order (ordered_at, id);
 create index sales_order_customer_id_index on crm.sales_order (customer_id, ordered_at, id);
 create index sales_order_status_index on crm.sales_order (status, ordered_at, id);
 
+-- The largest table: each index costs a bulk load 0.4–0.6 s per 726,740 lines, so it has two, the key by order and the one by id.
 create table crm.sales_order_line (
   customer_id           uuid          not null,
   id                    uuid          not null default crm.uuid_v7(),
@@ -91,8 +92,7 @@ create table crm.sales_order_line (
   loyalty_discount      numeric(18,2) not null default 0,
   coupon_discount       numeric(18,2) not null default 0,
   coupon_match_discount numeric(18,2) not null default 0,
-  constraint sales_order_line_id_primary primary key (customer_id, id),
-  constraint sales_order_line_line_number_unique unique (customer_id, order_id, line_number),
+  constraint sales_order_line_line_number_primary primary key (customer_id, order_id, line_number),
   constraint sales_order_line_order_id_exists foreign key (customer_id, order_id) references crm.sales_order (customer_id, id),
   constraint sales_order_line_product_id_exists foreign key (product_id) references crm.product (id),
   constraint sales_order_line_line_number_positive check (line_number > 0),
@@ -113,7 +113,7 @@ comment on column crm.sales_order_line.amount is 'What the company receives for 
 comment on column crm.sales_order_line.loyalty_discount is 'Discount given for loyalty.';
 comment on column crm.sales_order_line.coupon_discount is 'Discount by a manufacturer''s coupon.';
 comment on column crm.sales_order_line.coupon_match_discount is 'What the company added to a manufacturer''s coupon.';
-comment on constraint sales_order_line_line_number_unique on crm.sales_order_line is 'en: The order already has a line with this number. | tr: Siparişte bu numaralı bir satır zaten var.';
+comment on constraint sales_order_line_line_number_primary on crm.sales_order_line is 'en: The order already has a line with this number. | tr: Siparişte bu numaralı bir satır zaten var.';
 comment on constraint sales_order_line_line_number_positive on crm.sales_order_line is 'en: Lines are numbered from 1. | tr: Satırlar 1''den başlayarak numaralanır.';
 comment on constraint sales_order_line_quantity_number on crm.sales_order_line is 'en: A quantity must be a number. | tr: Miktar bir sayı olmalıdır.';
 comment on constraint sales_order_line_unit_price_number on crm.sales_order_line is 'en: A price must be a number. | tr: Fiyat bir sayı olmalıdır.';
