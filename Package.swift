@@ -53,7 +53,7 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "CRMCore", "OperationalCRM", "AnalyticalCRM", "CollaborativeCRM",
+        "CRMCore", "OperationalCRM", "AnalyticalCRM", "CollaborativeCRM", "CZlib",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),

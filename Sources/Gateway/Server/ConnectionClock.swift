@@ -1,0 +1,64 @@
+import Foundation
+import NIOCore
+
+/// Something with deadlines of its own that an event loop's clock looks at.
+protocol Timed: AnyObject {
+  func tick(now: NIODeadline)
+}
+
+/// The time of one event loop: it looks at the deadlines of all its connections in one pass, which costs a request nothing,
+/// where a timer for each would cost a request two changes of the loop's queue. It also keeps the `Date` field's text.
+final class ConnectionClock {
+  private let loop: any EventLoop
+  private var connections: [ObjectIdentifier: any Timed] = [:]
+  private var dateSecond = 0
+  private var dateText: [UInt8] = []
+  private var ticking: RepeatedTask?
+
+  init(loop: any EventLoop) {
+    self.loop = loop
+  }
+
+  /// Starts looking at deadlines every `interval`.
+  func start(interval: TimeAmount) {
+    let bound = NIOLoopBound(self, eventLoop: loop)
+    ticking = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in bound.value.tick() }
+  }
+
+  func stop() {
+    ticking?.cancel()
+    ticking = nil
+  }
+
+  func add(_ connection: any Timed) {
+    connections[ObjectIdentifier(connection)] = connection
+  }
+
+  func remove(_ connection: any Timed) {
+    connections[ObjectIdentifier(connection)] = nil
+  }
+
+  private func tick() {
+    let now = NIODeadline.now()
+    for connection in connections.values { connection.tick(now: now) }
+  }
+
+  /// Now, as the `Date` field spells it (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+  var date: [UInt8] {
+    var now = time(nil)
+    if now != dateSecond {
+      dateSecond = now
+      var parts = tm()
+      gmtime_r(&now, &parts)
+      let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+      let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+      func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+      dateText = Array(
+        """
+        \(days[Int(parts.tm_wday)]), \(two(parts.tm_mday)) \(months[Int(parts.tm_mon)]) \(parts.tm_year + 1900) \
+        \(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)) GMT
+        """.utf8)
+    }
+    return dateText
+  }
+}

@@ -1,0 +1,115 @@
+package import CRMCore
+package import Logging
+import NIOCore
+import NIOExtras
+import NIOPosix
+import NIOSSL
+package import PostgresClient
+import Synchronization
+
+/// The HTTP server: answers the API's endpoints, and its own for probes, metrics and documentation.
+package final class GatewayServer: Sendable {
+  private struct Running {
+    let channel: any Channel
+    let quiescing: ServerQuiescingHelper
+  }
+
+  private let configuration: GatewayConfiguration
+  private let logger: Logger
+  private let group: MultiThreadedEventLoopGroup
+  private let server: ServerContext
+  private let tls: NIOSSLContext?
+  private let running = Mutex<Running?>(nil)
+
+  /// - Parameters:
+  ///   - database: the pool that reads run on.
+  ///   - endpoints: the API; the gateway adds its own.
+  ///   - registry: where metrics are kept.
+  /// - Throws: when two endpoints claim one address, or the TLS configuration is not usable.
+  package init(
+    configuration: GatewayConfiguration, database: PostgresPool, endpoints: [Endpoint], registry: PrometheusRegistry = PrometheusRegistry(),
+    logger: Logger
+  ) async throws {
+    self.configuration = configuration
+    self.logger = logger
+    let inFlight = InFlight(limit: configuration.limits.inFlight)
+    let metrics = RequestMetrics(factory: registry)
+    let draining = DrainingFlag()
+    let all = endpoints + operatorEndpoints(registry: registry, draining: draining)
+    let router = try Router(all, metrics: metrics)
+    tls = try configuration.tls.map { given in
+      var tls = given
+      tls.applicationProtocols = configuration.http2 ? ["h2", "http/1.1"] : ["http/1.1"]
+      return try NIOSSLContext(configuration: tls)
+    }
+    registry.observe { [.init("muhatap_requests_in_flight", [], Double(inFlight.count))] }
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
+    self.group = group
+    var clocks: [ObjectIdentifier: NIOLoopBound<ConnectionClock>] = [:]
+    for loop in group.makeIterator() {
+      clocks[ObjectIdentifier(loop)] = try await loop.submit { NIOLoopBound(ConnectionClock(loop: loop), eventLoop: loop) }.get()
+    }
+    server = ServerContext(
+      configuration: configuration, router: router, authenticator: Authenticator(), pool: database, logger: logger, metrics: metrics,
+      inFlight: inFlight, draining: draining, clocks: clocks)
+  }
+
+  /// The port the server listens on, once started.
+  package var port: Int? { running.withLock { $0?.channel.localAddress?.port } }
+
+  /// Begins to listen.
+  package func start() async throws {
+    let quiescing = ServerQuiescingHelper(group: group)
+    let pipeline = ConnectionPipeline(server: server, tls: tls)
+    let channel = try await ServerBootstrap(group: group)
+      .serverChannelOption(.backlog, value: 1024)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .serverChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(quiescing.makeServerChannelHandler(channel: channel))
+        }
+      }
+      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .childChannelOption(.maxMessagesPerRead, value: 1)
+      .childChannelInitializer { pipeline.configure($0) }
+      .bind(host: configuration.host, port: configuration.port).get()
+    running.withLock { $0 = Running(channel: channel, quiescing: quiescing) }
+    let interval = tickInterval
+    for loop in group.makeIterator() {
+      try await loop.submit { [server] in server.clock(of: loop)?.start(interval: interval) }.get()
+    }
+    logger.info("listening", metadata: ["host": "\(configuration.host)", "port": "\(port ?? 0)"])
+  }
+
+  /// How often deadlines are looked at: often enough for the shortest of them.
+  private var tickInterval: TimeAmount {
+    let deadlines = configuration.deadlines
+    let shortest = [
+      deadlines.headers, deadlines.body, deadlines.handler, deadlines.handlerGrace, deadlines.stalledReader, deadlines.idle, deadlines.linger,
+    ].min() ?? .seconds(1)
+    return max(.milliseconds(10), min(.milliseconds(500), .nanoseconds(shortest.nanoseconds / 8)))
+  }
+
+  /// Goes down gracefully: readiness turns false, then nothing more is accepted and idle connections close, and requests under way
+  /// are waited for up to the drain deadline. Returns when all is closed.
+  package func drain() async throws {
+    guard let running = running.withLock({ $0 }) else { return }
+    logger.info("draining", metadata: ["in_flight": "\(server.inFlight.count)"])
+    server.draining.raise()
+    try await Task.sleep(for: .nanoseconds(configuration.deadlines.drainNotice.nanoseconds))
+    let closed = group.any().makePromise(of: Void.self)
+    running.quiescing.initiateShutdown(promise: closed)
+    let deadline = group.any().scheduleTask(in: configuration.deadlines.drain) { closed.fail(DrainDeadlinePassed()) }
+    do {
+      try await closed.futureResult.get()
+      deadline.cancel()
+    } catch is DrainDeadlinePassed {
+      logger.warning("requests under way were cut off", metadata: ["in_flight": "\(server.inFlight.count)"])
+    }
+    try await group.shutdownGracefully()
+    logger.info("stopped")
+  }
+}
+
+/// Requests under way took longer than the drain deadline.
+struct DrainDeadlinePassed: Error {}
