@@ -22,7 +22,7 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
     var counters: [Key: PrometheusCounter] = [:]
     var gauges: [Key: PrometheusGauge] = [:]
     var histograms: [Key: PrometheusHistogram] = [:]
-    var sources: [@Sendable () -> [Reading]] = []
+    var sources: [@Sendable () async -> [Reading]] = []
   }
 
   /// The value of a gauge that is only looked up when somebody asks.
@@ -43,7 +43,7 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
   package init() {}
 
   /// Adds gauges whose values are asked for at each reading, such as the sizes of a pool.
-  package func observe(_ source: @escaping @Sendable () -> [Reading]) {
+  package func observe(_ source: @escaping @Sendable () async -> [Reading]) {
     state.withLock { $0.sources.append(source) }
   }
 
@@ -93,7 +93,7 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
   package func destroyTimer(_ handler: any TimerHandler) {}
 
   /// All metrics as Prometheus reads them, sorted by name.
-  package var text: String {
+  package func text() async -> String {
     let (counters, gauges, histograms, sources) = state.withLock { ($0.counters, $0.gauges, $0.histograms, $0.sources) }
     var families: [String: (type: String, lines: [String])] = [:]
     func add(_ key: Key, _ type: String, _ lines: [String]) {
@@ -103,7 +103,7 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
     for (key, counter) in counters { add(key, "counter", ["\(key.name)\(braces(key.labels)) \(counter.count)"]) }
     for (key, gauge) in gauges { add(key, "gauge", ["\(key.name)\(braces(key.labels)) \(gauge.current)"]) }
     for source in sources {
-      for reading in source() {
+      for reading in await source() {
         let key = Key(reading.name, reading.dimensions)
         add(key, "gauge", ["\(key.name)\(braces(key.labels)) \(reading.value)"])
       }

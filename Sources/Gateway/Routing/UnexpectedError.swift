@@ -21,7 +21,8 @@ extension Problem {
       case .queueFull: .busy
       case .outcomeUnknown: .outcomeUnknown
       case .connection: .databaseUnavailable
-      case .decoding: .unexpected
+      case .encoding: .unstorableText
+      case .decoding, .rowCount, .usage: .unexpected
       case .server: Problem(sqlState: error.sqlState ?? "")
       }
   }
@@ -36,6 +37,12 @@ extension Problem {
       default: .unexpected
       }
   }
+
+  static let unstorableText = Problem.badRequest(
+    "unstorable-value",
+    Phrase(
+      "A value cannot be stored: text may not hold the character U+0000, and numbers must be finite.",
+      tr: "Bir değer saklanamıyor: metin U+0000 karakteri içeremez, sayılar sonlu olmalıdır."))
 
   static let databaseUnavailable = Problem(
     503, "database-unavailable",

@@ -10,9 +10,6 @@ extension ExchangeHandler {
     guard let route = exchange.route, var request = exchange.request, let context else { return }
     do {
       if route.endpoint.body == .collected {
-        if route.endpoint.documentation.input?.mediaType.hasSuffix("json") == true {
-          try JSONBody.check(exchange.body, depth: server.configuration.limits.jsonDepth)
-        }
         request.body = exchange.body.isEmpty ? .empty : .bytes(exchange.body)
         exchange.body = []
       }

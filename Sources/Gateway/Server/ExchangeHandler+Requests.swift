@@ -215,7 +215,7 @@ extension ExchangeHandler {
 
   private func checkMediaType(_ endpoint: Endpoint, _ fields: RequestFields) throws(Problem) {
     guard endpoint.body == .collected, fields.announcesBody, let given = fields.contentType,
-      endpoint.documentation.input?.mediaType.hasSuffix("json") == true, !JSONBody.isJSON(mediaType: given)
+      endpoint.documentation.input?.mediaType.hasSuffix("json") == true, !isJSON(mediaType: given)
     else { return }
     throw Problem(
       415, "unsupported-media-type",

@@ -48,7 +48,6 @@ package struct Limits: Sendable {
   package var headers = 32 << 10
   package var headerCount = 128
   package var jsonBody = 1 << 20
-  package var jsonDepth = 64
   package var upload = 4 << 30
   /// Requests being answered at once by the whole process; beyond it clients are told to come back.
   package var inFlight = 512

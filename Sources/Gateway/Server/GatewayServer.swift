@@ -4,7 +4,7 @@ import NIOCore
 import NIOExtras
 import NIOPosix
 import NIOSSL
-package import PostgresClient
+import PostgresClient
 import Synchronization
 
 /// The HTTP server: answers the API's endpoints, and its own for probes, metrics and documentation.
@@ -22,12 +22,12 @@ package final class GatewayServer: Sendable {
   private let running = Mutex<Running?>(nil)
 
   /// - Parameters:
-  ///   - database: the pool that reads run on.
+  ///   - database: what the endpoints' reads and the callers' rights come from.
   ///   - endpoints: the API; the gateway adds its own.
   ///   - registry: where metrics are kept.
   /// - Throws: when two endpoints claim one address, or the TLS configuration is not usable.
   package init(
-    configuration: GatewayConfiguration, database: PostgresPool, endpoints: [Endpoint], registry: PrometheusRegistry = PrometheusRegistry(),
+    configuration: GatewayConfiguration, database: Database, endpoints: [Endpoint], registry: PrometheusRegistry = PrometheusRegistry(),
     logger: Logger
   ) async throws {
     self.configuration = configuration
@@ -43,6 +43,11 @@ package final class GatewayServer: Sendable {
       return try NIOSSLContext(configuration: tls)
     }
     registry.observe { [.init("muhatap_requests_in_flight", [], Double(inFlight.count))] }
+    registry.observe { await database.pool.statistics().readings }
+    let authentication = configuration.authentication
+    let authenticator = Authenticator(
+      lookup: CallerLookup(database: database, issuer: authentication.issuer.map { TokenIssuer($0) }), cacheFor: authentication.cacheFor,
+      logger: logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
     self.group = group
     var clocks: [ObjectIdentifier: NIOLoopBound<ConnectionClock>] = [:]
@@ -50,7 +55,7 @@ package final class GatewayServer: Sendable {
       clocks[ObjectIdentifier(loop)] = try await loop.submit { NIOLoopBound(ConnectionClock(loop: loop), eventLoop: loop) }.get()
     }
     server = ServerContext(
-      configuration: configuration, router: router, authenticator: Authenticator(), pool: database, logger: logger, metrics: metrics,
+      configuration: configuration, router: router, authenticator: authenticator, pool: database.pool, logger: logger, metrics: metrics,
       inFlight: inFlight, draining: draining, clocks: clocks)
   }
 

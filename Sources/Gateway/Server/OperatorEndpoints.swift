@@ -18,7 +18,7 @@ func operatorEndpoints(registry: PrometheusRegistry, draining: DrainingFlag) -> 
         answers: [(200, "They should.", "application/json", status)]),
       handler: .read { _ in
         if draining.isRaised { throw Problem.draining }
-        return Endpoint.Read(["SELECT 1"], context: PostgresPool.Context(settings: [], readOnly: true), lane: .health) { _ in
+        return Endpoint.Read(["SELECT 1"], context: PostgresPool.Context(readOnly: true), lane: .health) { _ in
           .json(Array(#"{"status":"ready"}"#.utf8))
         }
       }),
@@ -27,9 +27,10 @@ func operatorEndpoints(registry: PrometheusRegistry, draining: DrainingFlag) -> 
       documentation: .init(
         "getMetrics", tag: "operations", "Metrics in Prometheus' text format.",
         answers: [(200, "All metrics of this process.", "text/plain", ["type": "string"])]),
-      handler: .immediate { _ in
+      handler: .operation { _ in
         Response(
-          status: 200, headers: [("content-type", "text/plain; version=0.0.4; charset=utf-8")], body: .bytes(Array(registry.text.utf8)))
+          status: 200, headers: [("content-type", "text/plain; version=0.0.4; charset=utf-8")],
+          body: .bytes(Array(await registry.text().utf8)))
       }),
   ]
 }
