@@ -98,10 +98,10 @@ package struct JSONLogHandler: LogHandler {
 
   /// Now in UTC to the millisecond, as RFC 3339 writes it.
   private static func appendTime(to line: inout [UInt8]) {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
+    let milliseconds = Int(Date().timeIntervalSince1970 * 1000)
+    var seconds = milliseconds / 1000
     var parts = tm()
-    gmtime_r(&now.tv_sec, &parts)
+    gmtime_r(&seconds, &parts)
     func append(_ value: Int, digits: Int, then separator: Character?) {
       var divisor = 1
       for _ in 1..<digits { divisor *= 10 }
@@ -117,6 +117,6 @@ package struct JSONLogHandler: LogHandler {
     append(Int(parts.tm_hour), digits: 2, then: ":")
     append(Int(parts.tm_min), digits: 2, then: ":")
     append(Int(parts.tm_sec), digits: 2, then: ".")
-    append(now.tv_nsec / 1_000_000, digits: 3, then: "Z")
+    append(milliseconds % 1000, digits: 3, then: "Z")
   }
 }
