@@ -30,7 +30,7 @@ package struct API: Sendable {
 
   /// Follows changes of custom fields until the task is cancelled.
   package func followCustomFields(logger: Logger) async {
-    for await _ in database.pool.notifications(on: ["muhatap_custom_fields"]) {
+    for await _ in database.pool.notifications(on: ["muhatap_custom_field"]) {
       do {
         try await customFields.reload(from: database)
       } catch {

@@ -20,5 +20,5 @@ extension Resource {
       "coupon_match_discount",
     ],
     change: ["product_id", "quantity", "unit_price", "amount", "loyalty_discount", "coupon_discount", "coupon_match_discount"],
-    deletable: true, expand: ["product", "order", "customer"], search: ["product.name"])
+    deletable: true, expand: ["product", "order"], search: ["product.name"])
 }
