@@ -72,7 +72,10 @@ let package = Package(
     .executableTarget(
       name: "muhatap",
       dependencies: [
-        "Gateway",
+        "Gateway", "CRMCore", "PostgresClient",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Logging", package: "swift-log"),

@@ -1,8 +1,9 @@
 import ArgumentParser
-import Configuration
-import Gateway
 
 @main
 struct Muhatap: AsyncParsableCommand {
-  func run() async throws {}
+  static let configuration = CommandConfiguration(
+    commandName: "muhatap",
+    abstract: "A PostgreSQL-native CRM backend for several departments of one company.",
+    subcommands: [Serve.self, Config.self])
 }

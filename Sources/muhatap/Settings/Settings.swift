@@ -1,0 +1,142 @@
+import Crypto
+import Foundation
+import Gateway
+import Logging
+import NIOCore
+import NIOSSL
+import PostgresClient
+
+/// Every key of the configuration: its name, default and meaning are written here and nowhere else.
+struct Settings: Sendable {
+  /// What the configuration is read for: it decides which keys have to be set.
+  enum Purpose: Sendable {
+    case serve, work, administer, demonstrate, list
+  }
+
+  let logLevel: Logger.Level
+  let database: PostgresPool.Configuration
+  let gateway: GatewayConfiguration
+  let cursorKey: SymmetricKey
+  let migrations: URL
+  let demoData: URL
+
+  init(from source: inout SettingsReader, for purpose: Purpose) {
+    logLevel = source.choice("log.level", default: .info, "The least severe log entries that are written.")
+    database = Self.database(from: &source, for: purpose)
+    cursorKey = Self.cursorKey(from: &source, for: purpose)
+    gateway = Self.gateway(from: &source)
+    let resources = Self.resources
+    migrations = URL(filePath: source.text("database.sql", default: resources.appending(path: "sql").path, "The folder with migrations/ and current/."))
+    demoData = URL(filePath: source.text("demo.data", default: resources.appending(path: "demo/data").path, "The folder with the demo company's year of shopping."))
+  }
+
+  private static func database(from source: inout SettingsReader, for purpose: Purpose) -> PostgresPool.Configuration {
+    let connection = source.text(
+      "database.url", secret: true,
+      "How libpq reaches PostgreSQL; several hosts and any sslmode are fine. DATABASE_URL does as well. Its role: crm_app to serve, crm_worker for the worker, crm_migrator to migrate and administer.")
+    if purpose != .list { source.demand("database.url", "where is the database? For example postgresql://crm_app@localhost/muhatap") }
+    return PostgresPool.Configuration(
+      connection: connection ?? "",
+      connections: [
+        .interactive: source.integer("database.connections", default: 8, in: 1...500, "The most connections for requests."),
+        .jobs: source.integer("database.jobConnections", default: 4, in: 1...100, "The most connections for jobs and imports."),
+        .reports: source.integer("database.reportConnections", default: 2, in: 1...100, "The most connections for exports and aggregates."),
+        .health: 1,
+      ],
+      queueLimit: source.integer("database.queueLimit", default: 1_000, in: 0...100_000, "The most requests that wait for a connection; one more is answered 503."),
+      preparedStatements: source.integer(
+        "database.preparedStatements", default: 256, in: 0...10_000, "Prepared statements kept for each connection; 0 for a pooler that cannot keep them."),
+      lockTimeout: .seconds(source.integer("database.lockTimeout", default: 2, in: 1...60, "Seconds a statement waits for a lock.")),
+      connectTimeout: .seconds(source.integer("database.connectTimeout", default: 3, in: 1...60, "Seconds one host may take to accept a connection.")))
+  }
+
+  private static func cursorKey(from source: inout SettingsReader, for purpose: Purpose) -> SymmetricKey {
+    let text = source.text(
+      "http.cursorKey", secret: true,
+      "32 bytes or more of base64 that sign page cursors, the same for all gateways of a deployment: `openssl rand -base64 32`.")
+    if purpose == .serve { source.demand("http.cursorKey", "make one with: openssl rand -base64 32") }
+    guard let text else { return SymmetricKey(size: .bits256) }
+    guard let bytes = Data(base64Encoded: text), bytes.count >= 32 else {
+      source.object("http.cursorKey", "has to be at least 32 bytes in base64")
+      return SymmetricKey(size: .bits256)
+    }
+    return SymmetricKey(data: bytes)
+  }
+
+  private static func gateway(from source: inout SettingsReader) -> GatewayConfiguration {
+    GatewayConfiguration(
+      host: source.text("http.host", default: "127.0.0.1", "The address to listen on; 0.0.0.0 is every address of the machine."),
+      port: source.integer("http.port", default: 8080, in: 0...65535, "The port to listen on; 0 takes a free one."),
+      eventLoops: source.integer("http.eventLoops", default: System.coreCount, in: 1...256, "Threads that serve connections."),
+      tls: tls(from: &source),
+      http2: source.truth("http.http2", default: true, "Whether HTTP/2 is offered to clients that connect by TLS."),
+      limits: limits(from: &source), deadlines: deadlines(from: &source),
+      gzipFrom: source.integer("http.gzipFrom", default: 4096, in: 0...1 << 30, "Bodies of at least this many bytes are compressed for clients that accept gzip."),
+      trustsForwardedFor: source.truth(
+        "http.trustsForwardedFor", default: false, "Whether the last address in X-Forwarded-For is the client's: only behind a proxy that sets it."),
+      publicAddress: source.text("http.publicAddress", "The base address that clients use, such as https://crm.example.com."))
+  }
+
+  private static func limits(from source: inout SettingsReader) -> Limits {
+    var limits = Limits()
+    limits.uri = source.integer("limits.uri", default: limits.uri, in: 256...1 << 20, "Bytes of a request's target.")
+    limits.headers = source.integer("limits.headers", default: limits.headers, in: 1024...1 << 20, "Bytes of all header fields.")
+    limits.headerCount = source.integer("limits.headerCount", default: limits.headerCount, in: 8...10_000, "Header fields of a request.")
+    limits.jsonBody = source.integer("limits.jsonBody", default: limits.jsonBody, in: 1024...1 << 30, "Bytes of a JSON body.")
+    limits.upload = source.integer("limits.upload", default: limits.upload, in: 1024...1 << 50, "Bytes of an uploaded file.")
+    limits.inFlight = source.integer(
+      "limits.inFlight", default: limits.inFlight, in: 1...100_000, "Requests answered at once; beyond it clients are told to come back.")
+    return limits
+  }
+
+  private static func deadlines(from source: inout SettingsReader) -> Deadlines {
+    var deadlines = Deadlines()
+    func seconds(_ key: String, _ value: inout TimeAmount, _ range: ClosedRange<Int>, _ meaning: String, _ source: inout SettingsReader) {
+      let fallback = Int(value.nanoseconds / 1_000_000_000)
+      value = .seconds(Int64(source.integer(key, default: fallback, in: range, "Seconds " + meaning)))
+    }
+    seconds("deadlines.headers", &deadlines.headers, 1...300, "for a request's header fields and the TLS handshake.", &source)
+    seconds("deadlines.body", &deadlines.body, 1...3600, "for a body, and for a pause within an upload.", &source)
+    seconds("deadlines.handler", &deadlines.handler, 1...3600, "for finding the answer.", &source)
+    seconds("deadlines.transfer", &deadlines.transfer, 10...86_400, "for a whole upload or streamed answer.", &source)
+    seconds("deadlines.stalledReader", &deadlines.stalledReader, 1...3600, "a client may leave its answer unread.", &source)
+    seconds("deadlines.idle", &deadlines.idle, 1...3600, "a connection may stay open between requests.", &source)
+    seconds("deadlines.drainNotice", &deadlines.drainNotice, 0...300, "that readiness is false before connections are closed at shutdown.", &source)
+    seconds("deadlines.drain", &deadlines.drain, 0...3600, "that requests under way may still take at shutdown.", &source)
+    return deadlines
+  }
+
+  private static func tls(from source: inout SettingsReader) -> TLSConfiguration? {
+    let certificate = source.text("tls.certificate", "A PEM file with the certificate chain; with tls.key, HTTPS is served.")
+    let key = source.text("tls.key", "A PEM file with the certificate's private key.")
+    switch (certificate, key) {
+    case (nil, nil): return nil
+    case (let certificate?, let key?):
+      do {
+        return TLSConfiguration.makeServerConfiguration(
+          certificateChain: try NIOSSLCertificate.fromPEMFile(certificate).map { .certificate($0) },
+          privateKey: .privateKey(try NIOSSLPrivateKey(file: key, format: .pem)))
+      } catch {
+        source.object("tls.certificate", "and MUHATAP_TLS_KEY cannot be read as PEM files: \(error)")
+        return nil
+      }
+    default:
+      source.object(certificate == nil ? "tls.certificate" : "tls.key", "has to be set too: HTTPS needs both")
+      return nil
+    }
+  }
+
+  /// Where sql/ and demo/ lie: beside an installed program's bin/ in share/muhatap/, or in the checkout the program was built from.
+  private static let resources: URL = {
+    let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+    var folder = program.deletingLastPathComponent()
+    let installed = folder.deletingLastPathComponent().appending(path: "share/muhatap")
+    if FileManager.default.fileExists(atPath: installed.path) { return installed }
+    while folder.path != "/" {
+      if FileManager.default.fileExists(atPath: folder.appending(path: "sql/bootstrap.sql").path) { return folder }
+      folder.deleteLastPathComponent()
+    }
+    return URL(filePath: FileManager.default.currentDirectoryPath)
+  }()
+}
+
