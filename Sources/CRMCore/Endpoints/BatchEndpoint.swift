@@ -120,9 +120,9 @@ extension ResourceAPI {
 
       func run(_ writer: RowWriter, _ tx: PostgresTransaction, caller: Caller, pointer: String) async throws -> RowWriter.Written {
         switch self {
-        case .create(let json): try await writer.create(json, tx, caller: caller, pointer: pointer)
-        case .change(let id, let version, let json): try await writer.change(json, id: id, version: version, tx, pointer: pointer)
-        case .delete(let id, let version): try await writer.delete(id: id, version: version, tx)
+        case .create(let json): try await writer.create(json, caller: caller, pointer: pointer) { try await tx.result($0) }
+        case .change(let id, let version, let json): try await writer.change(json, id: id, version: version, pointer: pointer) { try await tx.result($0) }
+        case .delete(let id, let version): try await writer.delete(id: id, version: version) { try await tx.result($0) }
         }
       }
     }

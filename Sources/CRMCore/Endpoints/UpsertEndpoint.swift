@@ -35,9 +35,9 @@ extension ResourceAPI {
       "SELECT row_id FROM crm.external_id WHERE relation = \(entity.name) AND system = \(system) AND key = \(key)")
     if known.count == 1 {
       let changeable = json.object.map { members in JSON.object(members.filter { entity.mayChange($0.key) || !entity.mayCreate($0.key) }) } ?? json
-      return try await writer(entity).change(changeable, id: try known[0].decode(UUID.self, at: 0), version: nil, tx)
+      return try await writer(entity).change(changeable, id: try known[0].decode(UUID.self, at: 0), version: nil) { try await tx.result($0) }
     }
-    let written = try await writer(entity).create(json, tx, caller: caller)
+    let written = try await writer(entity).create(json, caller: caller) { try await tx.result($0) }
     try await tx.run(
       """
       INSERT INTO crm.external_id (relation, system, key, row_id, area)

@@ -27,8 +27,9 @@ extension ResourceAPI {
         components: ResourceSchema.inputComponents(entity)),
       handler: .operation { request in
         let json = try request.json()
-        return try await database.write(request, model: model) { tx in
-          try await writer(entity).create(json, tx, caller: request.caller).response
+        let writer = writer(entity)
+        return try await database.writeOne(request, areas: writer.compiler.areas, model: model) { run in
+          try await writer.create(json, caller: request.caller, run: run).response
         }
       })
   }
@@ -45,8 +46,9 @@ extension ResourceAPI {
         let id = try request.recordID()
         let version = try request.expectedVersion()
         let json = try request.json()
-        return try await database.write(request, model: model) { tx in
-          try await writer(entity).change(json, id: id, version: version, tx).response
+        let writer = writer(entity)
+        return try await database.writeOne(request, areas: writer.compiler.areas, model: model) { run in
+          try await writer.change(json, id: id, version: version, run: run).response
         }
       })
   }
@@ -60,8 +62,9 @@ extension ResourceAPI {
       handler: .operation { request in
         let id = try request.recordID()
         let version = try request.expectedVersion()
-        return try await database.write(request, model: model) { tx in
-          try await writer(entity).delete(id: id, version: version, tx).response
+        let writer = writer(entity)
+        return try await database.writeOne(request, areas: writer.compiler.areas, model: model) { run in
+          try await writer.delete(id: id, version: version, run: run).response
         }
       })
   }

@@ -1,7 +1,8 @@
 import Foundation
 import PostgresClient
 
-/// Creates, changes and deletes rows of one resource within a transaction, as REST, batches and upserts ask for it.
+/// Creates, changes and deletes rows of one resource, as REST, batches and upserts ask for it. The caller says how a statement is run:
+/// within a transaction, or as one of its own.
 struct RowWriter: Sendable {
   let model: Model
   let entity: Model.Entity
@@ -15,28 +16,30 @@ struct RowWriter: Sendable {
     let headers: [(name: String, value: String)]
   }
 
-  private var compiler: WriteCompiler { WriteCompiler(model: model, entity: entity) }
+  typealias Run = @Sendable (SQL) async throws -> PostgresResult
 
-  func create(_ json: JSON, _ tx: PostgresTransaction, caller: Caller, pointer: String = "") async throws -> Written {
+  var compiler: WriteCompiler { WriteCompiler(model: model, entity: entity) }
+
+  func create(_ json: JSON, caller: Caller, pointer: String = "", run: Run) async throws -> Written {
     let input = try RowInput(json, for: entity, purpose: .create, customFields: customFields, pointer: pointer)
     try refuse(input)
     let id = UUID.v7()
-    let result = try await refusing(input, id: nil, pointer) { try await tx.result(compiler.insert(input, id: id, caller: caller)) }
+    let result = try await refusing(input, id: nil, pointer) { try await run(compiler.insert(input, id: id, caller: caller)) }
     let (bytes, headers) = compiler.answer(result, status: 201)
     return Written(id: id, status: 201, json: bytes, headers: headers + [("location", "/v1/\(entity.name)/\(id.lowercase)")])
   }
 
-  func change(_ json: JSON, id: UUID, version: Int?, _ tx: PostgresTransaction, pointer: String = "") async throws -> Written {
+  func change(_ json: JSON, id: UUID, version: Int?, pointer: String = "", run: Run) async throws -> Written {
     let input = try RowInput(json, for: entity, purpose: .change, customFields: customFields, pointer: pointer)
     try refuse(input)
-    let result = try await refusing(input, id: id, pointer) { try await tx.result(compiler.update(input, id: id, version: version)) }
-    guard result.count == 1 else { throw try await nothingFound(id: id, version: version, tx) }
+    let result = try await refusing(input, id: id, pointer) { try await run(compiler.update(input, id: id, version: version)) }
+    guard result.count == 1 else { throw try await nothingFound(id: id, version: version, run) }
     let (bytes, headers) = compiler.answer(result, status: 200)
     return Written(id: id, status: 200, json: bytes, headers: headers)
   }
 
-  func delete(id: UUID, version: Int?, _ tx: PostgresTransaction) async throws -> Written {
-    guard try await tx.run(compiler.delete(id: id, version: version)) == 1 else { throw try await nothingFound(id: id, version: version, tx) }
+  func delete(id: UUID, version: Int?, run: Run) async throws -> Written {
+    guard try await run(compiler.delete(id: id, version: version)).affectedRows == 1 else { throw try await nothingFound(id: id, version: version, run) }
     return Written(id: id, status: 204, json: [], headers: [])
   }
 
@@ -45,8 +48,8 @@ struct RowWriter: Sendable {
   }
 
   /// Why a change found no row: it is gone or hidden (404), it has another version (412), or it may only be read (403).
-  private func nothingFound(id: UUID, version: Int?, _ tx: PostgresTransaction) async throws -> Problem {
-    let found = try await tx.result(compiler.currentVersion(id: id))
+  private func nothingFound(id: UUID, version: Int?, _ run: Run) async throws -> Problem {
+    let found = try await run(compiler.currentVersion(id: id))
     guard found.count == 1 else { return .notFound }
     if let version, try found[0].decode(Int.self, at: 0) != version {
       return Problem(

@@ -29,6 +29,26 @@ extension Database {
   }
 }
 
+extension Database {
+  /// Runs a request's effect that is one statement: in one flush, unless an `Idempotency-Key` or a dry run needs more than that.
+  package func writeOne(
+    _ request: Request, areas: Set<Area>, model: Model,
+    _ body: @Sendable @escaping (_ run: @escaping @Sendable (SQL) async throws -> PostgresResult) async throws -> Response
+  ) async throws -> Response {
+    if request.headers["idempotency-key"] != nil || request.headers["prefer"] != nil {
+      return try await write(request, model: model) { tx in try await body { try await tx.result($0) } }
+    }
+    let context = request.caller.context(writing: areas, request: request.id)
+    do {
+      return try await body { try await pool.execute([$0], context: context, deadline: request.deadline)[0] }
+    } catch let refusal as RowRefusal {
+      throw try await refusal.problem(model) { try await read(as: request.caller, deadline: request.deadline, $0) }
+    } catch let error as PostgresError {
+      throw WriteProblem(catalogue: model.catalogue).problem(for: error) ?? error
+    }
+  }
+}
+
 /// Leaves a transaction without keeping anything of it.
 private struct DryRun: Error {
   let response: Response
