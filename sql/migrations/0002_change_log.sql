@@ -186,14 +186,15 @@ comment on function crm.changes_after(xid8, bigint, integer, text[]) is
   'The next changes the caller may read, in an order to which nothing is ever added before what was read: (xid, seq) behind pg_snapshot_xmin. Start with (0, 0); go on with the last row''s xid and seq.';
 
 create function crm.history(of_relation text, of_row uuid, of_customer uuid default null)
-returns table (xid xid8, seq bigint, at timestamptz, op text, actor_id uuid, request_id uuid, via text, before jsonb, after jsonb)
+returns table (xid xid8, seq bigint, at timestamptz, relation text, op text, row_id uuid, customer_id uuid, area text, audience uuid, owner_id uuid,
+  actor_id uuid, request_id uuid, via text, before jsonb, after jsonb)
 language sql stable as $$
-  select c.xid, c.seq, c.at, c.op, c.actor_id, c.request_id, c.via, c.before, c.after
+  select c.xid, c.seq, c.at, c.relation, c.op, c.row_id, c.customer_id, c.area, c.audience, c.owner_id, c.actor_id, c.request_id, c.via, c.before, c.after
   from crm.change as c where c.row_id = of_row and c.relation = of_relation
   union all
-  select c.xid, c.seq - cardinality(c.row_ids) + array_position(c.row_ids, of_row), c.at, c.op, c.actor_id, c.request_id, c.via, null, null
+  select c.xid, c.seq - cardinality(c.row_ids) + array_position(c.row_ids, of_row), c.at, c.relation, c.op, of_row, c.customer_id, c.area, c.audience, c.owner_id,
+    c.actor_id, c.request_id, c.via, c.before, c.after
   from crm.change as c
   where c.row_ids is not null and c.relation = of_relation and (c.customer_id = of_customer or of_customer is null) and array_position(c.row_ids, of_row) is not null
-  order by 1, 2
 $$;
-comment on function crm.history(text, uuid, uuid) is 'All changes of one record that the caller may read, oldest first: the resource''s name, the record''s id, and for what belongs to a customer the customer''s id, which makes it quick.';
+comment on function crm.history(text, uuid, uuid) is 'All changes of one record that the caller may read: the resource''s name, the record''s id, and for what belongs to a customer the customer''s id, which makes it quick.';

@@ -122,7 +122,7 @@ begin
       write_rule := format('(select crm.writes(%L))', area);
       bi_rule := format('(select crm.bi_reads(%L))', area);
     when 'common' then
-      read_rule := '(select crm.signed_in())';
+      read_rule := format('(select crm.signed_in()) or (select crm.reads(%L))', area);
       write_rule := format('(select crm.writes(%L))', area);
       bi_rule := 'true';
     when 'personal' then

@@ -108,6 +108,6 @@ comment on constraint product_unit_length on crm.product is 'en: Give a unit of 
 create index product_category_id_index on crm.product (category_id, id);
 create index product_search_key_index on crm.product (search_key, id);
 
-select crm.protect('crm.location', area => 'sales', kind => 'common', resource => 'locations', bi => true);
+select crm.protect('crm.location', area => 'products', kind => 'common', resource => 'locations', bi => true);
 select crm.protect('crm.product_category', area => 'products', kind => 'reference', resource => 'product_categories', verbs => '{select,insert,update,delete}', bi => true);
 select crm.protect('crm.product', area => 'products', kind => 'reference', resource => 'products', verbs => '{select,insert,update,delete}', bi => true);
