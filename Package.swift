@@ -83,7 +83,14 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "MuhatapTestKit",
-      dependencies: ["Gateway", .product(name: "AsyncHTTPClient", package: "async-http-client")],
+      dependencies: [
+        "Gateway", "CRMCore", "PostgresClient",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
       path: "Tests/MuhatapTestKit",
       swiftSettings: strict),
     .testTarget(
