@@ -28,6 +28,7 @@ end
 $$;
 
 grant crm_owner, crm_access, crm_role_admin to crm_migrator;
+grant bi_reader to crm_role_admin with admin option;
 grant crm_bulk to crm_worker;                                  -- crm_worker does not inherit: it must SET LOCAL ROLE, in a merge
 grant set on parameter session_replication_role to crm_bulk;   -- a merge that has validated its references set-wise skips the row-by-row checks
 
