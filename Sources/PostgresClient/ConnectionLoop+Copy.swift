@@ -18,6 +18,7 @@ extension ConnectionLoop {
     case .copyRead:
       switch connection.mode {
       case .copyOut: readCopy(session, on: connection)
+      case .copyEnding: endCopy(session, on: connection)
       case .pipeline: finishRequest(.data(nil), session)
       default: refuse(session)
       }

@@ -43,7 +43,7 @@ extension ConnectionLoop {
         handle.close()
         return
       }
-      PQsetNoticeReceiver(handle.pg, logNotice, Unmanaged.passUnretained(self).toOpaque())
+      logNotices(of: handle)
       let connection = Connection(handle.pg, lane: lane, preparedStatements: configuration.preparedStatements)
       connects += 1
       lanes[lane.rawValue].connections.append(connection)
@@ -164,6 +164,13 @@ extension ConnectionLoop {
     case .oneShot(let work): lost(work, connection.pipeline)
     case .transaction(let session): lost(session, connection.pipeline)
     }
+  }
+}
+
+extension ConnectionLoop {
+  /// Has the server's notices logged instead of printed. The loop outlives its connections.
+  func logNotices(of handle: Connector.Handle) {
+    PQsetNoticeReceiver(handle.pg, logNotice, Unmanaged.passUnretained(self).toOpaque())
   }
 }
 

@@ -50,6 +50,9 @@ extension ConnectionLoop {
   private func run(_ session: TransactionSession, on connection: Connection) {
     guard let request = session.current?.request else { return }
     switch request {
+    case .statements where connection.mode != .pipeline, .commit where connection.mode != .pipeline:
+      session.end(PostgresError(.usage, "a COPY was left before its end, so the transaction is rolled back"))
+      cancelAndDiscard(connection)
     case .statements(let statements, let name): send(statements, name, session, on: connection)
     case .commit: commit(session, on: connection)
     case .rollback:

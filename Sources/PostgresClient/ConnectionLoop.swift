@@ -240,7 +240,8 @@ extension ConnectionLoop {
   }
 
   static let timeout = PostgresError(.timeout, "the deadline passed and the statement was stopped")
-  static let outcomeUnknown = PostgresError(.outcomeUnknown, "the end of the transaction was not seen; it may or may not have been committed")
+  static let outcomeUnknown = PostgresError(
+    .outcomeUnknown, "the end of the transaction was not seen; it may or may not have been committed")
   static let cancelled = PostgresError(.cancelled, "the waiting task was cancelled")
   static let lost = PostgresError(.connection, "the connection to the server was lost")
 }

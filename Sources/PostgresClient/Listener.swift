@@ -140,6 +140,7 @@ extension ConnectionLoop {
     case .success(let handle):
       listener.state = .listening(handle.pg)
       listener.failures = 0
+      logNotices(of: handle)
       if PQsetnonblocking(handle.pg, 1) != 0 || !listener.listen() { listener.disconnect(at: now) }
     }
   }

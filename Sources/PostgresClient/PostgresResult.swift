@@ -70,12 +70,15 @@ package struct PostgresRow: Sendable {
 
   /// The value in the column called `name`.
   /// - Throws: `PostgresError` of kind `.decoding` if there is no such column or its value is no `T`.
-  package func decode<T: PostgresDecodable>(_ type: T.Type = T.self, _ name: String) throws(PostgresError) -> T {
+  package func decode<T: PostgresDecodable>(_ type: T.Type, _ name: String) throws(PostgresError) -> T {
     guard let column = result.column(named: name) else {
       throw PostgresError(.decoding, "the result has no column \"\(name)\"")
     }
     return try decode(type, at: column)
   }
+
+  /// The value in the column called `name`, of the type that is expected where it goes.
+  package func decode<T: PostgresDecodable>(_ name: String) throws(PostgresError) -> T { try decode(T.self, name) }
 
   /// The value in the column at `column`, counted from 0.
   /// - Throws: `PostgresError` of kind `.decoding` if there is no such column or its value is no `T`.
@@ -87,7 +90,8 @@ package struct PostgresRow: Sendable {
     if let value = T.decode(bytes, type: result.columnType(column)) { return value }
     var error = PostgresError(
       .decoding,
-      "column \"\(result.columnName(column))\" of type \(result.columnType(column).rawValue) holds \(bytes == nil ? "NULL, which is" : "a value that is") no \(T.self)")
+      "column \"\(result.columnName(column))\" of type \(result.columnType(column).rawValue) holds \(bytes == nil ? "NULL, which is" : "a value that is") no \(T.self)"
+    )
     error.column = result.columnName(column)
     throw error
   }

@@ -48,7 +48,7 @@ package final class PostgresTransaction: Sendable {
 
   /// The row returned. Throws `PostgresError` of kind `.rowCount` if it is not exactly one.
   package func one<T: RowDecodable>(
-    _ type: T.Type = T.self, _ sql: SQL, onViolation: [String: any Error] = [:], file: StaticString = #fileID, line: UInt = #line
+    _ type: T.Type, _ sql: SQL, onViolation: [String: any Error] = [:], file: StaticString = #fileID, line: UInt = #line
   ) async throws -> T {
     let result = try await result(sql, onViolation: onViolation, file: file, line: line)
     return try T(row: try Self.single(result, file, line))
@@ -56,7 +56,7 @@ package final class PostgresTransaction: Sendable {
 
   /// The first row returned; nil if there is none.
   package func first<T: RowDecodable>(
-    _ type: T.Type = T.self, _ sql: SQL, onViolation: [String: any Error] = [:], file: StaticString = #fileID, line: UInt = #line
+    _ type: T.Type, _ sql: SQL, onViolation: [String: any Error] = [:], file: StaticString = #fileID, line: UInt = #line
   ) async throws -> T? {
     let result = try await result(sql, onViolation: onViolation, file: file, line: line)
     return result.count == 0 ? nil : try T(row: result[0])
@@ -64,7 +64,7 @@ package final class PostgresTransaction: Sendable {
 
   /// All rows returned.
   package func all<T: RowDecodable>(
-    _ type: T.Type = T.self, _ sql: SQL, onViolation: [String: any Error] = [:], file: StaticString = #fileID, line: UInt = #line
+    _ type: T.Type, _ sql: SQL, onViolation: [String: any Error] = [:], file: StaticString = #fileID, line: UInt = #line
   ) async throws -> [T] {
     let result = try await result(sql, onViolation: onViolation, file: file, line: line)
     return try result.rows.map { try T(row: $0) }
@@ -72,7 +72,7 @@ package final class PostgresTransaction: Sendable {
 
   /// The first column of the row returned. Throws `PostgresError` of kind `.rowCount` if it is not exactly one row.
   package func value<T: PostgresDecodable>(
-    _ type: T.Type = T.self, _ sql: SQL, onViolation: [String: any Error] = [:], file: StaticString = #fileID, line: UInt = #line
+    _ type: T.Type, _ sql: SQL, onViolation: [String: any Error] = [:], file: StaticString = #fileID, line: UInt = #line
   ) async throws -> T {
     let result = try await result(sql, onViolation: onViolation, file: file, line: line)
     return try Self.single(result, file, line).decode(at: 0)

@@ -125,26 +125,32 @@ import Testing
       task.cancel()
       await #expect { try await task.value } throws: { ($0 as? PostgresError)?.kind == .cancelled }
       try await Task.sleep(for: .milliseconds(200))
-      let running = try await pool.read("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%cancel me%' AND pid <> pg_backend_pid() AND state = 'active'")
+      let running = try await pool.read(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%cancel me%' AND pid <> pg_backend_pid() AND state = 'active'")
       #expect(try running[0][0].decode(Int.self, at: 0) == 0)
     }
   }
 
   @Test func `a full queue refuses at once and a waiter is answered at its deadline`() async throws {
     try await Server.withPool(connections: [.interactive: 1, .health: 1], queueLimit: 2) { pool in
-      let blocker = Task { try await pool.read("SELECT pg_sleep(1.5)") }
-      try await Task.sleep(for: .milliseconds(200))
-      async let first: Duration = Self.waitUntilRefused(pool, .timeout, deadline: .milliseconds(300))
-      async let second: Duration = Self.waitUntilRefused(pool, .timeout, deadline: .milliseconds(400))
-      try await Task.sleep(for: .milliseconds(100))
-      #expect(try await Self.waitUntilRefused(pool, .queueFull, deadline: .seconds(5)) < .milliseconds(50))
+      let blocker = Task { try await pool.read("SELECT pg_sleep(2.5)") }
+      try await Self.wait(pool, until: { $0.busy == 1 })
+      async let first: Duration = Self.waitUntilRefused(pool, .timeout, deadline: .milliseconds(1_000))
+      async let second: Duration = Self.waitUntilRefused(pool, .timeout, deadline: .milliseconds(1_200))
+      try await Self.wait(pool, until: { $0.waiting == 2 })
+      #expect(try await Self.waitUntilRefused(pool, .queueFull, deadline: .seconds(5)) < .milliseconds(500))
       let health = try await pool.execute(["SELECT 1"], context: .init(readOnly: true), lane: .health, deadline: .after(.seconds(1)))
       #expect(health.count == 1)
       let waits = try await [first, second]
-      #expect((300...340).contains(waits[0] / .milliseconds(1)))
-      #expect((400...440).contains(waits[1] / .milliseconds(1)))
+      #expect((1_000..<1_150).contains(waits[0] / .milliseconds(1)))
+      #expect((1_200..<1_350).contains(waits[1] / .milliseconds(1)))
       _ = try await blocker.value
     }
+  }
+
+  /// Waits until the interactive lane is in the state described.
+  static func wait(_ pool: PostgresPool, until condition: (PostgresPool.Statistics.Lane) -> Bool) async throws {
+    while try !condition(#require(await pool.statistics().lanes[.interactive])) { try await Task.sleep(for: .milliseconds(5)) }
   }
 
   static func waitUntilRefused(_ pool: PostgresPool, _ kind: PostgresError.Kind, deadline: Duration) async throws -> Duration {
