@@ -4,6 +4,8 @@ import NIOCore
 /// Something with deadlines of its own that an event loop's clock looks at.
 protocol Timed: AnyObject {
   func tick(now: NIODeadline)
+  /// Closes the connection at once.
+  func cutOff()
 }
 
 /// The time of one event loop: it looks at the deadlines of all its connections in one pass, which costs a request nothing,
@@ -36,6 +38,10 @@ final class ConnectionClock {
 
   func remove(_ connection: any Timed) {
     connections[ObjectIdentifier(connection)] = nil
+  }
+
+  func closeAll() {
+    for connection in connections.values { connection.cutOff() }
   }
 
   private func tick() {

@@ -15,7 +15,7 @@ struct ConnectionPipeline: Sendable {
         try addHTTP1(to: channel)
         return
       }
-      let handshake = channel.eventLoop.scheduleTask(in: server.configuration.deadlines.headers) { channel.close(promise: nil) }
+      let handshake = channel.eventLoop.scheduleTask(in: server.configuration.deadlines.headers.amount) { channel.close(promise: nil) }
       let negotiation = ApplicationProtocolNegotiationHandler { result, channel in
         handshake.cancel()
         return channel.eventLoop.makeCompletedFuture {
@@ -48,7 +48,7 @@ struct ConnectionPipeline: Sendable {
     ]
     let management = NIOHTTP2ServerConnectionManagementHandler(
       eventLoop: channel.eventLoop,
-      configuration: .init(maxIdleTime: deadlines.idle, maxAge: nil, maxGraceTime: deadlines.drain, keepalive: nil))
+      configuration: .init(maxIdleTime: deadlines.idle.amount, maxAge: nil, maxGraceTime: deadlines.drain.amount, keepalive: nil))
     let multiplexing = NIOHTTP2Handler(
       mode: .server, eventLoop: channel.eventLoop, connectionConfiguration: connection, streamConfiguration: .init(),
       streamDelegate: management.http2StreamDelegate

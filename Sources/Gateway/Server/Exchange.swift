@@ -58,20 +58,24 @@ final class Exchange {
     lastBodyAt = started
   }
 
-  deinit {
-    if isCounted { inFlight.leave() }
-  }
+  deinit { leave() }
 
   /// Counts the exchange among those in flight; false when there are too many.
-  func enter() -> Bool {
-    isCounted = inFlight.enter()
+  func enter(isForOperators: Bool) -> Bool {
+    isCounted = inFlight.enter(isForOperators: isForOperators)
     return isCounted
+  }
+
+  /// No longer counts it.
+  func leave() {
+    if isCounted { inFlight.leave() }
+    isCounted = false
   }
 
   /// Whether the client sends its body too slowly.
   func isBodyOverdue(at now: NIODeadline, deadlines: Deadlines) -> Bool {
     let earned = TimeAmount.milliseconds(Int64(bodyReceived) * 1000 / Int64(max(deadlines.bodyRate, 1)))
-    return now - lastBodyAt > deadlines.body || now - bodyStarted > deadlines.body + earned
+    return now - lastBodyAt > deadlines.body.amount || now - bodyStarted > deadlines.body.amount + earned
   }
 
   /// Takes time during which the gateway itself did not read out of the client's account.

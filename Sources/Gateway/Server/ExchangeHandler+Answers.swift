@@ -132,7 +132,7 @@ extension ExchangeHandler {
     }
     context.flush()
     if exchange.isHead { return }
-    exchange.handlerDue = .now() + server.configuration.deadlines.transfer
+    exchange.handlerDue = .now() + server.configuration.deadlines.transfer.amount
     let loop = context.eventLoop
     let bound = NIOLoopBound((self, exchange), eventLoop: loop)
     let writer = StreamWriter { bytes, continuation in
@@ -204,6 +204,7 @@ extension ExchangeHandler {
 
   private func finish(_ exchange: Exchange) {
     record(exchange, aborted: false)
+    if exchange.work == nil { exchange.leave() }
     guard let context else { return }
     if wire == .http2 {
       phase = .closed
@@ -219,7 +220,7 @@ extension ExchangeHandler {
       // Closing with unread input would reset the connection, and the client might lose the answer.
       self.exchange = nil
       phase = .lingering
-      lingerDue = .now() + server.configuration.deadlines.linger
+      lingerDue = .now() + server.configuration.deadlines.linger.amount
       waiting.removeAll()
       context.close(mode: .output, promise: nil)
       resumeReading()

@@ -13,14 +13,14 @@ extension ExchangeHandler {
         request.body = exchange.body.isEmpty ? .empty : .bytes(exchange.body)
         exchange.body = []
       }
-      request.deadline = .after(.nanoseconds(server.configuration.deadlines.handler.nanoseconds))
+      request.deadline = .after(server.configuration.deadlines.handler)
       switch route.endpoint.handler {
       case .immediate(let respond):
         answer(try respond(request))
       case .read(let prepare):
         start(try prepare(request), exchange, request, context.eventLoop)
       case .operation(let run):
-        exchange.handlerDue = .now() + server.configuration.deadlines.handler
+        exchange.handlerDue = .now() + server.configuration.deadlines.handler.amount
         start(run, exchange, request, context.eventLoop)
       }
     } catch {
@@ -32,7 +32,7 @@ extension ExchangeHandler {
   private func start(_ read: Endpoint.Read, _ exchange: Exchange, _ request: Request, _ loop: any EventLoop) {
     phase = .handling
     // The pool keeps the deadline itself; this one is for a pool that does not answer at all.
-    exchange.handlerDue = .now() + server.configuration.deadlines.handler
+    exchange.handlerDue = .now() + server.configuration.deadlines.handler.amount
     let bound = NIOLoopBound((self, exchange), eventLoop: loop)
     server.pool.execute(read.statements, context: read.context, lane: read.lane, deadline: request.deadline) { result in
       loop.execute {
@@ -80,8 +80,8 @@ extension ExchangeHandler {
     let upload = UploadStream { loop.execute { bound.value.resumeReading() } }
     exchange.upload = upload
     request.body = .stream(upload.pieces)
-    request.deadline = .after(.nanoseconds(server.configuration.deadlines.transfer.nanoseconds))
-    exchange.handlerDue = .now() + server.configuration.deadlines.transfer
+    request.deadline = .after(server.configuration.deadlines.transfer)
+    exchange.handlerDue = .now() + server.configuration.deadlines.transfer.amount
     start(run, exchange, request, loop)
   }
 

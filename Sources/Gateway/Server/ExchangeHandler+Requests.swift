@@ -60,7 +60,7 @@ extension ExchangeHandler {
       return
     }
     exchange.route = route
-    guard route.isForOperators || exchange.enter() else { throw .busy }
+    guard exchange.enter(isForOperators: route.isForOperators) else { throw .busy }
     try checkMediaType(route.endpoint, fields)
     if let length = fields.contentLength { try checkSize(length, route.endpoint) }
     exchange.request = Request(

@@ -203,6 +203,8 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
     exchange = nil
   }
 
+  func cutOff() { context?.close(mode: .all, promise: nil) }
+
   // MARK: - Deadlines
 
   func tick(now: NIODeadline) {
@@ -211,12 +213,12 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
     lastTick = now
     switch phase {
     case .idle:
-      if let headStarted, now - headStarted > deadlines.headers {
+      if let headStarted, now - headStarted > deadlines.headers.amount {
         refuseInput(
           Problem(
             408, "slow-headers",
             Phrase("The request's header fields took too long to arrive.", tr: "İsteğin başlık alanlarının gelmesi çok uzun sürdü.")))
-      } else if headStarted == nil, now - idleSince > deadlines.idle, wire == .http1 {
+      } else if headStarted == nil, now - idleSince > deadlines.idle.amount, wire == .http1 {
         context?.close(promise: nil)
       }
     case .receiving, .discarding:
@@ -230,7 +232,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
       if outstanding == 0 {
         lastProgress = now
         checkHandler(now)
-      } else if now - lastProgress > deadlines.stalledReader {
+      } else if now - lastProgress > deadlines.stalledReader.amount {
         server.logger.info("a client left its answer unread", metadata: ["request_id": "\(exchange?.id.lowercase ?? "")"])
         context?.close(mode: .all, promise: nil)
       }
@@ -266,7 +268,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
       let isSafe = exchange.work == nil || exchange.request?.method == .get || exchange.request?.method == .head
       answer(problem: isSafe ? .timeout : .outcomeUnknown)
     } else {
-      exchange.graceDue = now + server.configuration.deadlines.handlerGrace
+      exchange.graceDue = now + server.configuration.deadlines.handlerGrace.amount
       exchange.work?.cancel()
     }
   }

@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 package import NIOSSL
 
 /// Where and how the gateway listens, and what it grants every client.
@@ -62,27 +62,32 @@ package struct Limits: Sendable {
 /// How long each part of an exchange may take.
 package struct Deadlines: Sendable {
   /// From the first byte of a request to the end of its header fields; also the TLS handshake.
-  package var headers: TimeAmount = .seconds(5)
+  package var headers: Duration = .seconds(5)
   /// For a body, to which every `bodyRate` bytes received add a second; also the longest pause inside an upload.
-  package var body: TimeAmount = .seconds(10)
+  package var body: Duration = .seconds(10)
   /// The slowest acceptable body, in bytes a second.
   package var bodyRate = 1024
   /// For finding the answer, from the end of the body on.
-  package var handler: TimeAmount = .seconds(10)
+  package var handler: Duration = .seconds(10)
   /// How much longer a handler that was told to stop is waited for, so that a COMMIT under way can end.
-  package var handlerGrace: TimeAmount = .seconds(2)
+  package var handlerGrace: Duration = .seconds(2)
   /// For the whole of an upload or of a streamed answer.
-  package var transfer: TimeAmount = .hours(2)
+  package var transfer: Duration = .seconds(7200)
   /// How long a client may leave its answer unread.
-  package var stalledReader: TimeAmount = .seconds(15)
+  package var stalledReader: Duration = .seconds(15)
   /// How long a connection may stay open between requests.
-  package var idle: TimeAmount = .seconds(75)
+  package var idle: Duration = .seconds(75)
   /// How long input is still read and dropped after an answer that ends the connection.
-  package var linger: TimeAmount = .seconds(1)
+  package var linger: Duration = .seconds(1)
   /// At shutdown: how long readiness is false before connections are told to close, so that a load balancer can notice.
-  package var drainNotice: TimeAmount = .seconds(2)
+  package var drainNotice: Duration = .seconds(2)
   /// At shutdown: how long requests under way may still take.
-  package var drain: TimeAmount = .seconds(20)
+  package var drain: Duration = .seconds(20)
 
   package init() {}
+}
+
+extension Duration {
+  /// The same length as NIO counts it.
+  var amount: TimeAmount { TimeAmount(self) }
 }

@@ -80,9 +80,7 @@ package final class GatewayServer: Sendable {
       .bind(host: configuration.host, port: configuration.port).get()
     running.withLock { $0 = Running(channel: channel, quiescing: quiescing) }
     let interval = tickInterval
-    for loop in group.makeIterator() {
-      try await loop.submit { [server] in server.clock(of: loop)?.start(interval: interval) }.get()
-    }
+    try await onEveryLoop { $0.start(interval: interval) }
     logger.info("listening", metadata: ["host": "\(configuration.host)", "port": "\(port ?? 0)"])
   }
 
@@ -91,28 +89,46 @@ package final class GatewayServer: Sendable {
     let deadlines = configuration.deadlines
     let shortest = [
       deadlines.headers, deadlines.body, deadlines.handler, deadlines.handlerGrace, deadlines.stalledReader, deadlines.idle, deadlines.linger,
-    ].min() ?? .seconds(1)
+    ].min()?.amount ?? .seconds(1)
     return max(.milliseconds(10), min(.milliseconds(500), .nanoseconds(shortest.nanoseconds / 8)))
   }
 
   /// Goes down gracefully: readiness turns false, then nothing more is accepted and idle connections close, and requests under way
-  /// are waited for up to the drain deadline. Returns when all is closed.
+  /// are waited for up to the drain deadline. Returns when all is closed; further calls do nothing.
   package func drain() async throws {
-    guard let running = running.withLock({ $0 }) else { return }
+    guard running.withLock({ $0 != nil }) else { return }
     logger.info("draining", metadata: ["in_flight": "\(server.inFlight.count)"])
     server.draining.raise()
-    try await Task.sleep(for: .nanoseconds(configuration.deadlines.drainNotice.nanoseconds))
+    try await Task.sleep(for: configuration.deadlines.drainNotice)
+    try await closeConnections()
+    try await onEveryLoop { $0.stop() }
+    // Handlers that were told to stop still answer to their event loop; it has to be there.
+    let patience = Deadline.after(configuration.deadlines.handlerGrace)
+    while server.inFlight.count > 0, !patience.hasPassed { try await Task.sleep(for: .milliseconds(10)) }
+    if server.inFlight.count == 0 { try await group.shutdownGracefully() }
+    logger.info("stopped")
+  }
+
+  private func closeConnections() async throws {
+    guard let running = running.withLock({ $0.take() }) else { return }
     let closed = group.any().makePromise(of: Void.self)
     running.quiescing.initiateShutdown(promise: closed)
-    let deadline = group.any().scheduleTask(in: configuration.deadlines.drain) { closed.fail(DrainDeadlinePassed()) }
+    let deadline = group.any().scheduleTask(in: configuration.deadlines.drain.amount) { closed.fail(DrainDeadlinePassed()) }
     do {
       try await closed.futureResult.get()
       deadline.cancel()
     } catch is DrainDeadlinePassed {
       logger.warning("requests under way were cut off", metadata: ["in_flight": "\(server.inFlight.count)"])
+      try await onEveryLoop { $0.closeAll() }
     }
-    try await group.shutdownGracefully()
-    logger.info("stopped")
+  }
+
+  private func onEveryLoop(_ work: @escaping @Sendable (ConnectionClock) -> Void) async throws {
+    for loop in group.makeIterator() {
+      try await loop.submit { [server] in
+        if let clock = server.clock(of: loop) { work(clock) }
+      }.get()
+    }
   }
 }
 

@@ -11,9 +11,9 @@ final class InFlight: Sendable {
 
   var count: Int { counter.load(ordering: .relaxed) }
 
-  /// False when the limit is reached.
-  func enter() -> Bool {
-    if counter.wrappingAdd(1, ordering: .relaxed).newValue <= limit { return true }
+  /// Counts one more; false when the limit is reached, which only operators' requests may pass.
+  func enter(isForOperators: Bool) -> Bool {
+    if counter.wrappingAdd(1, ordering: .relaxed).newValue <= limit || isForOperators { return true }
     counter.wrappingSubtract(1, ordering: .relaxed)
     return false
   }
