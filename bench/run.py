@@ -1,0 +1,197 @@
+"""Measures what docs/performance.md shows, and writes it anew.
+
+usage: python bench/run.py [--rounds N] [--seconds N] [--connections N] [--only NAME …] [--keep]
+
+Every ratio is taken within one run: rounds of gateway and pgbench take turns, and the medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import statistics
+import sys
+import tempfile
+import time
+import urllib.parse
+from pathlib import Path
+
+import imports
+from capture import Script, captured
+from load import HTTPLoad, SQLLoad
+from report import Report
+from server import ROOT, Cluster, Gateway
+
+SMALL, LARGE = 10_000, 1_000_000
+CUSTOMERS = 2_000
+VARIANTS = 40
+LIST = "/v1/orders?" + urllib.parse.urlencode({"status": "eq.completed", "order": "-ordered_at", "limit": 25})
+
+
+class Bench:
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.report = Report()
+        self.cluster = Cluster(Path(tempfile.mkdtemp(prefix="muhatap-bench-")) / "cluster")
+        self.gateways: dict[str, Gateway] = {}
+
+    def gateway(self, orders: int) -> tuple[str, Gateway]:
+        """The gateway on a database with so many orders, made when first asked for."""
+        name = f"bench_{orders}"
+        if name not in self.gateways:
+            self.cluster.make_database(name, CUSTOMERS, orders)
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            self.gateways[name] = Gateway.start(self.cluster, name, port, self.options.connections)
+        return name, self.gateways[name]
+
+    def some_customers(self, database: str) -> list[str]:
+        return self.cluster.sql(database, f"SELECT id FROM crm.customer ORDER BY search_key LIMIT {VARIANTS}").split()
+
+    # Ratios against pgbench
+
+    def compare(self, what: str, bar: float, database: str, http: HTTPLoad, script: Script, variants: list[dict[str, str]]) -> None:
+        plain = SQLLoad(self.cluster, database, script, variants, pipelined=False)
+        pipelined = SQLLoad(self.cluster, database, script, variants, pipelined=True)
+        connections, seconds = self.options.connections, self.options.seconds
+        http.run(connections, 2), plain.run(connections, 2)
+        rounds = []
+        for _ in range(self.options.rounds):
+            gateway = http.run(connections, seconds)
+            rounds.append((gateway.per_second, plain.run(connections, seconds), pipelined.run(connections, seconds), gateway.p99_ms))
+        gateway, bare, piped, p99 = (statistics.median(column) for column in zip(*rounds))
+        self.report.ratio(what, gateway, bare, piped, bar, p99)
+
+    def read(self) -> None:
+        database, gateway = self.gateway(LARGE)
+        ids = self.some_customers(database)
+        script = Script(captured(self.cluster, database, lambda: gateway.json("GET", f"/v1/customers/{ids[0]}")))
+        http = HTTPLoad(gateway, [("GET", f"/v1/customers/{id}", None) for id in ids])
+        self.compare("read one customer", 0.65, database, http, script, [{ids[0]: id} for id in ids])
+        self.report.statements("read one customer", script)
+
+    def list(self) -> None:
+        database, gateway = self.gateway(LARGE)
+        script = Script(captured(self.cluster, database, lambda: gateway.json("GET", LIST)))
+        self.compare("list 25 orders, filtered and sorted", 0.70, database, HTTPLoad(gateway, [("GET", LIST, None)]), script, [{}])
+        self.report.statements("list 25 orders, filtered and sorted", script)
+
+    def create(self) -> None:
+        database, gateway = self.gateway(LARGE)
+        body = {"kind": "person", "name": "Yeni Müşteri @@"}
+        made: list[str] = []
+        statements = captured(self.cluster, database, lambda: made.append(gateway.json("POST", "/v1/customers", body)["id"]))
+        fresh = {value: "gen_random_uuid()" for _, values in statements for value in values if value == made[-1]}
+        script = Script(statements, fresh)
+        http = HTTPLoad(gateway, [("POST", "/v1/customers", body)], fresh=True)
+        self.compare("create a customer", 0.60, database, http, script, [{}])
+        self.report.statements("create a customer", script)
+
+    def change(self) -> None:
+        database, gateway = self.gateway(LARGE)
+        ids = self.some_customers(database)
+        body = {"website": "https://muhatap.example/@@"}
+        script = Script(captured(self.cluster, database, lambda: gateway.json("PATCH", f"/v1/customers/{ids[0]}", body)))
+        http = HTTPLoad(gateway, [("PATCH", f"/v1/customers/{id}", body) for id in ids], fresh=True)
+        self.compare("change a customer", 0.60, database, http, script, [{ids[0]: id} for id in ids])
+        self.report.statements("change a customer", script)
+
+    # The gateway by itself
+
+    def cpu(self) -> None:
+        database, gateway = self.gateway(LARGE)
+        http = HTTPLoad(gateway, [("GET", f"/v1/customers/{id}", None) for id in self.some_customers(database)])
+        http.run(self.options.connections, 2)
+        figures = []
+        for _ in range(self.options.rounds):
+            before = gateway.cpu_seconds()
+            result = http.run(self.options.connections, self.options.seconds)
+            figures.append((gateway.cpu_seconds() - before) / result.requests * 1e6)
+        self.report.figure("CPU of the gateway for reading one customer", f"{statistics.median(figures):.0f} µs", "≤ 100 µs", statistics.median(figures) <= 100)
+
+    def depth(self) -> None:
+        """Page 1 against page 10,000, and ten thousand rows against a million, all interleaved, by one connection."""
+        _, small = self.gateway(SMALL)
+        _, large = self.gateway(LARGE)
+        loads = {
+            "10⁴ rows, page 1": HTTPLoad(small, [("GET", LIST, None)]),
+            "10⁶ rows, page 1": HTTPLoad(large, [("GET", LIST, None)]),
+            "10⁶ rows, page 10,000": HTTPLoad(large, [("GET", self.page(large, 10_000), None)]),
+        }
+        figures: dict[str, list[float]] = {name: [] for name in loads}
+        for load in loads.values():
+            load.run(1, 1)
+        for _ in range(self.options.rounds):
+            for name, load in loads.items():
+                figures[name].append(1000 / load.run(1, max(2, self.options.seconds // 2)).per_second)
+        medians = {name: statistics.median(values) for name, values in figures.items()}
+        first, million, deep = medians.values()
+        self.report.figure(
+            "list at page 10,000 ÷ page 1 (10⁶ rows)", f"{deep / million:.2f} ({deep:.2f} ms ÷ {million:.2f} ms)", "within 1.3", max(deep / million, million / deep) <= 1.3)
+        self.report.figure(
+            "list of 10⁶ ÷ 10⁴ rows (page 1)", f"{million / first:.2f} ({million:.2f} ms ÷ {first:.2f} ms)", "within 1.3", max(million / first, first / million) <= 1.3)
+
+    def page(self, gateway: Gateway, number: int) -> str:
+        """The address of a page, by following every cursor from the first."""
+        path = LIST
+        for _ in range(number - 1):
+            cursor = gateway.json("GET", path)["next_cursor"]
+            path = LIST + "&" + urllib.parse.urlencode({"cursor": cursor})
+        return path
+
+    def idle(self) -> None:
+        _, gateway = self.gateway(SMALL)
+        before = gateway.memory_mib()
+        request = "".join([
+            "GET /v1/customers?limit=1 HTTP/1.1\r\nHost: bench\r\n", *(f"{k}: {v}\r\n" for k, v in gateway.headers().items()), "\r\n"]).encode()
+        connections = []
+        for _ in range(1000):
+            connection = socket.create_connection(("127.0.0.1", gateway.port))
+            connection.sendall(request)
+            if not connection.recv(65536).startswith(b"HTTP/1.1 200"):
+                raise SystemExit("an idle connection's request was refused")
+            connections.append(connection)
+        time.sleep(1)
+        memory = gateway.memory_mib()
+        for connection in connections:
+            connection.close()
+        self.report.figure("memory with 1,000 open idle connections", f"{memory:.0f} MiB (before: {before:.0f} MiB)", "< 100 MiB", memory < 100)
+
+    def imports(self) -> None:
+        imports.measure(self)
+
+    def close(self) -> None:
+        for gateway in self.gateways.values():
+            gateway.stop()
+        if not self.options.keep:
+            self.cluster.remove()
+
+
+PARTS = ("read", "list", "create", "change", "cpu", "depth", "idle", "imports")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure some parts, and print instead of writing the file")
+    parser.add_argument("--keep", action="store_true", help="leave the cluster running")
+    options = parser.parse_args()
+    bench = Bench(options)
+    try:
+        for part in options.only:
+            print(f"measuring: {part}", file=sys.stderr, flush=True)
+            getattr(bench, part)()
+    finally:
+        bench.close()
+    text = bench.report.text(options)
+    if tuple(options.only) == PARTS:
+        (ROOT / "docs/performance.md").write_text(text, encoding="utf-8")
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
