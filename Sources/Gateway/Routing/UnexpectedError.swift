@@ -1,10 +1,10 @@
-import CRMCore
+package import CRMCore
 import PostgresClient
 
 extension Problem {
   /// What a person is told of an error that reached the gateway. Constraint violations were already turned into problems where the
   /// statement stands; whatever is left is either a condition of the moment or a defect, which is logged and not described.
-  init(describing error: any Error) {
+  package init(describing error: any Error) {
     self =
       switch error {
       case let problem as Problem: problem

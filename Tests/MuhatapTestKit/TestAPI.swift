@@ -1,0 +1,161 @@
+package import CRMCore
+import Crypto
+package import Foundation
+package import Gateway
+import Logging
+package import PostgresClient
+import Synchronization
+
+/// The API of the demo company with `SampleSales`, asked without a server: what an endpoint answers, before HTTP is put around it.
+/// A defect, which a client would see as 500, is thrown as the error it is.
+package final class TestAPI: Sendable {
+  package let database: TestDatabase
+  package let api: API
+  private let callers = Mutex<[String: Caller]>([:])
+  private let following: Task<Void, Never>
+
+  private init(database: TestDatabase, api: API) {
+    self.database = database
+    self.api = api
+    following = Task { await api.followCustomFields(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) }
+  }
+
+  deinit { following.cancel() }
+
+  /// An API on a database of its own.
+  package static func start() async throws -> TestAPI {
+    let database = try await TestDatabase.clone()
+    try await DemoCompany.found(in: database.app)
+    try await SampleSales.sell(in: Database(pool: database.app))
+    return TestAPI(database: database, api: try await API(database: Database(pool: database.app), cursorKey: SymmetricKey(size: .bits256)))
+  }
+
+  /// The API that all tests of one file share.
+  package static func suite(_ file: String = #fileID) async throws -> TestAPI {
+    try await Suites.shared.api(of: file)
+  }
+
+  private actor Suites {
+    static let shared = Suites()
+    private var apis: [String: Task<TestAPI, any Error>] = [:]
+
+    func api(of file: String) async throws -> TestAPI {
+      let task = apis[file] ?? Task { try await TestAPI.start() }
+      apis[file] = task
+      return try await task.value
+    }
+  }
+
+  /// One of the demo company's people, named by the part of the address before @, with what `crm.access_of` says they reach.
+  package func caller(_ person: String) async throws -> Caller {
+    if let caller = callers.withLock({ $0[person] }) { return caller }
+    let results = try await database.app.execute(
+      [
+        "SELECT id, name, department_id FROM crm.app_user WHERE email = \(person + "@carsi.example")",
+        "SELECT a.area, a.readable, a.writable FROM crm.app_user u CROSS JOIN LATERAL crm.access_of(u.id) a WHERE u.email = \(person + "@carsi.example")",
+      ], context: Caller.system("test").context(reading: Set(Area.allCases)), deadline: .after(.seconds(10)))
+    var reach: [Area: Caller.Reach] = [:]
+    for row in results[1].rows {
+      guard let area = Area(rawValue: try row.decode(String.self, "area")) else { continue }
+      reach[area] = Caller.Reach(readable: Set(try row.decode([UUID].self, "readable")), writable: Set(try row.decode([UUID].self, "writable")))
+    }
+    let caller = Caller(
+      identity: .user(try results[0][0].decode(UUID.self, "id")), name: try results[0][0].decode(String.self, "name"),
+      departmentID: try results[0][0].decode(UUID.self, "department_id"), reach: reach)
+    callers.withLock { $0[person] = caller }
+    return caller
+  }
+
+  package struct Answer: Sendable {
+    package let status: Int
+    /// By lower-case name.
+    package let headers: [String: String]
+    package let bytes: [UInt8]
+
+    package var text: String { String(decoding: bytes, as: UTF8.self) }
+    package func json() throws -> JSON { try JSONDecoder().decode(JSON.self, from: Data(bytes)) }
+    /// The members of `data`.
+    package func rows() throws -> [JSON] { try json()["data"]?.array ?? [] }
+    /// The stable name of the problem, when it is one.
+    package var problem: String? { (try? json())?["code"]?.string }
+    /// What is wrong with each field, as `pointer code`.
+    package var fieldErrors: [String] {
+      ((try? json())?["errors"]?.array ?? []).map { "\($0["pointer"]?.string ?? $0["parameter"]?.string ?? "?") \($0["code"]?.string ?? "?")" }
+    }
+  }
+
+  /// Sends a request as one of the demo company's people.
+  package func send(
+    _ method: Request.Method, _ path: String, _ query: KeyValuePairs<String, String> = [:], as person: String = "deniz", json: JSON? = nil,
+    headers: [String: String] = [:]
+  ) async throws -> Answer {
+    try await send(method, path, query.map { (name: $0.key, value: $0.value) }, as: person, body: json.map { try $0.encoded() }, headers: headers)
+  }
+
+  package func send(
+    _ method: Request.Method, _ path: String, _ query: [(name: String, value: String)] = [], as person: String = "deniz", body: [UInt8]?,
+    headers: [String: String] = [:]
+  ) async throws -> Answer {
+    guard let (endpoint, parameters) = endpoint(method, path) else { throw Command.Failure(description: "no endpoint for \(method.rawValue) \(path)") }
+    let request = Request(
+      method: method, path: path, parameters: parameters, query: query, headers: HeaderFields(headers.map { (name: $0.key, value: $0.value) }),
+      body: body.map { .bytes($0) } ?? .empty, caller: try await caller(person), language: Language(acceptLanguage: headers["accept-language"]),
+      id: .v7(), deadline: .after(.seconds(10)))
+    do {
+      try Self.admit(request.caller, to: endpoint)
+      return try await Self.received(handle(request, by: endpoint))
+    } catch {
+      let problem = Problem(describing: error)
+      guard problem.status < 500 || error is Problem else { throw error }
+      return try await Self.received(.problem(problem, instance: path, requestID: request.id, language: request.language))
+    }
+  }
+
+  private static func admit(_ caller: Caller, to endpoint: Endpoint) throws {
+    switch endpoint.access {
+    case .read(let area) where !caller.reads(area): throw Problem.forbidden(Phrase("Not among your rights.", tr: "Yetkiniz yok."))
+    case .write(let area) where !caller.writes(area): throw Problem.forbidden(Phrase("Not among your rights.", tr: "Yetkiniz yok."))
+    default: return
+    }
+  }
+
+  private func handle(_ request: Request, by endpoint: Endpoint) async throws -> Response {
+    switch endpoint.handler {
+    case .immediate(let answer): return try answer(request)
+    case .operation(let answer): return try await answer(request)
+    case .read(let make):
+      let read = try make(request)
+      return try read.answer(try await database.app.execute(read.statements, context: read.context, lane: read.lane, deadline: request.deadline))
+    }
+  }
+
+  private static func received(_ response: Response) async throws -> Answer {
+    let headers = Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }, uniquingKeysWith: { "\($0), \($1)" })
+    switch response.body {
+    case .empty: return Answer(status: response.status, headers: headers, bytes: [])
+    case .bytes(let bytes): return Answer(status: response.status, headers: headers, bytes: bytes)
+    case .stream(let stream):
+      let pieces = Mutex<[UInt8]>([])
+      try await stream { piece in pieces.withLock { $0 += piece } }
+      return Answer(status: response.status, headers: headers, bytes: pieces.withLock { $0 })
+    }
+  }
+
+  /// A literal segment wins over a parameter, as in the gateway.
+  private func endpoint(_ method: Request.Method, _ path: String) -> (endpoint: Endpoint, parameters: [String: String])? {
+    let segments = path.split(separator: "/", omittingEmptySubsequences: false)
+    var best: (endpoint: Endpoint, parameters: [String: String])?
+    for endpoint in api.endpoints where endpoint.method == method {
+      let names = endpoint.path.split(separator: "/", omittingEmptySubsequences: false)
+      guard names.count == segments.count else { continue }
+      var parameters: [String: String] = [:]
+      let fits = zip(names, segments).allSatisfy { name, segment in
+        guard name.hasPrefix("{") else { return name == segment }
+        parameters[String(name.dropFirst().dropLast())] = String(segment).removingPercentEncoding
+        return true
+      }
+      if fits, parameters.count < best?.parameters.count ?? .max { best = (endpoint, parameters) }
+    }
+    return best
+  }
+}
