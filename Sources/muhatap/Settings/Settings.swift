@@ -91,9 +91,9 @@ struct Settings: Sendable {
 
   private static func deadlines(from source: inout SettingsReader) -> Deadlines {
     var deadlines = Deadlines()
-    func seconds(_ key: String, _ value: inout TimeAmount, _ range: ClosedRange<Int>, _ meaning: String, _ source: inout SettingsReader) {
-      let fallback = Int(value.nanoseconds / 1_000_000_000)
-      value = .seconds(Int64(source.integer(key, default: fallback, in: range, "Seconds " + meaning)))
+    func seconds(_ key: String, _ value: inout Duration, _ range: ClosedRange<Int>, _ meaning: String, _ source: inout SettingsReader) {
+      let fallback = Int(value.components.seconds)
+      value = .seconds(source.integer(key, default: fallback, in: range, "Seconds " + meaning))
     }
     seconds("deadlines.headers", &deadlines.headers, 1...300, "for a request's header fields and the TLS handshake.", &source)
     seconds("deadlines.body", &deadlines.body, 1...3600, "for a body, and for a pause within an upload.", &source)
