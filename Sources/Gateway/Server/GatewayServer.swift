@@ -19,7 +19,10 @@ package final class GatewayServer: Sendable {
   private let group: MultiThreadedEventLoopGroup
   private let server: ServerContext
   private let tls: NIOSSLContext?
+  private let passwords: Passwords
+  private let database: Database
   private let running = Mutex<Running?>(nil)
+  private let listening = Mutex<Task<Void, Never>?>(nil)
 
   /// - Parameters:
   ///   - database: what the endpoints' reads and the callers' rights come from.
@@ -32,10 +35,15 @@ package final class GatewayServer: Sendable {
   ) async throws {
     self.configuration = configuration
     self.logger = logger
+    self.database = database
     let inFlight = InFlight(limit: configuration.limits.inFlight)
     let metrics = RequestMetrics(factory: registry)
     let draining = DrainingFlag()
-    let all = endpoints + operatorEndpoints(registry: registry, draining: draining)
+    let passwords = Passwords(cost: configuration.authentication.password)
+    self.passwords = passwords
+    let all =
+      endpoints + accessEndpoints(database: database, passwords: passwords, configuration: configuration.authentication)
+      + operatorEndpoints(registry: registry, draining: draining)
     let router = try Router(all, metrics: metrics)
     tls = try configuration.tls.map { given in
       var tls = given
@@ -79,6 +87,8 @@ package final class GatewayServer: Sendable {
       .childChannelInitializer { pipeline.configure($0) }
       .bind(host: configuration.host, port: configuration.port).get()
     running.withLock { $0 = Running(channel: channel, quiescing: quiescing) }
+    let notifications = database.pool.notifications(on: ["muhatap_access"])
+    listening.withLock { $0 = Task { [server] in await server.authenticator.listen(to: notifications) } }
     let interval = tickInterval
     try await onEveryLoop { $0.start(interval: interval) }
     logger.info("listening", metadata: ["host": "\(configuration.host)", "port": "\(port ?? 0)"])
@@ -105,6 +115,8 @@ package final class GatewayServer: Sendable {
     // Handlers that were told to stop still answer to their event loop; it has to be there.
     let patience = Deadline.after(configuration.deadlines.handlerGrace)
     while server.inFlight.count > 0, !patience.hasPassed { try await Task.sleep(for: .milliseconds(10)) }
+    listening.withLock { $0.take() }?.cancel()
+    try await passwords.shutdown()
     if server.inFlight.count == 0 { try await group.shutdownGracefully() }
     logger.info("stopped")
   }
