@@ -6,7 +6,7 @@ import Testing
 /// How a connection is used for one request after another.
 @Suite struct ConnectionTests {
   @Test func `a connection answers one request after another`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       for number in 0..<5 {
         try await connection.send("GET /echo?n=\(number) HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test func `pipelined requests are answered in their order`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       try await connection.send(
         ["/sleep/200", "/echo?n=1", "/stream/3", "/bytes/100000", "/echo?n=2"].map { "GET \($0) HTTP/1.1\r\nHost: test\r\n\r\n" }.joined())
@@ -32,7 +32,7 @@ import Testing
   }
 
   @Test func `a thousand pipelined requests are all answered`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       async let sent: Void = connection.send(String(repeating: "GET /bytes/2000 HTTP/1.1\r\nHost: test\r\n\r\n", count: 1000))
       for _ in 0..<1000 { #expect(try await connection.answer().status == 200) }
@@ -41,7 +41,7 @@ import Testing
   }
 
   @Test func `Connection close is honoured and said`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /echo HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
       let bytes = String(decoding: try await connection.readToEnd(), as: UTF8.self)
@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test func `HTTP 1_0 closes unless keep-alive is asked for`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let closing = try server.connect()
       try await closing.send("GET /echo HTTP/1.0\r\n\r\n")
       #expect(String(decoding: try await closing.readToEnd(), as: UTF8.self).hasPrefix("HTTP/1.1 200"))
@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test func `a streamed answer ends with the connection for HTTP 1_0`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /stream/2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
       let bytes = String(decoding: try await connection.readToEnd(), as: UTF8.self)
@@ -76,7 +76,7 @@ import Testing
   }
 
   @Test func `HEAD has the fields of GET and no body`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       try await connection.send("HEAD /bytes/1000 HTTP/1.1\r\nHost: test\r\n\r\nHEAD /stream/5 HTTP/1.1\r\nHost: test\r\n\r\nGET /echo HTTP/1.1\r\nHost: test\r\n\r\n")
       let head = try await connection.answer(isHead: true)
@@ -88,7 +88,7 @@ import Testing
   }
 
   @Test func `a client that expects 100-continue is told to go on`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       try await connection.send("POST /collect HTTP/1.1\r\nHost: test\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n")
       #expect(try await connection.answer().status == 100)
@@ -98,7 +98,7 @@ import Testing
   }
 
   @Test func `a client that expects 100-continue gets a refusal before it sends the body`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       try await connection.send("POST /nowhere HTTP/1.1\r\nHost: test\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n")
       let answer = try await connection.answer()
@@ -108,7 +108,7 @@ import Testing
   }
 
   @Test func `an unread small body does not end the connection`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       try await connection.send("POST /nowhere HTTP/1.1\r\nHost: test\r\nContent-Length: 7\r\n\r\n{\"a\":1}GET /echo HTTP/1.1\r\nHost: test\r\n\r\n")
       #expect(try await connection.answer().status == 404)
@@ -117,7 +117,7 @@ import Testing
   }
 
   @Test func `a request for an upgrade is answered and the connection closed`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /echo HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
       #expect(String(decoding: try await connection.readToEnd(), as: UTF8.self).hasPrefix("HTTP/1.1 200"))
@@ -127,14 +127,14 @@ import Testing
   @Test func `an operation is cancelled when its client goes away`() async throws {
     let (cancelled, cancellation) = AsyncStream.makeStream(of: Bool.self)
     let endpoint = Endpoint(
-      .get, "/wait", access: .open, documentation: TestServer.documentation("wait"),
+      .get, "/wait", access: .open, documentation: BareServer.documentation("wait"),
       handler: .operation { _ in
         try? await Task.sleep(for: .seconds(30))
         cancellation.yield(Task.isCancelled)
         cancellation.finish()
         return Response(status: 204)
       })
-    try await TestServer.run(endpoints: [endpoint]) { server in
+    try await BareServer.run(endpoints: [endpoint]) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
       try await Task.sleep(for: .milliseconds(100))

@@ -6,7 +6,7 @@ import Testing
 /// How long each part of an exchange may take.
 @Suite(.serialized) struct DeadlineTests {
   @Test func `header fields that come too slowly end the connection`() async throws {
-    try await TestServer.run({ $0.deadlines.headers = .milliseconds(300) }) { server in
+    try await BareServer.run({ $0.deadlines.headers = .milliseconds(300) }) { (server) async throws in
       let connection = try server.connect()
       let start = ContinuousClock.now
       try await connection.send("GET /echo HTTP/1.1\r\nHost: te")
@@ -25,10 +25,10 @@ import Testing
   }
 
   @Test func `a body that comes too slowly ends the request`() async throws {
-    try await TestServer.run({
+    try await BareServer.run({
       $0.deadlines.body = .milliseconds(300)
       $0.deadlines.bodyRate = 1000
-    }) { server in
+    }) { (server) async throws in
       let connection = try server.connect()
       let start = ContinuousClock.now
       try await connection.send("POST /collect HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n")
@@ -47,10 +47,10 @@ import Testing
   }
 
   @Test func `a body at the minimum rate may take longer than the deadline`() async throws {
-    try await TestServer.run({
+    try await BareServer.run({
       $0.deadlines.body = .milliseconds(1500)
       $0.deadlines.bodyRate = 1000
-    }) { server in
+    }) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 4000\r\n\r\n")
       for _ in 0..<20 {
@@ -62,7 +62,7 @@ import Testing
   }
 
   @Test func `an upload that pauses too long fails`() async throws {
-    try await TestServer.run({ $0.deadlines.body = .milliseconds(300) }) { server in
+    try await BareServer.run({ $0.deadlines.body = .milliseconds(300) }) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 4000000\r\n\r\n")
       try await connection.send(String(repeating: "a", count: 100_000))
@@ -72,9 +72,9 @@ import Testing
 
   @Test func `a handler that reads slowly does not count against its client`() async throws {
     let endpoint = Endpoint(
-      .post, "/slow", access: .open, body: .streamed, documentation: TestServer.documentation("slow"),
+      .post, "/slow", access: .open, body: .streamed, documentation: BareServer.documentation("slow"),
       handler: .operation { request in
-        guard case .stream(let pieces) = request.body else { throw TestServer.Unforeseen() }
+        guard case .stream(let pieces) = request.body else { throw BareServer.Unforeseen() }
         var count = 0
         for try await piece in pieces {
           if count == 0 { try await Task.sleep(for: .milliseconds(1200)) }
@@ -82,7 +82,7 @@ import Testing
         }
         return .json(Array("{\"bytes\":\(count)}".utf8))
       })
-    try await TestServer.run({ $0.deadlines.body = .milliseconds(300) }, endpoints: [endpoint]) { server in
+    try await BareServer.run({ $0.deadlines.body = .milliseconds(300) }, endpoints: [endpoint]) { (server) async throws in
       let connection = try server.connect()
       let sent = Task {
         try await connection.send("POST /slow HTTP/1.1\r\nHost: test\r\nContent-Length: \(16 << 20)\r\n\r\n")
@@ -94,7 +94,7 @@ import Testing
   }
 
   @Test func `a handler that takes too long is cancelled and its client told`() async throws {
-    try await TestServer.run({ $0.deadlines.handler = .milliseconds(200) }) { server in
+    try await BareServer.run({ $0.deadlines.handler = .milliseconds(200) }) { (server) async throws in
       let start = ContinuousClock.now
       let answer = try await server.get("/sleep/5000")
       #expect(answer.status == 503)
@@ -105,18 +105,18 @@ import Testing
 
   @Test func `a write that ignores its cancellation is answered as unknown after the grace`() async throws {
     let endpoint = Endpoint(
-      .post, "/stubborn", access: .open, documentation: TestServer.documentation("stubborn"),
+      .post, "/stubborn", access: .open, documentation: BareServer.documentation("stubborn"),
       handler: .operation { _ in
         let end = ContinuousClock.now + .seconds(1)
         while ContinuousClock.now < end { try? await Task.sleep(for: .milliseconds(20)); await Task.yield() }
         return Response(status: 204)
       })
-    try await TestServer.run(
+    try await BareServer.run(
       {
         $0.deadlines.handler = .milliseconds(100)
         $0.deadlines.handlerGrace = .milliseconds(200)
       }, endpoints: [endpoint]
-    ) { server in
+    ) { (server) async throws in
       let answer = try await server.post("/stubborn", "")
       #expect(answer.status == 503)
       #expect(answer.json["code"] as? String == "outcome-unknown")
@@ -126,7 +126,7 @@ import Testing
   @Test func `a client that stops reading loses its connection, not the server its memory`() async throws {
     let (ended, ending) = AsyncStream.makeStream(of: Int.self)
     let endpoint = Endpoint(
-      .get, "/endless", access: .open, documentation: TestServer.documentation("endless"),
+      .get, "/endless", access: .open, documentation: BareServer.documentation("endless"),
       handler: .operation { _ in
         Response(
           status: 200,
@@ -142,7 +142,7 @@ import Testing
             }
           })
       })
-    try await TestServer.run({ $0.deadlines.stalledReader = .milliseconds(500) }, endpoints: [endpoint]) { server in
+    try await BareServer.run({ $0.deadlines.stalledReader = .milliseconds(500) }, endpoints: [endpoint]) { (server) async throws in
       let connection = try server.connect(receiveBuffer: 4096)
       try await connection.send("GET /endless HTTP/1.1\r\nHost: test\r\n\r\n")
       var iterator = ended.makeAsyncIterator()
@@ -154,7 +154,7 @@ import Testing
   }
 
   @Test func `a whole answer that is left unread ends the connection`() async throws {
-    try await TestServer.run({ $0.deadlines.stalledReader = .milliseconds(400) }) { server in
+    try await BareServer.run({ $0.deadlines.stalledReader = .milliseconds(400) }) { (server) async throws in
       let connection = try server.connect(receiveBuffer: 4096)
       try await connection.send("GET /bytes/30000000 HTTP/1.1\r\nHost: test\r\n\r\n")
       try await Task.sleep(for: .seconds(2))
@@ -164,7 +164,7 @@ import Testing
   }
 
   @Test func `a slow but steady reader gets all of a long answer`() async throws {
-    try await TestServer.run({ $0.deadlines.stalledReader = .milliseconds(500) }) { server in
+    try await BareServer.run({ $0.deadlines.stalledReader = .milliseconds(500) }) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /stream/200000 HTTP/1.1\r\nHost: test\r\n\r\n")
       let answer = try await connection.answer(within: 20)
@@ -173,7 +173,7 @@ import Testing
   }
 
   @Test func `an idle connection is closed`() async throws {
-    try await TestServer.run({ $0.deadlines.idle = .milliseconds(300) }) { server in
+    try await BareServer.run({ $0.deadlines.idle = .milliseconds(300) }) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /echo HTTP/1.1\r\nHost: test\r\n\r\n")
       #expect(try await connection.answer().status == 200)

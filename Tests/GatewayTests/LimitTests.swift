@@ -6,7 +6,7 @@ import Testing
 /// What one client may send or ask at once.
 @Suite struct LimitTests {
   @Test func `an address of 8 KiB is taken and a longer one is refused`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let fitting = "/echo?q=" + String(repeating: "a", count: 8192 - 8)
       #expect(try await server.get(fitting).status == 200)
       let answer = try await server.get(fitting + "a")
@@ -16,7 +16,7 @@ import Testing
   }
 
   @Test func `header fields beyond 32 KiB are refused`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       for (count, status) in [(32_000, 200), (33_000, 431), (200_000, 431)] {
         let filler = "X-Filler: " + String(repeating: "a", count: count)
         let answer = try await server.get("/echo", [filler])
@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func `too many header fields are refused`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let many = (0..<200).map { "X-\($0): a\r\n" }.joined()
       let answer = try await server.send("GET /echo HTTP/1.1\r\nHost: test\r\n\(many)\r\n")
       #expect(answer.status == 431)
@@ -34,7 +34,7 @@ import Testing
   }
 
   @Test func `a JSON body of 1 MiB is taken and a larger one is refused, announced or not`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let fitting = "\"" + String(repeating: "a", count: (1 << 20) - 2) + "\""
       #expect(try await server.post("/collect", fitting).status == 200)
       let announced = try await server.post("/collect", fitting + " ")
@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test func `an upload beyond its limit is refused, announced or not`() async throws {
-    try await TestServer.run({ $0.limits.upload = 100_000 }) { server in
+    try await BareServer.run({ $0.limits.upload = 100_000 }) { (server) async throws in
       let body = String(repeating: "a", count: 100_000)
       #expect(try await server.post("/upload", body).text == #"{"bytes":100000}"#)
       let longer = body + "a"
@@ -61,9 +61,9 @@ import Testing
 
   @Test func `an upload is never held whole`() async throws {
     let endpoint = Endpoint(
-      .post, "/slow", access: .open, body: .streamed, documentation: TestServer.documentation("slow"),
+      .post, "/slow", access: .open, body: .streamed, documentation: BareServer.documentation("slow"),
       handler: .operation { request in
-        guard case .stream(let pieces) = request.body else { throw TestServer.Unforeseen() }
+        guard case .stream(let pieces) = request.body else { throw BareServer.Unforeseen() }
         var count = 0
         var largest = 0
         for try await piece in pieces {
@@ -73,7 +73,7 @@ import Testing
         }
         return .json(Array("{\"bytes\":\(count),\"largest\":\(largest)}".utf8))
       })
-    try await TestServer.run(endpoints: [endpoint]) { server in
+    try await BareServer.run(endpoints: [endpoint]) { (server) async throws in
       let connection = try server.connect()
       let megabytes = 64
       let sent = Task {
@@ -92,13 +92,13 @@ import Testing
     let (started, starting) = AsyncStream.makeStream(of: Void.self)
     let (released, releasing) = AsyncStream.makeStream(of: Void.self)
     let endpoint = Endpoint(
-      .get, "/hold", access: .open, documentation: TestServer.documentation("hold"),
+      .get, "/hold", access: .open, documentation: BareServer.documentation("hold"),
       handler: .operation { _ in
         starting.yield()
         for await _ in released {}
         return Response(status: 204)
       })
-    try await TestServer.run({ $0.limits.inFlight = 1 }, endpoints: TestServer.endpoints + [endpoint]) { server in
+    try await BareServer.run({ $0.limits.inFlight = 1 }, endpoints: BareServer.endpoints + [endpoint]) { (server) async throws in
       let busy = try server.connect()
       try await busy.send("GET /hold HTTP/1.1\r\nHost: test\r\n\r\n")
       var iterator = started.makeAsyncIterator()
@@ -115,7 +115,7 @@ import Testing
   }
 
   @Test func `a thousand idle connections stay open and the server answers on all of them`() async throws {
-    try await TestServer.run { server in
+    try await BareServer.run { (server) async throws in
       let connections = try (0..<1000).map { _ in try server.connect() }
       for connection in [connections[0], connections[500], connections[999]] {
         try await connection.send("GET /echo HTTP/1.1\r\nHost: test\r\n\r\n")

@@ -6,14 +6,14 @@ import PostgresClient
 import Synchronization
 
 /// A running gateway with endpoints that exercise the server itself.
-struct TestServer {
+struct BareServer {
   let gateway: GatewayServer
   let port: Int
 
   /// Runs `body` against a server of its own, which is shut down afterwards.
   static func run<T>(
     _ configure: (inout GatewayConfiguration) -> Void = { _ in }, database: Database? = nil, endpoints: [Endpoint] = Self.endpoints,
-    _ body: (TestServer) async throws -> T
+    _ body: (BareServer) async throws -> T
   ) async throws -> T {
     var configuration = GatewayConfiguration(port: 0, eventLoops: 1)
     configuration.deadlines.drainNotice = .zero
@@ -24,7 +24,7 @@ struct TestServer {
     let gateway = try await GatewayServer(
       configuration: configuration, database: database ?? Database(pool: nowhere), endpoints: endpoints, logger: logger)
     try await gateway.start()
-    let server = TestServer(gateway: gateway, port: gateway.port ?? 0)
+    let server = BareServer(gateway: gateway, port: gateway.port ?? 0)
     do {
       let result = try await body(server)
       try await gateway.drain()
