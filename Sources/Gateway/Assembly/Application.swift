@@ -1,19 +1,15 @@
-import AnalyticalCRM
 package import CRMCore
 package import Crypto
 package import Logging
-import OperationalCRM
 package import PostgresClient
 
-/// The running program: the model read from the database, the endpoints that follow from it, and the server that answers them.
+/// The running gateway: the API made from the database, and the server that answers it.
 package struct Application: Sendable {
   package let server: GatewayServer
+  package let api: API
   private let watching: Task<Void, Never>
 
-  /// Every resource the API has.
-  package static let resources = OperationalCRM.resources
-
-  /// Reads the catalogue, holds the declarations against it and begins to listen.
+  /// Makes the API and begins to listen.
   ///
   /// - Parameter cursorKey: signs page cursors; the same for all gateways of a deployment.
   /// - Throws: `Model.Mistakes` when declarations and database disagree; `UnsafeRole` when the database's role is above its policies.
@@ -22,22 +18,10 @@ package struct Application: Sendable {
   ) async throws -> Application {
     try await UnsafeRole.refuse(in: pool)
     let database = Database(pool: pool)
-    let model = try Model(resources: resources, catalogue: try await Catalogue.read(from: pool))
-    let customFields = CustomFieldCache()
-    try await customFields.reload(from: database)
-    let api = ResourceAPI(database: database, model: model, customFields: customFields, signer: CursorSigner(key: cursorKey))
-    let server = try await GatewayServer(configuration: configuration, database: database, endpoints: api.endpoints(), logger: logger)
-    let watching = Task {
-      for await _ in pool.notifications(on: ["muhatap_custom_field"]) {
-        do {
-          try await customFields.reload(from: database)
-        } catch {
-          logger.warning("the definitions of custom fields could not be read again", error: error)
-        }
-      }
-    }
+    let api = try await API(database: database, cursorKey: cursorKey)
+    let server = try await GatewayServer(configuration: configuration, database: database, endpoints: api.endpoints, logger: logger)
     try await server.start()
-    return Application(server: server, watching: watching)
+    return Application(server: server, api: api, watching: Task { await api.followCustomFields(logger: logger) })
   }
 
   /// Lets requests under way end, then stops.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CRMCore
+import Crypto
 import Foundation
 import Gateway
 import PostgresClient
@@ -93,8 +94,8 @@ struct Doctor: AsyncParsableCommand {
 
   private func schema(_ pool: PostgresPool) async throws -> [Finding] {
     do {
-      let model = try Model(resources: Application.resources, catalogue: try await Catalogue.read(from: pool))
-      return [Finding(isGood: true, text: "\(model.entities.count) resources fit the database")]
+      let api = try await API(database: Database(pool: pool), cursorKey: SymmetricKey(size: .bits256))
+      return [Finding(isGood: true, text: "\(api.model.entities.count) resources fit the database")]
     } catch let mistakes as Model.Mistakes {
       return mistakes.list.map { Finding(isGood: false, text: "\($0): run `muhatap migrate up` with the program of this version") }
     }

@@ -19,12 +19,15 @@ struct Settings: Sendable {
   let cursorKey: SymmetricKey
   let migrations: URL
   let demoData: URL
+  /// How many jobs a worker does at a time.
+  let jobConcurrency: Int
 
   init(from source: inout SettingsReader, for purpose: Purpose) {
     logLevel = source.choice("log.level", default: .info, "The least severe log entries that are written.")
     database = Self.database(from: &source, for: purpose)
     cursorKey = Self.cursorKey(from: &source, for: purpose)
     gateway = Self.gateway(from: &source)
+    jobConcurrency = source.integer("worker.concurrency", default: 2, in: 1...100, "How many jobs a worker does at a time.")
     let resources = Self.resources
     migrations = URL(filePath: source.text("database.sql", default: resources.appending(path: "sql").path, "The folder with migrations/ and current/."))
     demoData = URL(filePath: source.text("demo.data", default: resources.appending(path: "demo/data").path, "The folder with the demo company's year of shopping."))

@@ -1,0 +1,20 @@
+package import CRMCore
+import PostgresClient
+
+/// What workers do: the handlers of all kinds of jobs, and the jobs that come round by the clock.
+package enum Work {
+  package static let handlers: [JobHandler] = [.housekeeping]
+  package static let schedules: [Schedule] = [Schedule("housekeeping", kind: "housekeeping", .every(.seconds(3600)))]
+}
+
+extension JobHandler {
+  /// Makes the change log's next partitions and forgets what has run out.
+  static let housekeeping = JobHandler("housekeeping") { lease in
+    try await lease.complete(as: .system("housekeeping"), deadline: .after(.seconds(60))) { tx in
+      try await tx.run("SELECT crm.make_change_partitions()")
+      try await tx.run("DELETE FROM crm.session WHERE expires_at < now() - interval '30 days'")
+      try await tx.run("DELETE FROM crm.idempotency_key WHERE created_at < now() - interval '2 days'")
+      try await tx.run("DELETE FROM crm.sign_in_attempt WHERE last_at < now() - interval '1 day'")
+    }
+  }
+}

@@ -1,0 +1,40 @@
+import ArgumentParser
+import CRMCore
+import Foundation
+import Gateway
+import Logging
+import PostgresClient
+
+struct WorkerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker", abstract: "Do jobs and imports until SIGTERM or Ctrl-C.",
+    discussion: "Several workers share the work. A first signal lets jobs under way end; a second Ctrl-C ends at once.")
+
+  @OptionGroup var options: SettingsOptions
+
+  func run() async throws {
+    let settings = try await options.settings(for: .work)
+    let stop = StopSignals()
+    let logging = JSONLogging(level: settings.logLevel)
+    defer { logging.flush() }
+    let pool = PostgresPool(settings.database, logger: Logger(label: "postgres"))
+    try await UnsafeRole.refuse(in: pool)
+    let worker = Worker.ofThisProcess(pool: pool, settings: settings)
+    async let working: Void = worker.run()
+    await stop.wait()
+    worker.stop()
+    await working
+    await pool.shutdown()
+  }
+}
+
+extension Worker {
+  /// The worker of this process, with every kind of job.
+  static func ofThisProcess(pool: PostgresPool, settings: Settings) -> Worker {
+    let process = ProcessInfo.processInfo
+    return Worker(
+      database: Database(pool: pool), handlers: Work.handlers, schedules: Work.schedules,
+      configuration: Configuration(name: "\(process.hostName)-\(process.processIdentifier)", concurrency: settings.jobConcurrency),
+      logger: Logger(label: "worker"))
+  }
+}
