@@ -13,7 +13,7 @@ begin
       ('crm_owner',      'nologin'),              -- owns every object; row-level security is forced on it too
       ('crm_access',     'nologin'),              -- owns the functions that look up who may see what; reads only what they need
       ('crm_bulk',       'nologin bypassrls'),    -- set-wise merges of imports, after the rights have been checked
-      ('crm_role_admin', 'nologin createrole'),   -- owns the function that makes BI logins, nothing else
+      ('crm_role_admin', 'nologin noinherit createrole'),   -- owns the function that makes BI logins, nothing else
       ('crm_migrator',   'login bypassrls'),      -- migrations and administration only
       ('crm_app',        'login noinherit'),      -- the gateway
       ('crm_worker',     'login noinherit'),      -- jobs

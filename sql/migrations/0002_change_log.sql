@@ -97,6 +97,7 @@ revoke execute on function crm.make_change_partitions(integer) from crm_app, crm
 -- The last place used in this transaction travels in a local setting, so that no sequence is needed and an import's entry can stand for many places.
 create function crm.record_change() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_variable
 declare
   resource constant text := tg_argv[0];
   area constant text := tg_argv[1];

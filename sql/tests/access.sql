@@ -1,0 +1,577 @@
+-- The access matrix: every protected table × scope × row × verb, held against a model of its own (access_test.may_read, access_test.may_write).
+-- Tables, areas, kinds and verbs come from crm.protection; a new table without a line in access_test.maker is reported as a failure.
+-- Loaded as superuser into a database of its own, after the migrations. Then:
+--   select * from access_test.failures();          -- nothing, if all is well
+--   select * from access_test.survivors();         -- policies whose loss or weakening nobody would notice: none, if all is well
+set client_min_messages = warning;
+create schema access_test;
+
+-- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
+create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category');
+create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
+
+insert into crm.department (id, code, name, parent_id) values
+  (access_test.id('home'), 't_home', 'home', null), (access_test.id('below'), 't_below', 'below', access_test.id('home')),
+  (access_test.id('lent'), 't_lent', 'lent', null), (access_test.id('open'), 't_open', 'open', null), (access_test.id('other'), 't_other', 'other', null);
+insert into crm.app_user (id, department_id, email, name) values
+  (access_test.id('subject'), access_test.id('home'), 'subject@test.example', 'subject'),
+  (access_test.id('colleague'), access_test.id('home'), 'colleague@test.example', 'colleague');
+insert into crm.role (id, code, name) values (access_test.id('role'), 't_role', 'role'), (access_test.id('bare'), 't_bare', 'bare');
+insert into crm.user_role (user_id, role_id) values (access_test.id('subject'), access_test.id('role'));
+insert into crm.role_permission (role_id, area) select access_test.id('role'), a from unnest(crm.areas()) as a;
+insert into crm.share_rule (from_department_id, to_department_id, area, access)
+select access_test.id('lent'), access_test.id('home'), a, 'read' from unnest(crm.areas()) as a
+union all
+select access_test.id('open'), access_test.id('home'), a, 'write' from unnest(crm.areas()) as a;
+insert into crm.product_category (id, code, name) values (access_test.id('category'), 't_category', 'category');
+insert into crm.product (id, sku, name) values (access_test.id('product'), 't_product', 'product');
+
+-- How a row of each table is made: $1 id, $2 customer, $3 order, $4 department, $5 owner or user, $6 visibility, $7 a number never used before.
+create table access_test.maker (relation text primary key, statement text not null);
+insert into access_test.maker values
+  ('crm.customer', 'insert into crm.customer (id, kind, name, department_id, owner_id, visibility) values ($1, ''person'', ''x'', $4, $5, $6)'),
+  ('crm.contact', 'insert into crm.contact (customer_id, id, name) values ($2, $1, ''x'')'),
+  ('crm.address', 'insert into crm.address (customer_id, id, city) values ($2, $1, ''x'')'),
+  ('crm.contact_point', 'insert into crm.contact_point (customer_id, id, kind, value) values ($2, $1, ''other'', ''x'' || $7)'),
+  ('crm.sales_order', 'insert into crm.sales_order (customer_id, id, department_id, owner_id, visibility) values ($2, $1, $4, $5, $6)'),
+  ('crm.sales_order_line', 'insert into crm.sales_order_line (customer_id, id, order_id, product_id, line_number, quantity, amount) values ($2, $1, $3, access_test.id(''product''), $7, 1, 1)'),
+  ('crm.product', 'insert into crm.product (id, sku, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.product_category', 'insert into crm.product_category (id, code, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.location', 'insert into crm.location (id, code, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.department', 'insert into crm.department (id, code, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.app_user', 'insert into crm.app_user (id, department_id, email, name) values ($1, $4, ''x'' || $7 || ''@test.example'', ''x'')'),
+  ('crm.role', 'insert into crm.role (id, code, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.role_permission', 'insert into crm.role_permission (id, role_id, area) values ($1, access_test.id(''bare''), ''sales'')'),
+  ('crm.user_role', 'insert into crm.user_role (id, user_id, role_id) values ($1, access_test.id(''colleague''), access_test.id(''bare''))'),
+  ('crm.share_rule', 'insert into crm.share_rule (id, from_department_id, to_department_id, area, access) values ($1, access_test.id(''other''), access_test.id(''lent''), (crm.areas())[1 + $7 % 9], ''read'')'),
+  ('crm.bi_login', 'insert into crm.bi_login (id, login, department_id) values ($1, ''bi_x'' || $7, $4)'),
+  ('crm.currency', 'insert into crm.currency (id, code, name_en, name_tr) values ($1, ''X'' || chr(65 + $7 / 26 % 26) || chr(65 + $7 % 26), ''x'', ''x'')'),
+  ('crm.province', 'insert into crm.province (id, code, name) values ($1, lpad((82 + $7 % 18)::text, 2, ''0''), ''x'' || $7)'),
+  ('crm.custom_field', 'insert into crm.custom_field (id, resource, name, type, label_en, label_tr) values ($1, ''customers'', ''x'' || $7, ''text'', ''x'', ''x'')'),
+  ('crm.external_id', 'insert into crm.external_id (relation, system, key, row_id, area) values (''customers'', ''test'', ''x'' || $7, $1, ''customers'')'),
+  ('crm.api_key', 'insert into crm.api_key (id, user_id, name, prefix, key_hash) values ($1, $5, ''x'', ''x'', sha256($1::text::bytea))'),
+  ('crm.session', 'insert into crm.session (id, user_id, token_hash, expires_at) values ($1, $5, sha256($1::text::bytea), now())'),
+  ('crm.idempotency_key', 'insert into crm.idempotency_key (user_id, key, method, path, fingerprint) values ($5, $1::text, ''POST'', ''/'', sha256($1::text::bytea))'),
+  ('crm.user_identity', 'insert into crm.user_identity (id, user_id, issuer, subject) values ($1, $5, ''https://test.example'', $1::text)'),
+  ('crm.sign_in_attempt', 'insert into crm.sign_in_attempt (email_hash) values (sha256($1::text::bytea))');
+
+create sequence access_test.number;
+create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
+declare
+  statement text := (select m.statement from access_test.maker as m where m.relation = make.relation);
+begin
+  execute statement using new_id, customer, "order", department, owner, visibility, nextval('access_test.number')::integer;
+end
+$$;
+
+-- One row of each owned table for every department × visibility × owner.
+create table access_test.row (
+  relation text not null, row_id uuid not null, customer_id uuid, order_id uuid, department text not null, owner text, visibility text not null);
+do $$
+declare
+  place record;
+  customer uuid;
+  "order" uuid;
+  table_name text;
+  new_id uuid;
+begin
+  for place in
+    select d as department, o as owner, v as visibility
+    from unnest(array['home', 'below', 'lent', 'open', 'other']) as d cross join unnest(array['subject', 'colleague', null]) as o
+    cross join unnest(array['company', 'department', 'private']) as v where v <> 'private' or o is not null
+  loop
+    customer := gen_random_uuid();
+    "order" := gen_random_uuid();
+    foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.sales_order', 'crm.sales_order_line'] loop
+      new_id := case table_name when 'crm.customer' then customer when 'crm.sales_order' then "order" else gen_random_uuid() end;
+      perform access_test.make(table_name, new_id, customer, "order", access_test.id(place.department), access_test.id(place.owner), place.visibility);
+      insert into access_test.row values (table_name, new_id, customer, "order", place.department, place.owner, place.visibility);
+    end loop;
+  end loop;
+  perform access_test.make(m.relation, gen_random_uuid(), null, null, access_test.id('other'), access_test.id(o), null)
+  from access_test.maker as m join crm.protection as p using (relation) cross join unnest(array['subject', 'colleague']) as o
+  where p.kind = 'personal' or (p.kind <> 'owned' and o = 'subject');
+end
+$$;
+
+-- The model ------------------------------------------------------------------------------------------------------------------------
+
+create function access_test.may_read(scope text, department text, visibility text, owner text) returns boolean language sql immutable return
+  case
+    when scope = 'none' then false
+    when coalesce(owner = 'subject', false) then true
+    when scope = 'own' or visibility = 'private' then false
+    when visibility = 'company' then true
+    when scope = 'department' then department in ('home', 'below')
+    when scope = 'shared' then department in ('home', 'below', 'lent', 'open')
+    else true
+  end;
+create function access_test.may_write(scope text, department text, owner text) returns boolean language sql immutable return
+  case
+    when scope = 'none' then false
+    when coalesce(owner = 'subject', false) then true
+    when scope = 'own' then false
+    when scope = 'department' then department in ('home', 'below')
+    when scope = 'shared' then department in ('home', 'below', 'open')
+    else true
+  end;
+
+-- Acting ---------------------------------------------------------------------------------------------------------------------------
+
+-- Makes the rest of this transaction the subject's, with these scopes in one area and none elsewhere; the reach is what the gateway would be told.
+create function access_test.become(in_area text, read_scope text, write_scope text) returns void language plpgsql as $$
+declare
+  reach record;
+begin
+  update crm.role_permission as p set
+    read_scope = case when p.area = in_area then become.read_scope else 'none' end, write_scope = case when p.area = in_area then become.write_scope else 'none' end
+  where p.role_id = access_test.id('role');
+  perform set_config('muhatap.read_' || a, '', true), set_config('muhatap.write_' || a, '', true) from unnest(crm.areas()) as a;
+  perform set_config('muhatap.caller', access_test.id('subject')::text, true);
+  perform set_config('role', 'crm_app', true);
+  for reach in select * from crm.access_of(nullif(current_setting('muhatap.caller'), '')::uuid) loop
+    perform set_config('muhatap.read_' || reach.area, array_to_string(reach.readable, ','), true);
+    perform set_config('muhatap.write_' || reach.area, array_to_string(reach.writable, ','), true);
+  end loop;
+  perform set_config('role', 'none', true);
+end
+$$;
+
+-- Whether a statement, run as a role and undone at once, does anything: false if it is refused or touches no row.
+create function access_test.works(statement text, one uuid default null) returns boolean language plpgsql as $$
+declare
+  touched bigint;
+begin
+  begin
+    perform set_config('role', 'crm_app', true);
+    execute statement using one;
+    get diagnostics touched = row_count;
+    raise exception using errcode = 'TEST1', message = case when touched > 0 then 'yes' else 'no' end;
+  exception
+    when sqlstate 'TEST1' then return sqlerrm = 'yes';
+    when insufficient_privilege or sqlstate 'CR001' then return false;
+    when foreign_key_violation then return true;  -- the row itself could be changed; something still refers to it
+  end;
+end
+$$;
+
+create function access_test.makes(relation text, at_row access_test.row, owner uuid default null) returns boolean language plpgsql as $$
+begin
+  begin
+    perform set_config('role', 'crm_app', true);
+    perform access_test.make(relation, gen_random_uuid(), at_row.customer_id, at_row.order_id, access_test.id(at_row.department),
+      coalesce(owner, access_test.id(at_row.owner)), at_row.visibility);
+    raise exception using errcode = 'TEST1';
+  exception
+    when sqlstate 'TEST1' then return true;
+    when insufficient_privilege or sqlstate 'CR001' then return false;
+    when unique_violation then return true;  -- policies are asked first
+  end;
+end
+$$;
+grant usage on schema access_test to crm_app, bi_reader;
+grant select on all tables in schema access_test to crm_app;
+grant usage on sequence access_test.number to crm_app;
+grant execute on all functions in schema access_test to crm_app;
+
+-- A column that every row has.
+create function access_test.a_column(relation text) returns name language sql stable return (
+  select a.attname from pg_attribute as a where a.attrelid = relation::regclass and a.attnum > 0 and a.attnotnull and not a.attisdropped order by a.attnum limit 1);
+
+-- Set while mutations are tried: a few scopes and rows of the matrix are enough to notice one.
+create function access_test.quick() returns boolean language sql stable return coalesce(current_setting('access_test.quick', true) = 'on', false);
+
+-- How many rows a statement without WHERE touches, undone at once: it asks no SELECT policy, so it shows UPDATE and DELETE policies alone.
+create function access_test.touches(statement text) returns bigint language plpgsql as $$
+declare
+  touched bigint;
+begin
+  begin
+    perform set_config('role', 'crm_app', true);
+    execute statement;
+    get diagnostics touched = row_count;
+    raise exception using errcode = 'TEST1', message = touched;
+  exception
+    when sqlstate 'TEST1' then return sqlerrm::bigint;
+    when insufficient_privilege then return 0;
+  end;
+end
+$$;
+
+create function access_test.a_default(relation text) returns name language sql stable return (
+  select a.attname from pg_attribute as a
+  where a.attrelid = relation::regclass and a.atttypid = 'timestamptz'::regtype and a.atthasdef and not a.attisdropped order by a.attnum limit 1);
+
+create type access_test.failure as (relation text, who text, verb text, what text, expected boolean, actual boolean);
+
+-- The tables of one kind each ---------------------------------------------------------------------------------------------------------
+
+create function access_test.owned_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  scopes record;
+  r access_test.row;
+  seen uuid[];
+  verb text;
+  expected boolean;
+  actual boolean;
+  who text;
+begin
+  for scopes in
+    select 'none' as reads, 'none' as writes union all select s, 'none' from unnest(array['own', 'department', 'shared', 'all']) as s
+    union all select 'all', s from unnest(array['own', 'department', 'shared', 'all']) as s union all values ('own', 'own'), ('own', 'all'), ('department', 'own')
+  loop
+    continue when access_test.quick() and (scopes.reads, scopes.writes) not in (('none', 'none'), ('own', 'own'), ('all', 'none'), ('all', 'department'));
+    perform access_test.become(p.area, scopes.reads, scopes.writes);
+    who := format('reads %s, writes %s', scopes.reads, scopes.writes);
+    perform set_config('role', 'crm_app', true);
+    execute format('select array_agg(id) from %s', p.relation) into seen;
+    perform set_config('role', 'none', true);
+    for r in select * from access_test.row as x where x.relation = p.relation and (x.department in ('home', 'other') or not access_test.quick()) loop
+      expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner);
+      actual := coalesce(r.row_id = any (seen), false);
+      if actual <> expected then
+        return next row (p.relation, who, 'select', concat_ws(' ', r.department, r.visibility, r.owner), expected, actual)::access_test.failure;
+      end if;
+      foreach verb in array array['insert', 'update', 'delete'] loop
+        continue when verb <> all (p.verbs);
+        if verb = 'insert' then
+          -- What hangs on another row can only be added where that row is seen.
+          expected := access_test.may_write(scopes.writes, r.department, r.owner)
+            and (p.relation in ('crm.customer', 'crm.sales_order') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+          actual := access_test.makes(p.relation, r);
+        else
+          expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
+          actual := access_test.works(case verb when 'update' then format('update %s set updated_at = now() where id = $1', p.relation)
+            else format('delete from %s where id = $1', p.relation) end, r.row_id);
+        end if;
+        if actual <> expected then
+          return next row (p.relation, who, verb, concat_ws(' ', r.department, r.visibility, r.owner), expected, actual)::access_test.failure;
+        end if;
+      end loop;
+    end loop;
+  end loop;
+  -- A row may not be given away to a department that the caller cannot write for.
+  perform access_test.become(p.area, 'all', 'department');
+  for r in select * from access_test.row as x where x.relation = p.relation and x.department = 'home' and x.owner = 'colleague' and x.visibility = 'company' loop
+    continue when p.relation not in ('crm.customer', 'crm.sales_order');
+    actual := access_test.works(format('update %s set department_id = access_test.id(''other'') where id = $1', p.relation), r.row_id);
+    if actual then
+      return next row (p.relation, 'reads all, writes department', 'give away', 'home company colleague', false, actual)::access_test.failure;
+    end if;
+  end loop;
+end
+$$;
+
+create function access_test.plain_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  scopes record;
+  verb text;
+  expected boolean;
+  actual boolean;
+  nowhere access_test.row;
+begin
+  nowhere.department := 'other';
+  for scopes in select r as reads, w as writes from unnest(array['none', 'own', 'department', 'all']) as r cross join unnest(array['none', 'own', 'department', 'all']) as w loop
+    perform access_test.become(case p.kind when 'linked' then 'customers' else p.area end, scopes.reads, scopes.writes);
+    foreach verb in array p.verbs loop
+      expected := case
+        when p.kind = 'system' then false
+        when verb = 'select' then p.kind in ('common', 'linked', 'open') or scopes.reads <> 'none'
+        when p.kind = 'linked' then scopes.writes <> 'none'
+        else scopes.writes in ('department', 'all') and (verb = 'insert' or p.kind = 'common' or scopes.reads <> 'none')
+      end;
+      actual := case verb
+        when 'select' then access_test.works(format('select from %s', p.relation))
+        when 'insert' then access_test.makes(p.relation, nowhere)
+        when 'update' then access_test.works(format('update %s set %I = %2$I where %2$I is not null', p.relation, access_test.a_column(p.relation)))
+        else access_test.works(format('delete from %s where %I is not null', p.relation, access_test.a_column(p.relation)))
+      end;
+      if actual <> expected then
+        return next row (p.relation, format('reads %s, writes %s', scopes.reads, scopes.writes), verb, p.kind, expected, actual)::access_test.failure;
+      end if;
+      if p.kind = 'system' and verb in ('update', 'delete') and access_test.touches(case verb
+        when 'update' then format('update %s set %I = default', p.relation, access_test.a_default(p.relation)) else format('delete from %s', p.relation) end) > 0 then
+        return next row (p.relation, format('reads %s, writes %s', scopes.reads, scopes.writes), verb, 'without WHERE', false, true)::access_test.failure;
+      end if;
+    end loop;
+  end loop;
+end
+$$;
+create function access_test.personal_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  owner text;
+  verb text;
+  expected boolean;
+  actual boolean;
+  who text;
+  blind bigint;
+  nowhere access_test.row;
+begin
+  nowhere.department := 'other';
+  foreach who in array array['user', 'administrator', 'system'] loop
+    perform access_test.become('admin', case who when 'administrator' then 'all' else 'none' end, case who when 'administrator' then 'all' else 'none' end);
+    if who = 'system' then
+      perform set_config('muhatap.caller', '', true), set_config('muhatap.read_admin', '*', true), set_config('muhatap.write_admin', '*', true);
+    end if;
+    foreach owner in array array['subject', 'colleague'] loop
+      foreach verb in array p.verbs loop
+        expected := owner = 'subject' or who = 'system';
+        actual := case verb
+          when 'select' then access_test.works(format('select from %s where user_id = $1', p.relation), access_test.id(owner))
+          when 'insert' then access_test.makes(p.relation, nowhere, access_test.id(owner))
+          when 'update' then access_test.works(format('update %s set user_id = user_id where user_id = $1', p.relation), access_test.id(owner))
+          else access_test.works(format('delete from %s where user_id = $1', p.relation), access_test.id(owner))
+        end;
+        if actual <> expected then
+          return next row (p.relation, who, verb, 'of the ' || owner, expected, actual)::access_test.failure;
+        end if;
+      end loop;
+    end loop;
+    -- The fixture has two rows, one of them the subject's.
+    foreach verb in array array['update', 'delete'] loop
+      continue when verb <> all (p.verbs);
+      blind := access_test.touches(case verb when 'update' then format('update %s set %I = default', p.relation, access_test.a_default(p.relation))
+        else format('delete from %s', p.relation) end);
+      if blind <> (case who when 'system' then 2 else 1 end) then
+        return next row (p.relation, who, verb, format('%s rows without WHERE', blind), who = 'system', blind > 1)::access_test.failure;
+      end if;
+    end loop;
+  end loop;
+end
+$$;
+
+-- The log shows a change to whoever reads the row.
+create function access_test.log_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  in_area text;
+  scope text;
+  wrong record;
+  seen uuid[];
+begin
+  foreach in_area in array array['customers', 'sales', 'products'] loop
+    foreach scope in array array['none', 'own', 'department', 'shared', 'all'] loop
+      perform access_test.become(in_area, scope, 'none');
+      perform set_config('role', 'crm_app', true);
+      execute format('select array_agg(row_id) from %s where xid < pg_current_xact_id()', p.relation) into seen;
+      perform set_config('role', 'none', true);
+      for wrong in
+        select t.relation, r.department, r.visibility, r.owner, r.row_id,
+          t.area = in_area and access_test.may_read(scope, r.department, r.visibility, r.owner) as expected, coalesce(r.row_id = any (seen), false) as actual
+        from access_test.row as r join crm.protection as t on t.relation = r.relation
+        union all
+        select 'crm.product', null, null, null, access_test.id('product'), in_area = 'products' and scope <> 'none', coalesce(access_test.id('product') = any (seen), false)
+      loop
+        if wrong.expected <> wrong.actual then
+          return next row (p.relation, format('reads %s %s', scope, in_area), 'select', concat_ws(' ', wrong.relation, wrong.department, wrong.visibility, wrong.owner),
+            wrong.expected, wrong.actual)::access_test.failure;
+        end if;
+      end loop;
+    end loop;
+  end loop;
+end
+$$;
+
+-- Nobody, and the system.
+create function access_test.extreme_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  actual boolean;
+  hidden bigint;
+begin
+  perform access_test.become(p.area, 'none', 'none');
+  perform set_config('muhatap.caller', '', true);
+  actual := access_test.works(format('select from %s', p.relation));
+  if actual <> (p.kind = 'open') then
+    return next row (p.relation, 'nobody', 'select', 'anything', p.kind = 'open', actual)::access_test.failure;
+  end if;
+  perform set_config('muhatap.read_' || a, '*', true), set_config('muhatap.write_' || a, '*', true) from unnest(crm.areas()) as a;
+  execute format('select count(*) from %s', p.relation) into hidden;
+  perform set_config('role', 'crm_app', true);
+  execute format('select %s - count(*) from %s', hidden, p.relation) into hidden;
+  perform set_config('role', 'none', true);
+  if hidden <> 0 then
+    return next row (p.relation, 'system', 'select', hidden || ' rows hidden', true, false)::access_test.failure;
+  end if;
+  if p.kind = 'system' and not access_test.works(format('update %s set %I = %2$I', p.relation, access_test.a_column(p.relation))) then
+    return next row (p.relation, 'system', 'update', 'everything', true, false)::access_test.failure;
+  end if;
+  if p.kind = 'system' and (not access_test.works(format('delete from %s', p.relation)) or not access_test.makes(p.relation, null)) then
+    return next row (p.relation, 'system', 'insert or delete', 'everything', true, false)::access_test.failure;
+  end if;
+  if 'update' = any (p.verbs) and p.kind = 'owned' and not access_test.works(format('update %s set updated_at = now()', p.relation)) then
+    return next row (p.relation, 'system', 'update', 'everything', true, false)::access_test.failure;
+  end if;
+end
+$$;
+
+-- BI logins: what session_user's line in crm.bi_login says, whatever the session sets. They may not name the tables, so a view stands in.
+do $$
+declare
+  p crm.protection;
+begin
+  for p in select * from crm.protection where bi loop
+    execute format('create view access_test.%I with (security_invoker = true) as select id from %s', replace(p.relation, 'crm.', 'bi_'), p.relation);
+    execute format('grant select on access_test.%I to bi_reader', replace(p.relation, 'crm.', 'bi_'));
+  end loop;
+  foreach p.kind in array array['department', 'shared', 'all', 'foreign'] loop
+    if not exists (select from pg_roles where rolname = 'bi_test_' || p.kind) then
+      execute format('create role %I login', 'bi_test_' || p.kind);
+    end if;
+    execute format('grant bi_reader to %I', 'bi_test_' || p.kind);
+    insert into crm.bi_login (login, department_id, areas, scope)
+    values ('bi_test_' || p.kind, access_test.id('home'), case p.kind when 'foreign' then '{admin}' else crm.areas() end, case p.kind when 'foreign' then 'all' else p.kind end);
+  end loop;
+  if not exists (select from pg_roles where rolname = 'bi_test_unknown') then
+    create role bi_test_unknown login;
+  end if;
+  grant bi_reader to bi_test_unknown;
+end
+$$;
+
+create function access_test.bi_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  tester constant text := session_user;
+  login text;
+  seen uuid[];
+  wrong record;
+  actual boolean;
+begin
+  foreach login in array array['department', 'shared', 'all', 'foreign', 'unknown'] loop
+    perform set_config('muhatap.read_' || a, '*', true), set_config('muhatap.caller', access_test.id('subject')::text, true) from unnest(crm.areas()) as a;
+    perform set_config('session_authorization', 'bi_test_' || login, true);
+    begin
+      execute format('select array_agg(id) from access_test.%I', replace(p.relation, 'crm.', 'bi_')) into seen;
+    exception when insufficient_privilege then
+      seen := null;
+    end;
+    begin
+      execute format('select from %s', p.relation);
+      actual := true;
+    exception when insufficient_privilege then
+      actual := false;
+    end;
+    perform set_config('session_authorization', tester, true);
+    if actual then
+      return next row (p.relation, 'bi ' || login, 'name', 'the table itself', false, true)::access_test.failure;
+    end if;
+    if p.kind = 'owned' then
+      for wrong in
+        select r.*, login not in ('foreign', 'unknown') and access_test.may_read(login, r.department, r.visibility, null) as expected, coalesce(r.row_id = any (seen), false) as actual
+        from access_test.row as r where r.relation = p.relation
+      loop
+        if wrong.expected <> wrong.actual then
+          return next row (p.relation, 'bi ' || login, 'select', concat_ws(' ', wrong.department, wrong.visibility, wrong.owner), wrong.expected, wrong.actual)::access_test.failure;
+        end if;
+      end loop;
+    elsif (coalesce(cardinality(seen), 0) > 0) <> (p.kind = 'common' or login not in ('foreign', 'unknown')) then
+      return next row (p.relation, 'bi ' || login, 'select', p.kind, p.kind = 'common' or login not in ('foreign', 'unknown'), coalesce(cardinality(seen), 0) > 0)::access_test.failure;
+    end if;
+  end loop;
+end
+$$;
+
+-- What the other roles need: the recording trigger, crm.protect and the making of BI logins.
+create function access_test.upkeep_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  kept bigint;
+begin
+  if p.relation in ('crm.protection', 'crm.change') then
+    perform set_config('role', 'crm_owner', true);
+    execute format('select count(*) from %s', p.relation) into kept;
+    perform set_config('role', 'none', true);
+    if kept = 0 then
+      return next row (p.relation, 'crm_owner', 'select', 'its own upkeep', true, false)::access_test.failure;
+    end if;
+  end if;
+  if p.relation in ('crm.bi_login', 'crm.department') then
+    begin
+      perform set_config('role', 'crm_migrator', true);
+      perform crm.create_bi_login('bi_test_made', 't_home', 'SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA==');
+      perform crm.drop_bi_login('bi_test_made');
+      raise exception using errcode = 'TEST1';
+    exception
+      when sqlstate 'TEST1' then null;
+      when others then
+        return next row (p.relation, 'crm_migrator', 'manage', sqlerrm, true, false)::access_test.failure;
+    end;
+  end if;
+end
+$$;
+
+-- All of it, or what concerns one table --------------------------------------------------------------------------------------------
+
+create function access_test.failures(of_relation text default null) returns setof access_test.failure language plpgsql as $$
+declare
+  p crm.protection;
+begin
+  for p in select * from crm.protection as x where of_relation is null or x.relation = of_relation order by x.relation loop
+    if p.kind not in ('log', 'open') and not exists (select from access_test.maker as m where m.relation = p.relation) then
+      return next row (p.relation, 'nobody', 'test', 'add a line to access_test.maker', true, false)::access_test.failure;
+      continue;
+    end if;
+    if p.kind = 'owned' and not exists (select from access_test.row as r where r.relation = p.relation) then
+      return next row (p.relation, 'nobody', 'test', 'add rows to access_test.row', true, false)::access_test.failure;
+      continue;
+    end if;
+    return query select * from access_test.extreme_failures(p);
+    case p.kind
+      when 'owned' then return query select * from access_test.owned_failures(p);
+      when 'personal' then return query select * from access_test.personal_failures(p);
+      when 'log' then return query select * from access_test.log_failures(p);
+      else return query select * from access_test.plain_failures(p);
+    end case;
+    if p.bi then
+      return query select * from access_test.bi_failures(p);
+    end if;
+    return query select * from access_test.upkeep_failures(p);
+  end loop;
+end
+$$;
+
+-- Drops and weakens each policy in turn, undoes it, and reports those whose change no test above would have noticed.
+create function access_test.survivors() returns table (policy text, mutation text) language plpgsql as $$
+declare
+  target record;
+  change text;
+  noticed text;
+begin
+  for target in
+    select p.polname, c.oid::regclass::text as relation, p.polcmd,
+      coalesce(pg_get_expr(p.polqual, p.polrelid), 'true') = 'true' and coalesce(pg_get_expr(p.polwithcheck, p.polrelid), 'true') = 'true' as open
+    from pg_policy as p join pg_class as c on c.oid = p.polrelid join crm.protection as t on t.relation = c.oid::regclass::text
+    order by 2, 1
+  loop
+    foreach change in array array['drop', 'weaken'] loop
+      continue when change = 'weaken' and target.open;
+      begin
+        if change = 'drop' then
+          execute format('drop policy %I on %s', target.polname, target.relation);
+        elsif target.polcmd = 'a' then
+          execute format('alter policy %I on %s with check (true)', target.polname, target.relation);
+        elsif target.polcmd = 'w' then
+          execute format('alter policy %I on %s using (true) with check (true)', target.polname, target.relation);
+        else
+          execute format('alter policy %I on %s using (true)', target.polname, target.relation);
+        end if;
+        begin
+          perform set_config('access_test.quick', 'on', true);
+          noticed := case when exists (select from access_test.failures(target.relation)) then 'noticed' else 'survived' end;
+          -- What access is computed from shows in what others see.
+          if noticed = 'survived' then
+            noticed := case when exists (select from access_test.failures('crm.customer')) then 'noticed' else 'survived' end;
+          end if;
+        exception when others then
+          noticed := 'noticed';
+        end;
+        raise exception using errcode = 'TEST2', message = noticed;
+      exception when sqlstate 'TEST2' then
+        if sqlerrm = 'survived' then
+          policy := target.relation || ' ' || target.polname;
+          mutation := change;
+          return next;
+        end if;
+      end;
+    end loop;
+  end loop;
+end
+$$;
