@@ -1,0 +1,42 @@
+package import CRMCore
+package import Crypto
+package import Logging
+import OperationalCRM
+package import PostgresClient
+
+/// Which endpoints exist: the resources of all modules, held against the database, and the operations beside them.
+package struct API: Sendable {
+  package let model: Model
+  package let resources: ResourceAPI
+  package let endpoints: [Endpoint]
+  private let customFields: CustomFieldCache
+  private let database: Database
+
+  /// Reads the catalogue and resolves every declaration. Throws `Model.Mistakes` with all disagreements at once.
+  /// - Parameter cursorKey: seals paging cursors; the same for all gateways of a deployment.
+  package init(database: Database, cursorKey: SymmetricKey) async throws {
+    let catalogue = try await Catalogue.read(from: database.pool)
+    let model = try Model(resources: Self.declared, catalogue: catalogue)
+    let customFields = CustomFieldCache()
+    try await customFields.reload(from: database)
+    self.model = model
+    self.database = database
+    self.customFields = customFields
+    resources = ResourceAPI(database: database, model: model, customFields: customFields, signer: CursorSigner(key: cursorKey))
+    endpoints = resources.endpoints()
+  }
+
+  /// Every resource the API has.
+  package static let declared = Resource.access + OperationalCRM.resources
+
+  /// Follows changes of custom fields until the task is cancelled.
+  package func followCustomFields(logger: Logger) async {
+    for await _ in database.pool.notifications(on: ["muhatap_custom_field"]) {
+      do {
+        try await customFields.reload(from: database)
+      } catch {
+        logger.warning("custom fields could not be read again; the ones read before stay in use", metadata: ["error": "\(error)"])
+      }
+    }
+  }
+}
