@@ -29,4 +29,15 @@ extension Database {
     guard made == 1 else { throw UnknownUser(email: email) }
     return credential
   }
+
+  /// Whether a credential is an API key that works.
+  package func knowsAPIKey(_ token: String) async throws -> Bool {
+    let found = try await read(
+      as: .system("look for an API key"), areas: [.admin],
+      """
+      SELECT count(*)::int AS count FROM crm.api_key
+       WHERE key_hash = \(Credential.hash(of: token)) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+      """)
+    return try found[0].decode(Int.self, "count") == 1
+  }
 }

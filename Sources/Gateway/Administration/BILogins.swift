@@ -34,7 +34,7 @@ extension Database {
   /// Makes a BI login and returns its password, which is shown once. The pool's role is crm_migrator; the server only ever sees
   /// the password's SCRAM verifier.
   package func makeBILogin(_ bi: BILogin) async throws -> String {
-    let password = SymmetricKey(size: .bits128).withUnsafeBytes { Data($0).map { String($0 % 36, radix: 36) }.joined() }
+    let password = newPassword()
     let verifier = scramVerifier(password)
     _ = try await transaction(as: .system("make a BI login")) { tx in
       try await tx.result(
@@ -45,6 +45,23 @@ extension Database {
     }
     return password
   }
+
+  /// Makes a BI login, or gives the one of this name a new password; returns the password.
+  package func renewBILogin(_ bi: BILogin) async throws -> String {
+    let password = newPassword()
+    let verifier = scramVerifier(password)
+    let isKnown = try await transaction(as: .system("renew a BI login")) { tx in
+      guard try await tx.value(Bool.self, "SELECT EXISTS (SELECT FROM crm.bi_login WHERE login = \(bi.login))") else { return false }
+      _ = try await tx.result("SELECT crm.change_bi_login_password(\(bi.login), \(verifier))")
+      return true
+    }
+    return isKnown ? password : try await makeBILogin(bi)
+  }
+}
+
+/// 32 letters and digits that nobody can guess.
+private func newPassword() -> String {
+  SymmetricKey(size: .bits256).withUnsafeBytes { $0.map { String($0 % 32, radix: 32) }.joined() }
 }
 
 /// What PostgreSQL stores of a password (RFC 5803), so that the password itself stays here.

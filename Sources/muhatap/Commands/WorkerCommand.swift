@@ -19,7 +19,7 @@ struct WorkerCommand: AsyncParsableCommand {
     defer { logging.flush() }
     let pool = PostgresPool(settings.database, logger: Logger(label: "postgres"))
     try await UnsafeRole.refuse(in: pool)
-    let worker = Worker.ofThisProcess(pool: pool, settings: settings)
+    let worker = Worker.ofThisProcess(pool: pool, settings: settings, logger: Logger(label: "worker"))
     async let working: Void = worker.run()
     await stop.wait()
     worker.stop()
@@ -30,11 +30,11 @@ struct WorkerCommand: AsyncParsableCommand {
 
 extension Worker {
   /// The worker of this process, with every kind of job.
-  static func ofThisProcess(pool: PostgresPool, settings: Settings) -> Worker {
+  static func ofThisProcess(pool: PostgresPool, settings: Settings, logger: Logger) -> Worker {
     let process = ProcessInfo.processInfo
     return Worker(
       database: Database(pool: pool), handlers: Work.handlers, schedules: Work.schedules,
       configuration: Configuration(name: "\(process.hostName)-\(process.processIdentifier)", concurrency: settings.jobConcurrency),
-      logger: Logger(label: "worker"))
+      logger: logger)
   }
 }

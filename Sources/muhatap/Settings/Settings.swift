@@ -15,6 +15,9 @@ struct Settings: Sendable {
 
   let logLevel: Logger.Level
   let database: PostgresPool.Configuration
+  /// The same with the role of workers, for a program that serves and works.
+  let worker: PostgresPool.Configuration
+  let migratorURL: String
   let gateway: GatewayConfiguration
   let cursorKey: SymmetricKey
   let migrations: URL
@@ -24,7 +27,17 @@ struct Settings: Sendable {
 
   init(from source: inout SettingsReader, for purpose: Purpose) {
     logLevel = source.choice("log.level", default: .info, "The least severe log entries that are written.")
-    database = Self.database(from: &source, for: purpose)
+    let database = Self.database(from: &source, for: purpose)
+    self.database = database
+    var worker = database
+    worker.connection =
+      source.text("demo.workerUrl", secret: true, "As database.url with the role crm_worker: `muhatap demo` serves and works in one process.") ?? ""
+    self.worker = worker
+    migratorURL =
+      source.text("demo.migratorUrl", secret: true, "As database.url with the role crm_migrator: `muhatap demo` migrates and makes BI logins.") ?? ""
+    if purpose == .demonstrate {
+      for key in ["demo.workerUrl", "demo.migratorUrl"] { source.demand(key, "`make demo` sets it") }
+    }
     cursorKey = Self.cursorKey(from: &source, for: purpose)
     gateway = Self.gateway(from: &source)
     jobConcurrency = source.integer("worker.concurrency", default: 2, in: 1...100, "How many jobs a worker does at a time.")
