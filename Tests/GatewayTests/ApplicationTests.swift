@@ -8,7 +8,7 @@ import Testing
 struct ApplicationTests {
   @Test("a customer that sales makes is read back by service, and does not exist for purchasing")
   func departments() async throws {
-    let server = try await TestServer.suite()
+    let server = try await MuhatapTestKit.TestServer.suite()
     let made = try await server.send(.post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": "Işıl Güneş"])
     #expect(made.status == 201, "\(made.text)")
     let id = try #require(try made.json()["id"]?.string)

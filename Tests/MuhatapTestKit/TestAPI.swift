@@ -66,6 +66,12 @@ package final class TestAPI: Sendable {
     return caller
   }
 
+  /// Runs a statement as the superuser, behind the policies and outside of the API.
+  @discardableResult
+  package func behind(_ statement: SQL) async throws -> PostgresResult {
+    try await database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(30)))[0]
+  }
+
   package struct Answer: Sendable {
     package let status: Int
     /// By lower-case name.

@@ -76,6 +76,10 @@ package struct Aggregate: Sendable {
 
   private static func group(_ item: (json: JSON, pointer: String)) throws(Problem) -> Group {
     if let field = item.json.string { return Group(field: FieldPath(field), unit: nil, zone: "UTC", name: field) }
+    let known = ["field", "by", "zone", "as"]
+    if let unknown = item.json.object?.keys.sorted().first(where: { !known.contains($0) }) {
+      throw .unknownField(FieldPath(unknown), of: "group", at: "\(item.pointer)/\(Problem.clipped(unknown))", candidates: known)
+    }
     guard let field = item.json["field"]?.string else {
       throw .badParameter(item.pointer, Phrase("A group is a field, or an object with field, by, zone and as.", tr: "Grup bir alan ya da field, by, zone ve as içeren bir nesnedir."))
     }
@@ -86,8 +90,7 @@ package struct Aggregate: Sendable {
       }
       return unit
     }
-    let zone = item.json["zone"]?.string ?? "UTC"
-    guard TimeZone(identifier: zone) != nil, zone.contains("/") || zone == "UTC" else {
+    guard let zone = item.json["zone"].map(\.string) ?? "UTC", TimeZone(identifier: zone) != nil, zone.contains("/") || zone == "UTC" else {
       throw .badParameter(
         "\(item.pointer)/zone", Phrase("Give a time zone such as Europe/Istanbul.", tr: "Europe/Istanbul gibi bir saat dilimi verin."))
     }

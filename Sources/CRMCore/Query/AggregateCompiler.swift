@@ -6,8 +6,16 @@ extension QueryCompiler {
     package let statement: SQL
     package let areas: Set<Area>
     let layout: RowLayout
-    /// Where the number of currencies in each group stands, when a measure adds up money.
-    let currenciesIndex: Int?
+    /// Columns that say whether a group adds up several currencies.
+    let mixedCurrencyColumns: [Int]
+  }
+
+  /// A measure in the select list.
+  private struct CompiledMeasure {
+    let sql: SQL
+    let type: ColumnType
+    /// Where the currency of the amounts stands; nil for what is no money.
+    var currency: FieldPath?
   }
 
   /// Groups and orders are named by their place in the select list: an expression with a parameter would count as another one when repeated.
@@ -21,17 +29,18 @@ extension QueryCompiler {
     for (index, group) in aggregate.groups.enumerated() {
       layout.add(group.name, try self.group(group, "/group/\(index)", in: &scope))
     }
-    var addsMoney = false
-    var measures: [String: SQL] = [:]
+    var measures: [String: CompiledMeasure] = [:]
     for (index, measure) in aggregate.measures.enumerated() {
-      let (sql, isMoney) = try self.measure(measure, "/measures/\(index)", in: &scope)
-      addsMoney = addsMoney || isMoney
-      measures[measure.name] = sql
-      layout.add(measure.name, sql)
+      let compiled = try self.measure(measure, "/measures/\(index)", in: &scope)
+      measures[measure.name] = compiled
+      layout.add(measure.name, compiled.sql)
     }
-    let isGroupedByCurrency = aggregate.groups.contains { $0.field.names == ["currency"] }
-    let currency = addsMoney && !isGroupedByCurrency ? entity.column("currency") : nil
-    let currenciesIndex = currency.map { layout.hidden("count(DISTINCT t.\($0.identifier))") }
+    let grouped = Set(aggregate.groups.map(\.field))
+    var mixedCurrencyColumns: [Int] = []
+    for path in Set(measures.values.compactMap(\.currency)).subtracting(grouped) {
+      let currency = try scope.field(path, in: &self, pointer: "/measures").sql
+      mixedCurrencyColumns.append(layout.hidden("min(\(currency)) IS DISTINCT FROM max(\(currency))"))
+    }
     let condition = try aggregate.filter.map { filter throws(Problem) in try self.condition(filter, in: &scope) }
     let whereClause: SQL = condition.map { " WHERE \($0)" } ?? ""
     let groups = Array(Self.places[..<aggregate.groups.count])
@@ -48,7 +57,7 @@ extension QueryCompiler {
     areas.formUnion(scope.areas)
     return Aggregation(
       statement: "SELECT \(layout.list) FROM \(scope.from)\(whereClause)\(groupClause)\(havingClause)\(orderClause) LIMIT \(aggregate.limit)",
-      areas: areas, layout: layout, currenciesIndex: currenciesIndex)
+      areas: areas, layout: layout, mixedCurrencyColumns: mixedCurrencyColumns)
   }
 
   private mutating func group(_ group: Aggregate.Group, _ pointer: String, in scope: inout QueryScope) throws(Problem) -> SQL {
@@ -68,37 +77,55 @@ extension QueryCompiler {
     }
   }
 
-  /// The expression of a measure, and whether it mixes amounts of money, which only makes sense in one currency.
-  private mutating func measure(_ measure: Aggregate.Measure, _ pointer: String, in scope: inout QueryScope) throws(Problem) -> (SQL, Bool) {
-    guard let path = measure.field else { return ("count(*)", false) }
+  private mutating func measure(_ measure: Aggregate.Measure, _ pointer: String, in scope: inout QueryScope) throws(Problem) -> CompiledMeasure {
+    let number = ColumnType.numeric(precision: nil, scale: nil)
+    guard let path = measure.field else { return CompiledMeasure(sql: "count(*)", type: number) }
     let field = try scope.field(path, in: &self, pointer: pointer)
-    let isMoney = path.names.count == 1 && { if case .numeric(_, scale: 2) = field.type { true } else { false } }()
+    let type = field.type.isNumber ? number : field.type
+    let currency = isMoney(field.type) ? currencyPath(of: path, from: scope.entity) : nil
     switch measure.function {
-    case .count: return ("count(*)", false)
-    case .countDistinct: return ("count(DISTINCT \(field.sql))", false)
-    case .sum where field.type.isNumber: return ("coalesce(sum(\(field.sql)), 0)", isMoney)
-    case .avg where field.type.isNumber: return ("avg(\(field.sql))", isMoney)
-    case .min where field.type.isOrdered && field.type != .uuid: return ("min(\(field.sql))", isMoney)
-    case .max where field.type.isOrdered && field.type != .uuid: return ("max(\(field.sql))", isMoney)
+    case .count: return CompiledMeasure(sql: "count(*)", type: number)
+    case .countDistinct: return CompiledMeasure(sql: "count(DISTINCT \(field.sql))", type: number)
+    case .sum where field.type.isNumber: return CompiledMeasure(sql: "coalesce(sum(\(field.sql)), 0)", type: number, currency: currency)
+    case .avg where field.type.isNumber: return CompiledMeasure(sql: "avg(\(field.sql))", type: number, currency: currency)
+    case .min where field.type.isOrdered && field.type != .uuid: return CompiledMeasure(sql: "min(\(field.sql))", type: type, currency: currency)
+    case .max where field.type.isOrdered && field.type != .uuid: return CompiledMeasure(sql: "max(\(field.sql))", type: type, currency: currency)
     case .sum, .avg, .min, .max: throw Self.unfit(path, pointer)
     }
   }
 
-  private static func compile(_ having: Aggregate.Having, _ measures: [String: SQL]) throws(Problem) -> SQL {
+  /// Amounts have two decimals, unit prices six.
+  private func isMoney(_ type: ColumnType) -> Bool {
+    if case .numeric(_, let scale) = type { scale == 2 || scale == 6 } else { false }
+  }
+
+  /// Where the currency of an amount stands: beside it, or on the record that the amount is a part of.
+  private func currencyPath(of path: FieldPath, from entity: Model.Entity) -> FieldPath? {
+    let relations = Array(path.names.dropLast())
+    var owner = entity
+    for name in relations {
+      guard let next = owner.one[name].flatMap({ model[$0.target] }) else { return nil }
+      owner = next
+    }
+    if owner.column("currency") != nil { return FieldPath(relations + ["currency"]) }
+    let whole = owner.one.values.filter { $0.key.count > 1 && model[$0.target]?.column("currency") != nil }.map(\.name).min()
+    return whole.map { FieldPath(relations + [$0, "currency"]) }
+  }
+
+  private static func compile(_ having: Aggregate.Having, _ measures: [String: CompiledMeasure]) throws(Problem) -> SQL {
     let pointer = "/having/\(Problem.clipped(having.measure))"
-    guard let sql = measures[having.measure] else {
+    guard let measure = measures[having.measure] else {
       throw .unknownField(FieldPath(having.measure), of: "aggregate", at: pointer, candidates: measures.keys)
     }
-    guard let number = try? ColumnType.numeric(precision: nil, scale: nil).parameter(fromText: having.value) else {
-      throw .badParameter(pointer, ColumnType.numeric(precision: nil, scale: nil).expectation)
-    }
+    guard let text = try? measure.type.parameter(fromText: having.value) else { throw .badParameter(pointer, measure.type.expectation) }
+    let value: SQL = measure.type.isNumber ? "\(text)::numeric" : "\(text)"
     switch having.comparison {
-    case .equal: return "\(sql) = \(number)::numeric"
-    case .notEqual: return "\(sql) <> \(number)::numeric"
-    case .less: return "\(sql) < \(number)::numeric"
-    case .lessOrEqual: return "\(sql) <= \(number)::numeric"
-    case .greater: return "\(sql) > \(number)::numeric"
-    case .greaterOrEqual: return "\(sql) >= \(number)::numeric"
+    case .equal: return "\(measure.sql) = \(value)"
+    case .notEqual: return "\(measure.sql) <> \(value)"
+    case .less: return "\(measure.sql) < \(value)"
+    case .lessOrEqual: return "\(measure.sql) <= \(value)"
+    case .greater: return "\(measure.sql) > \(value)"
+    case .greaterOrEqual: return "\(measure.sql) >= \(value)"
     case .in, .notIn, .is, .startsWith, .contains: throw .unknownOperator(having.comparison.rawValue, at: pointer)
     }
   }
@@ -117,7 +144,7 @@ extension QueryCompiler.Aggregation {
     writer.key("data")
     writer.beginArray()
     for row in 0..<result.count {
-      if let currenciesIndex, try result[row].decode(Int.self, at: currenciesIndex) > 1 {
+      for column in mixedCurrencyColumns where try result[row].decode(Bool.self, at: column) {
         throw Problem(
           422, "mixed-currencies",
           Phrase("These amounts are in several currencies.", tr: "Bu tutarlar birden çok para biriminde."),

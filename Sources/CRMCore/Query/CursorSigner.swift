@@ -1,34 +1,26 @@
 package import Crypto
 import Foundation
 
-/// Seals the place where a page ends into an opaque cursor, so that a client can neither read nor forge it into something else.
+/// Seals the place where a page ends into an opaque cursor, so that a client can neither read it nor forge it into something else.
 package struct CursorSigner: Sendable {
   private let key: SymmetricKey
-  private static let macLength = 16
 
   /// All gateways of a deployment share the key, so that any of them continues a list.
-  package init(key: SymmetricKey) { self.key = key }
+  package init(key: SymmetricKey) {
+    self.key = HKDF<SHA256>.deriveKey(inputKeyMaterial: key, info: Data("muhatap cursor".utf8), outputByteCount: 32)
+  }
 
+  /// - Parameter fingerprint: what the cursor belongs to; it opens for nothing else.
   package func seal(_ values: [String?], for fingerprint: [UInt8]) throws -> String {
-    let payload = try JSONEncoder().encode(values)
-    return Self.base64URL(payload + mac(payload, fingerprint))
+    Self.base64URL(try ChaChaPoly.seal(try JSONEncoder().encode(values), using: key, authenticating: fingerprint).combined)
   }
 
   package func open(_ cursor: String, for fingerprint: [UInt8]) throws(Problem) -> [String?] {
-    guard let bytes = Self.bytes(base64URL: cursor), bytes.count > Self.macLength else { throw .badCursor() }
-    let payload = bytes.dropLast(Self.macLength)
-    guard Self.equal(bytes.suffix(Self.macLength), mac(payload, fingerprint)) else { throw .badCursor() }
-    guard let values = try? JSONDecoder().decode([String?].self, from: payload) else { throw .badCursor() }
+    guard let bytes = Self.bytes(base64URL: cursor), let box = try? ChaChaPoly.SealedBox(combined: bytes),
+      let payload = try? ChaChaPoly.open(box, using: key, authenticating: fingerprint),
+      let values = try? JSONDecoder().decode([String?].self, from: payload)
+    else { throw .badCursor() }
     return values
-  }
-
-  private func mac(_ payload: Data, _ fingerprint: [UInt8]) -> Data {
-    Data(HMAC<SHA256>.authenticationCode(for: Data(fingerprint) + payload, using: key).prefix(Self.macLength))
-  }
-
-  /// Takes the same time wherever the first difference stands.
-  private static func equal(_ a: Data, _ b: Data) -> Bool {
-    a.count == b.count && zip(a, b).reduce(into: UInt8(0)) { $0 |= $1.0 ^ $1.1 } == 0
   }
 
   static func base64URL(_ data: Data) -> String {

@@ -46,10 +46,17 @@ extension QueryCompiler.One {
     if let versionIndex, let version = result.text(0, versionIndex) {
       let tag = "\"\(version)\""
       headers.append(("etag", tag))
-      if ifNoneMatch == tag { return Response(status: 304, headers: headers) }
+      if let ifNoneMatch, Self.names(tag, in: ifNoneMatch) { return Response(status: 304, headers: headers) }
     }
     var writer = JSONWriter(capacity: 1024)
     layout.write(result, row: 0, to: &writer)
     return .json(writer.bytes, headers: headers)
+  }
+  /// Whether a list of entity tags holds one; weak tags compare as strong ones, and `*` is any (RFC 9110 §13.1.2).
+  private static func names(_ tag: String, in list: String) -> Bool {
+    list.split(separator: ",").contains { item in
+      let item = item.trimmingPrefix(while: \.isWhitespace)
+      return item == "*" || String(item.hasPrefix("W/") ? item.dropFirst(2) : item).trimmed == tag
+    }
   }
 }

@@ -65,7 +65,7 @@ struct NaiveEvaluation {
         case .greater: return field.precedes(other, value)
         case .greaterOrEqual: return !field.precedes(value, other)
         case .startsWith: return value.hasPrefix(other)
-        case .contains: return Self.folded(value).contains(Self.folded(other))
+        case .contains: return other.isEmpty || Self.folded(value).contains(Self.folded(other))
         default: return false
         }
       default: return false

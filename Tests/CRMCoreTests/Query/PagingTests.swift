@@ -1,6 +1,7 @@
 import CRMCore
 import Foundation
 import MuhatapTestKit
+import PostgresClient
 import Testing
 
 @Suite("Sorting and paging")
@@ -63,7 +64,7 @@ struct PagingTests {
         if number % 2 == 0 { customer["tax_office"] = "Konak" }
         #expect(try await api.send(.post, "/v1/customers", json: .object(customer)).status == 201)
       }
-      if number > 40 { throw Command.Failure(description: "paging does not end") }
+      try #require(number < 40, "paging does not end")
     }
     #expect(Set(paged).count == paged.count)
     let old = Set(before)
@@ -85,8 +86,8 @@ struct PagingTests {
     let first = try await api.send(.get, "/v1/contacts", ["order": "name", "limit": "5", "select": "id"])
     let cursor = try #require(try first.json()["next_cursor"]?.string)
     let last = try #require(try first.rows().last?["id"]?.string)
-    _ = try await api.database.admin.execute(
-      ["DELETE FROM crm.contact_point WHERE contact_id = \(last)", "DELETE FROM crm.contact WHERE id = \(last)"], context: .init(readOnly: false), deadline: .after(.seconds(5)))
+    try await api.behind("DELETE FROM crm.contact_point WHERE contact_id = \(last)")
+    try await api.behind("DELETE FROM crm.contact WHERE id = \(last)")
     let second = try await api.send(.get, "/v1/contacts", ["order": "name", "limit": "5", "select": "id", "cursor": cursor]).rows().compactMap { $0["id"]?.string }
     #expect(second == Array(whole[5..<10]))
   }
@@ -148,8 +149,10 @@ struct PagingTests {
     let second = try await api.send(.get, "/v1/orders", ["limit": "2", "count": "exact", "cursor": cursor])
     #expect(try second.json()["count"] == .number(Decimal(all)))
     let estimated = try await api.send(.get, "/v1/orders", ["limit": "2", "count": "estimated", "customer.name": "contains.a", "status": "eq.placed"])
-    guard case .number(let number)? = try estimated.json()["count"] else { throw Command.Failure(description: estimated.text) }
-    #expect(number >= 0)
+    guard case .number? = try estimated.json()["count"] else {
+      Issue.record("no count in \(estimated.text)")
+      return
+    }
     let none = try await api.send(.get, "/v1/orders", ["status": "eq.placed", "and": "(status.eq.returned)", "count": "exact"])
     #expect(try none.json()["count"] == 0)
     #expect(try none.rows().isEmpty)
@@ -159,7 +162,7 @@ struct PagingTests {
   func limits() async throws {
     let api = try await TestAPI.suite()
     for limit in ["0", "-1", "1001", "ten", "1.5", ""] { #expect(try await api.send(.get, "/v1/orders", ["limit": limit]).status == 400) }
-    for limit: JSON in [0, 1001, "10", 1.5, .null] { #expect(try await api.send(.post, "/v1/orders/query", json: ["limit": limit]).status == 400, "\(limit)") }
+    for limit: JSON in [0, 1001, "10", .number(Decimal(1.5)), .null] { #expect(try await api.send(.post, "/v1/orders/query", json: ["limit": limit]).status == 400, "\(limit)") }
     #expect(try await api.send(.get, "/v1/orders").rows().count == 50)
   }
 
@@ -168,8 +171,4 @@ struct PagingTests {
     let api = try await TestAPI.suite()
     for order in ["profile", "custom", "contacts", "a.b.c.d.e"] { #expect(try await api.send(.get, "/v1/customers", ["order": order]).status == 400, "\(order)") }
   }
-}
-
-extension JSON: @retroactive ExpressibleByFloatLiteral {
-  public init(floatLiteral value: Double) { self = .number(Decimal(value)) }
 }
