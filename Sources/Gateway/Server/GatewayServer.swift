@@ -41,9 +41,10 @@ package final class GatewayServer: Sendable {
     let draining = DrainingFlag()
     let passwords = Passwords(cost: configuration.authentication.password)
     self.passwords = passwords
-    let all =
+    let described =
       endpoints + accessEndpoints(database: database, passwords: passwords, configuration: configuration.authentication)
       + operatorEndpoints(registry: registry, draining: draining)
+    let all = try described + documentationEndpoints(of: described, server: configuration.publicAddress)
     let router = try Router(all, metrics: metrics)
     tls = try configuration.tls.map { given in
       var tls = given

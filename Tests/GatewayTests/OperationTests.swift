@@ -1,0 +1,166 @@
+import CRMCore
+import Foundation
+import Gateway
+import MuhatapTestKit
+import Testing
+
+/// What operators see: probes, metrics, draining, compression.
+@Suite struct OperationTests {
+  @Test func `the process lives without a database but is not ready`() async throws {
+    try await BareServer.run { (server) async throws in
+      #expect(try await server.get("/livez").status == 200)
+      #expect(try await server.get("/readyz").status == 503)
+    }
+  }
+
+  @Test func `with a database the server is ready until it drains`() async throws {
+    let database = try await TestDatabase.suite()
+    try await BareServer.run({ $0.deadlines.drainNotice = .seconds(2) }, database: Database(pool: database.app)) { (server) async throws in
+      #expect(try await server.get("/readyz").status == 200)
+      let drained = Task { try await server.gateway.drain() }
+      try await Task.sleep(for: .milliseconds(300))
+      let draining = try await server.get("/readyz")
+      #expect(draining.status == 503)
+      #expect(draining.json["code"] as? String == "draining")
+      let stillServed = try await server.get("/echo")
+      #expect(stillServed.status == 200)
+      #expect(stillServed["connection"] == "close")
+      try await drained.value
+      #expect(throws: RawConnection.Failure.self) { try server.connect() }
+    }
+  }
+
+  @Test func `draining under load fails no request`() async throws {
+    try await BareServer.run({ $0.deadlines.drainNotice = .milliseconds(200) }) { (server) async throws in
+      let (failures, answered) = try await withThrowingTaskGroup(of: (failed: Int, answered: Int).self) { group in
+        for _ in 0..<8 {
+          group.addTask {
+            var failed = 0
+            var answered = 0
+            while let connection = try? server.connect() {
+              while true {
+                try await connection.send("GET /sleep/20 HTTP/1.1\r\nHost: t\r\n\r\n")
+                do {
+                  let answer = try await connection.answer()
+                  answered += 1
+                  if answer.status != 200 { failed += 1 }
+                  if answer["connection"] == "close" { break }
+                } catch {
+                  // A connection accepted by the kernel and never by the server, or closed while it was idle: safe to repeat.
+                  break
+                }
+              }
+            }
+            return (failed, answered)
+          }
+        }
+        try await Task.sleep(for: .milliseconds(500))
+        try await server.gateway.drain()
+        var total = (failed: 0, answered: 0)
+        for try await part in group { total = (total.failed + part.failed, total.answered + part.answered) }
+        return total
+      }
+      #expect(failures == 0)
+      #expect(answered > 20)
+    }
+  }
+
+  @Test func `a request under way at shutdown is finished, a stuck one is cut off at the limit`() async throws {
+    try await BareServer.run({ $0.deadlines.drain = .milliseconds(800) }) { (server) async throws in
+      let quick = try server.connect()
+      let stuck = try server.connect()
+      try await quick.send("GET /sleep/300 HTTP/1.1\r\nHost: t\r\n\r\n")
+      try await stuck.send("GET /sleep/9000 HTTP/1.1\r\nHost: t\r\n\r\n")
+      try await Task.sleep(for: .milliseconds(100))
+      let start = ContinuousClock.now
+      try await server.gateway.drain()
+      #expect(ContinuousClock.now - start < .seconds(5))
+      let answer = try await quick.answer()
+      #expect(answer.status == 200)
+      #expect(answer["connection"] == "close")
+      await #expect(throws: RawConnection.Failure.self) { try await stuck.answer() }
+    }
+  }
+
+  @Test func `metrics count requests by route and status`() async throws {
+    try await BareServer.run { (server) async throws in
+      for _ in 0..<3 { _ = try await server.get("/echo/\(UUID())") }
+      _ = try await server.get("/nowhere")
+      let text = try await server.get("/metrics").text
+      #expect(text.contains("muhatap_requests_total{method=\"GET\",route=\"/echo/{name}\",status=\"200\"} 3\n"))
+      #expect(text.contains("muhatap_requests_total{method=\"\",route=\"\",status=\"404\"} 1\n"))
+      #expect(text.contains("muhatap_request_duration_seconds_bucket{method=\"GET\",route=\"/echo/{name}\",le=\"+Inf\"} 3\n"))
+      #expect(text.contains("# TYPE muhatap_requests_in_flight gauge\n"))
+      for line in text.split(separator: "\n") where !line.hasPrefix("#") {
+        #expect(line.wholeMatch(of: /[a-z_]+(\{[^}]*(\{[a-z_]+\}[^}]*)*\})? [0-9.e+-]+/) != nil, "\(line)")
+      }
+    }
+  }
+
+  @Test func `a large JSON answer is compressed for whoever accepts it`() async throws {
+    try await BareServer.run { (server) async throws in
+      let plain = try await server.get("/bytes/20000")
+      #expect(plain["content-encoding"] == nil)
+      let small = try await server.get("/echo", ["Accept-Encoding: gzip"])
+      #expect(small["content-encoding"] == nil)
+      let refused = try await server.get("/bytes/20000", ["Accept-Encoding: br, gzip;q=0"])
+      #expect(refused["content-encoding"] == nil)
+      let compressed = try await server.get("/bytes/20000", ["Accept-Encoding: br, gzip;q=0.5"])
+      #expect(compressed["content-encoding"] == "gzip")
+      #expect(compressed["vary"]?.contains("Accept-Encoding") == true)
+      #expect(compressed.body.count < 2000)
+      let file = FileManager.default.temporaryDirectory.appending(path: "muhatap-\(UUID()).gz")
+      try Data(compressed.body).write(to: file)
+      defer { try? FileManager.default.removeItem(at: file) }
+      let unpacked = try await Command("gzip", ["-dc", file.path]).run()
+      #expect(Array(unpacked.utf8) == plain.body)
+    }
+  }
+
+  @Test func `the OpenAPI document describes every endpoint and all its references lead somewhere`() async throws {
+    try await BareServer.run { (server) async throws in
+      let answer = try await server.get("/openapi.json")
+      #expect(answer.status == 200)
+      let document = try JSONDecoder().decode(JSON.self, from: Data(answer.body))
+      #expect(document["openapi"]?.string == "3.1.0")
+      let paths = try #require(document["paths"]?.object)
+      for path in ["/echo", "/echo/{name}", "/collect", "/v1/sessions", "/v1/me", "/livez", "/openapi.json", "/docs"] {
+        #expect(paths[path] != nil, "\(path)")
+      }
+      func check(_ value: JSON) {
+        switch value {
+        case .object(let members):
+          if let reference = members["$ref"]?.string {
+            let target = reference.dropFirst(2).split(separator: "/").reduce(JSON?.some(document)) { $0?[String($1)] }
+            #expect(target != nil, "\(reference)")
+          }
+          members.values.forEach(check)
+        case .array(let items): items.forEach(check)
+        default: break
+        }
+      }
+      check(document)
+    }
+  }
+
+  @Test func `the documentation is a page of well-formed HTML in both languages, without scripts or outside assets`() async throws {
+    try await BareServer.run { (server) async throws in
+      for (language, word) in [("tr", "İçindekiler"), ("en", "Contents")] {
+        let answer = try await server.get("/docs", ["Accept-Language: \(language)"])
+        #expect(answer.status == 200)
+        #expect(answer.text.contains("<html lang=\"\(language)\">"))
+        #expect(answer.text.contains(word))
+        #expect(answer.text.contains("<code>/echo/{name}</code>"))
+        #expect(!answer.text.contains("<script"))
+        #expect(!answer.text.contains("src="))
+        #expect(!answer.text.contains("http://") && !answer.text.contains("https://"))
+        // Without its void elements the page is XML, so an XML parser finds what is not closed or not escaped.
+        let xml = answer.text.replacing("<!doctype html>", with: "").replacing(/<meta [^>]*>/, with: "")
+        let file = FileManager.default.temporaryDirectory.appending(path: "muhatap-\(UUID()).xml")
+        try Data(xml.utf8).write(to: file)
+        defer { try? FileManager.default.removeItem(at: file) }
+        try await Command("python3", ["-c", "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])", file.path]).run()
+      }
+    }
+  }
+}
