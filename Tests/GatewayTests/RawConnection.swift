@@ -95,7 +95,8 @@ final class RawConnection: Sendable {
 
   private static func blocking<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
     try await withCheckedThrowingContinuation { continuation in
-      DispatchQueue.global().async { continuation.resume(with: Result { try work() }) }
+      // Not a dispatch queue: its threads are the ones that tasks run on.
+      Thread.detachNewThread { continuation.resume(with: Result { try work() }) }
     }
   }
 

@@ -33,7 +33,7 @@ extension ExchangeHandler {
   }
 
   private func closesAfter(_ exchange: Exchange) -> Bool {
-    wire == .http1 && (!exchange.keepsConnection || !exchange.inputEnded || isQuiescing || decodingProblem != nil || server.draining.isRaised)
+    wire == .http1 && (!exchange.keepsConnection || !exchange.inputEnded || isQuiescing || server.draining.isRaised)
   }
 
   // MARK: - Whole answers
