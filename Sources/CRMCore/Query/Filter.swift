@@ -46,6 +46,32 @@ package indirect enum Filter: Sendable, Hashable {
   }
 }
 
+extension Filter {
+  /// Spells the filter so that two filters are spelled alike only if they are alike.
+  func spell(into text: inout String) {
+    switch self {
+    case .all(let parts): Self.spell("&", parts, into: &text)
+    case .any(let parts): Self.spell("|", parts, into: &text)
+    case .not(let part): Self.spell("!", [part], into: &text)
+    case .compare(let path, let comparison, .value(let value)):
+      text += "\(path)=\(comparison.rawValue)\(value.utf8.count):\(value)"
+    case .compare(let path, let comparison, .list(let values)):
+      text += "\(path)=\(comparison.rawValue)["
+      for value in values { text += "\(value.utf8.count):\(value)" }
+      text += "]"
+    }
+  }
+
+  private static func spell(_ sign: String, _ parts: [Filter], into text: inout String) {
+    text += sign + "("
+    for part in parts {
+      part.spell(into: &text)
+      text += ","
+    }
+    text += ")"
+  }
+}
+
 /// The operators of the filter syntax.
 package enum Comparison: String, Sendable, CaseIterable {
   case equal = "eq"

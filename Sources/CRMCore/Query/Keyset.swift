@@ -7,6 +7,8 @@ struct Keyset {
   struct Part {
     let field: ResolvedField
     let descending: Bool
+    /// Its name, when it is a field of the resource's own; nil for a neighbour's.
+    let shownAs: String?
   }
 
   private let parts: [Part]
@@ -24,17 +26,26 @@ struct Keyset {
         throw .badParameter(
           "order", Phrase("\(order.field) cannot be sorted by.", tr: "\(order.field) alanına göre sıralanamaz."))
       }
-      parts.append(Part(field: field, descending: order.descending))
+      let names = order.field.names
+      parts.append(Part(field: field, descending: order.descending, shownAs: names.count == 1 ? names[0] : nil))
     }
     // The id breaks ties in the direction of the last field, so that one index can serve the whole order.
     if orders.last?.field.names != ["id"] {
       let id = try scope.field(FieldPath("id"), in: &compiler, pointer: "order")
-      parts.append(Part(field: id, descending: orders.last?.descending ?? false))
+      parts.append(Part(field: id, descending: orders.last?.descending ?? false, shownAs: "id"))
     }
     self.parts = parts
-    var hash = SHA256()
-    hash.update(data: Data("\(entity.name)|\(orders)|\(String(describing: query.filter))|\(query.search ?? "")".utf8))
-    fingerprint = Array(hash.finalize().prefix(8))
+    fingerprint = Self.fingerprint(entity.name, orders, query)
+  }
+
+  private static func fingerprint(_ resource: String, _ orders: [Query.Order], _ query: Query) -> [UInt8] {
+    var text = resource
+    for order in orders { text += (order.descending ? "|-" : "|+") + order.field.description }
+    text += "|"
+    query.filter?.spell(into: &text)
+    text += "|"
+    text += query.search ?? ""
+    return Array(SHA256.hash(data: Data(text.utf8)).prefix(8))
   }
 
   var orderBy: SQL {
@@ -47,7 +58,10 @@ struct Keyset {
     }.joined(separator: ", ")
   }
 
-  mutating func addColumns(to layout: inout RowLayout) { columns = parts.map { layout.hidden("\($0.field.sql)") } }
+  /// Makes sure that the result has the values of the last row; what is shown anyway is not asked for twice.
+  mutating func addColumns(to layout: inout RowLayout) {
+    columns = parts.map { part in part.shownAs.flatMap { layout.column(of: $0) } ?? layout.hidden(part.field.sql) }
+  }
 
   /// The values of a row that the next page starts after.
   func values(of result: PostgresResult, row: Int) -> [String?] {

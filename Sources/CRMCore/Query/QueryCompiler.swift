@@ -75,7 +75,7 @@ package struct QueryCompiler {
     var scope = QueryScope(entity, alias: "t")
     var layout = RowLayout()
     try select(query, entity: entity, scope: &scope, layout: &layout)
-    let version = entity.versionColumn.map { layout.hidden("t.\($0.identifier)") }
+    let version = entity.versionColumn.map { layout.column(of: $0.name) ?? layout.hidden("t.\($0.identifier)") }
     areas.formUnion(scope.areas)
     return One(
       statement: "SELECT \(layout.list) FROM \(scope.from) WHERE t.\(entity.idColumn.identifier) = \(id)", layout: layout, areas: areas,

@@ -10,19 +10,26 @@ package struct RowLayout: Sendable {
   }
 
   private(set) var members: [Member] = []
-  private var expressions: [SQL] = []
-
   /// The select list.
-  var list: SQL { expressions.joined(separator: ", ") }
+  private(set) var list: SQL = ""
+  private var columnCount = 0
   /// The names of the top-level members, in order: the header of a CSV.
   package private(set) var names: [String] = []
 
   static func key(_ name: String) -> [UInt8] { Array("\"\(name)\":".utf8) }
 
+  /// The place of a member that is shown as it is; nil for a nested object and for what is not shown.
+  func column(of name: String) -> Int? {
+    guard let index = names.firstIndex(of: name), case .value(_, let column) = members[index] else { return nil }
+    return column
+  }
+
   /// Adds an expression that only the program reads; the answer is its place in the result.
   mutating func hidden(_ sql: SQL) -> Int {
-    expressions.append(sql)
-    return expressions.count - 1
+    if columnCount > 0 { list += ", " }
+    list += sql
+    columnCount += 1
+    return columnCount - 1
   }
 
   mutating func add(_ name: String, _ sql: SQL) {

@@ -13,7 +13,7 @@ extension QueryCompiler {
         throw .badParameter("select", Phrase("select lists at least one field.", tr: "select en az bir alan içerir."))
       }
     } else {
-      for column in entity.columns { layout.add(column.name, "\(scope.alias).\(column.identifier)") }
+      layout = entity.shown
     }
     for name in Set(query.expand).sorted() { try expand(name, entity: entity, scope: &scope, layout: &layout) }
   }

@@ -15,6 +15,8 @@ package struct Model: Sendable {
     package let idColumn: Catalogue.Column
     /// The row version behind `ETag` and `If-Match`; nil for tables without one.
     package let versionColumn: Catalogue.Column?
+    /// All columns of the alias `t` as they are shown: what most requests ask for, made once.
+    let shown: RowLayout
 
     package var name: String { resource.name }
 

@@ -1,3 +1,5 @@
+import PostgresClient
+
 /// Follows every name of the declarations into the catalogue and collects what does not fit.
 struct ModelResolver {
   let resources: [Resource]
@@ -31,8 +33,10 @@ struct ModelResolver {
     checkWritable(resource, table)
     let columns = table.columns.filter { !$0.isSecret }
     let (one, many) = neighbours(of: resource, table)
+    var shown = RowLayout()
+    for column in columns { shown.add(column.name, "t.\(column.identifier)") }
     let entity = Model.Entity(
-      resource: resource, table: table, columns: columns, one: one, many: many, idColumn: id, versionColumn: table.column("version"),
+      resource: resource, table: table, columns: columns, one: one, many: many, idColumn: id, versionColumn: table.column("version"), shown: shown,
       columnsByName: Dictionary(columns.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first }))
     let orderName = resource.order.hasPrefix("-") ? String(resource.order.dropFirst()) : resource.order
     if entity.column(orderName)?.type.isOrdered != true {
