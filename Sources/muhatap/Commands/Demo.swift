@@ -29,6 +29,8 @@ struct Demo: AsyncParsableCommand {
 
     let access = try await DemoAccess.load(from: URL(filePath: folder).appending(path: "demo.json"), pool: pool, migratorURL: settings.migratorURL)
     print(access.welcome(address: "http://\(settings.gateway.host):\(application.server.port ?? settings.gateway.port)", databasePort: databasePort))
+    // Whoever reads this through a pipe wants it now.
+    fflush(nil)
 
     await stop.wait()
     print("Stopping.")

@@ -1,0 +1,115 @@
+import CRMCore
+import Foundation
+import MuhatapTestKit
+import Testing
+
+@Suite("The command line")
+struct CommandLineTests {
+  private static let program = Command.repository.appending(path: ".build/debug/muhatap").path
+  private static let cursorKey = Data(repeating: 7, count: 32).base64EncodedString()
+
+  private func muhatap(_ arguments: String..., environment: [String: String] = [:]) async throws -> Command.Output {
+    try await Command(Self.program, arguments, environment: environment).output()
+  }
+
+  @Test("config lists every setting with its source and keeps secrets to itself")
+  func config() async throws {
+    let listed = try await muhatap(
+      "config", "--set", "http.port=9999",
+      environment: ["DATABASE_URL": "postgresql://crm_app:geheim@db/muhatap", "MUHATAP_LOG_LEVEL": "debug"])
+    #expect(listed.exitCode == 0, "\(listed.standardError)")
+    #expect(listed.standardOutput.contains("MUHATAP_HTTP_PORT = 9999  [flag]"))
+    #expect(listed.standardOutput.contains("MUHATAP_LOG_LEVEL = debug  [environment]"))
+    #expect(listed.standardOutput.contains("MUHATAP_HTTP_HOST = 127.0.0.1  [default]"))
+    #expect(listed.standardOutput.contains("MUHATAP_DATABASE_URL = (secret)  [environment]"))
+    #expect(!listed.standardOutput.contains("geheim"))
+  }
+
+  @Test("a file sets what neither flag nor environment does")
+  func file() async throws {
+    let file = FileManager.default.temporaryDirectory.appending(path: "muhatap-\(UUID().uuidString).json")
+    try #"{"http": {"port": 9000, "host": "0.0.0.0", "http2": false}}"#.write(to: file, atomically: true, encoding: .utf8)
+    defer { try? FileManager.default.removeItem(at: file) }
+    let listed = try await muhatap("config", "--config", file.path, environment: ["MUHATAP_HTTP_HOST": "127.0.0.2"])
+    #expect(listed.standardOutput.contains("MUHATAP_HTTP_PORT = 9000  [file]"), "\(listed.standardError)")
+    #expect(listed.standardOutput.contains("MUHATAP_HTTP_HTTP2 = false  [file]"))
+    #expect(listed.standardOutput.contains("MUHATAP_HTTP_HOST = 127.0.0.2  [environment]"))
+  }
+
+  @Test("all mistakes of a configuration are told at once, and no secret with them")
+  func mistakes() async throws {
+    let refused = try await muhatap(
+      "serve", "--set", "http.eventLoops=many",
+      environment: ["MUHATAP_HTTP_PORT": "70000", "MUHATAP_HTTP_PROT": "1", "MUHATAP_HTTP_CURSOR_KEY": "geheim", "MUHATAP_TLS_KEY": "x.pem"])
+    #expect(refused.exitCode == 1)
+    for variable in ["DATABASE_URL", "HTTP_EVENT_LOOPS", "HTTP_PORT", "HTTP_PROT:", "HTTP_CURSOR_KEY", "TLS_CERTIFICATE"] {
+      #expect(refused.standardError.contains("MUHATAP_\(variable)"), "\(variable) is not in: \(refused.standardError)")
+    }
+    #expect(!refused.standardError.contains("geheim"))
+  }
+
+  @Test("serve refuses a role above row-level security")
+  func unsafeRole() async throws {
+    let database = try await TestDatabase.suite()
+    for role in ["postgres", "crm_migrator"] {
+      let refused = try await muhatap(
+        "serve", environment: ["DATABASE_URL": database.url(as: role), "MUHATAP_HTTP_CURSOR_KEY": Self.cursorKey, "MUHATAP_HTTP_PORT": "0"])
+      #expect(refused.exitCode == 1)
+      #expect(refused.standardError.contains("row-level security would not hold"), "\(refused.standardError)")
+    }
+  }
+
+  @Test("serve ends by itself on SIGTERM, and at once on a second Ctrl-C", arguments: [[SIGTERM], [SIGINT, SIGINT]])
+  func signals(_ signals: [Int32]) async throws {
+    let database = try await TestDatabase.suite()
+    let process = Process()
+    process.executableURL = URL(filePath: Self.program)
+    process.arguments = ["serve", "--set", "http.port=0", "--set", "deadlines.drainNotice=\(signals.count == 1 ? 0 : 60)"]
+    process.environment = ["DATABASE_URL": database.url(), "MUHATAP_HTTP_CURSOR_KEY": Self.cursorKey]
+    let file = FileManager.default.temporaryDirectory.appending(path: "muhatap-\(UUID().uuidString).log")
+    try Data().write(to: file)
+    defer { try? FileManager.default.removeItem(at: file) }
+    process.standardOutput = try FileHandle(forWritingTo: file)
+    try process.run()
+    let deadline = ContinuousClock.now + .seconds(30)
+    while try !String(contentsOf: file, encoding: .utf8).contains("\"message\":\"listening\""), ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    for signal in signals {
+      kill(process.processIdentifier, signal)
+      try await Task.sleep(for: .milliseconds(300))
+    }
+    while process.isRunning, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(20)) }
+    #expect(!process.isRunning)
+    if process.isRunning { process.terminate() } else { #expect(process.terminationStatus == (signals.count == 1 ? 0 : 130)) }
+  }
+
+  @Test("doctor finds nothing wrong with a fresh database, and names what is missing in an empty one")
+  func doctor() async throws {
+    let database = try await TestDatabase.suite()
+    let well = try await muhatap("doctor", environment: ["DATABASE_URL": database.url(as: "crm_migrator")])
+    #expect(well.exitCode == 0, "\(well.standardOutput)")
+    #expect(well.standardOutput.contains("All is well."))
+    let empty = try await muhatap("doctor", environment: ["DATABASE_URL": database.url(as: "postgres").replacing("/\(database.name)?", with: "/postgres?")])
+    #expect(empty.exitCode == 1)
+    #expect(empty.standardOutput.contains("muhatap migrate up"), "\(empty.standardOutput)")
+  }
+
+  @Test("a user and a key made by the command line sign in")
+  func administration() async throws {
+    let server = try await TestServer.suite()
+    let environment = ["DATABASE_URL": server.database.url()]
+    let user = try await muhatap(
+      "admin", "user", "yeni@carsi.example", "--name", "Yeni Kişi", "--department", "sales", "--role", "sales_rep", environment: environment)
+    #expect(user.exitCode == 0, "\(user.standardError)")
+    let key = try await muhatap(
+      "admin", "api-key", "--user", "yeni@carsi.example", "--name", "test", "--scope", "customers:read", environment: environment)
+    let token = key.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines)
+    let answer = try await server.send(.get, "/v1/customers?limit=1", as: nil, headers: ["authorization": "Bearer \(token)"])
+    #expect(answer.status == 200, "\(answer.text)")
+    let narrowed = try await server.send(.get, "/v1/orders?limit=1", as: nil, headers: ["authorization": "Bearer \(token)"])
+    #expect(narrowed.status == 403, "\(narrowed.text)")
+    let unknown = try await muhatap("admin", "api-key", "--user", "kimse@carsi.example", "--name", "test", environment: environment)
+    #expect(unknown.exitCode == 1)
+  }
+}
