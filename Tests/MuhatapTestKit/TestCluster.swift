@@ -1,4 +1,6 @@
 import Foundation
+import Logging
+import PostgresClient
 
 /// The PostgreSQL server of this test process: started when first asked for, in a temporary directory, on a unix socket, and
 /// removed when the process ends, also when it crashes.
@@ -65,14 +67,10 @@ package actor TestCluster {
 
   private func migrate(_ database: String) async throws {
     let address = try await address()
-    let folder = Command.repository.appending(path: "sql/migrations")
-    for file in try FileManager.default.contentsOfDirectory(atPath: folder.path).filter({ $0.hasSuffix(".sql") }).sorted() {
-      let path = folder.appending(path: file).path
-      try await Command(
-        "psql",
-        ["-Xq", "-v", "ON_ERROR_STOP=1", "-1", "-h", address.host, "-p", address.port, "-U", "crm_migrator", "-d", database, "-f", path]
-      ).run()
-    }
+    try await Migrator(
+      connection: "postgresql://crm_migrator@/\(database)?host=\(address.host)&port=\(address.port)",
+      directory: Command.repository.appending(path: "sql"), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ).run()
   }
 
   /// Runs one statement as the superuser.
