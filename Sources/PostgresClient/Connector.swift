@@ -76,6 +76,8 @@ struct Connector: Sendable {
       PQfinish(pg)
       return .failure(PostgresError(.connection, reason))
     }
+    // libpq would print the server's notices.
+    PQsetNoticeReceiver(pg, { _, _ in }, nil)
     return .success(Handle(pg: pg))
   }
 }

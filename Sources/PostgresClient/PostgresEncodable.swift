@@ -18,7 +18,7 @@ extension PostgresEncodable {
       case .null: text += "NULL"
       case .refused(let reason): return .refused(reason)
       case .text(let value):
-        if Self.self is any PostgresArray.Type {
+        if Self.self is any PostgresArray.Type, value.utf8.first == UInt8(ascii: "{") {
           text += value
         } else {
           text += "\""
@@ -39,7 +39,7 @@ extension PostgresEncodable where Self: RawRepresentable, RawValue: PostgresEnco
   package var bind: Bind { rawValue.bind }
 }
 
-/// An array, whose text stands unquoted within an array of arrays.
+/// An array, whose text stands unquoted within an array of arrays, unless it is one of bytes.
 private protocol PostgresArray {}
 extension Array: PostgresArray {}
 

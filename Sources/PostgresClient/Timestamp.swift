@@ -1,27 +1,26 @@
 import Foundation
 
-/// An instant in microseconds, which is how PostgreSQL keeps a `timestamptz`, and its ISO text in UTC.
+/// An instant to the microsecond, as PostgreSQL keeps a `timestamptz`, and its ISO text in UTC.
 struct Timestamp: Hashable {
-  let microsecondsSince1970: Int64
+  /// Whole seconds since 1970, rounded down.
+  let seconds: Int64
+  /// 0 to 999,999.
+  let microseconds: Int64
 
+  /// - Parameter date: within the years PostgreSQL knows.
   init(_ date: Date) {
-    // Whole seconds apart from their fraction: their sum in microseconds may need more than the 53 bits of a double.
-    let seconds = date.timeIntervalSince1970.rounded(.down)
-    let fraction = ((date.timeIntervalSince1970 - seconds) * 1_000_000).rounded()
-    microsecondsSince1970 = Int64(seconds) * 1_000_000 + Int64(fraction)
+    let whole = date.timeIntervalSince1970.rounded(.down)
+    let fraction = Int64(((date.timeIntervalSince1970 - whole) * 1_000_000).rounded())
+    seconds = Int64(whole) + fraction / 1_000_000
+    microseconds = fraction % 1_000_000
   }
 
-  var date: Date {
-    let (seconds, rest) = microsecondsSince1970.quotientAndRemainder(dividingBy: 1_000_000)
-    return Date(timeIntervalSince1970: Double(seconds) + Double(rest) / 1_000_000)
-  }
+  var date: Date { Date(timeIntervalSince1970: Double(seconds) + Double(microseconds) / 1_000_000) }
 
   /// `2026-11-21 09:30:00.5+00`
   var text: String {
-    let day = floorDivide(microsecondsSince1970, 86_400_000_000)
-    var rest = microsecondsSince1970 - day * 86_400_000_000
-    let micros = rest % 1_000_000
-    rest /= 1_000_000
+    let day = (seconds - (seconds % 86_400 + 86_400) % 86_400) / 86_400
+    let rest = seconds - day * 86_400
     let date = CalendarDate(daysSince1970: Int(day))
     var text = date.year > 0 ? date.description : CalendarDate.text(1 - date.year, date.month, date.day)
     for (separator, value) in [(" ", rest / 3600), (":", rest / 60 % 60), (":", rest % 60)] {
@@ -29,8 +28,8 @@ struct Timestamp: Hashable {
       if value < 10 { text += "0" }
       text += String(value)
     }
-    if micros > 0 {
-      let digits = String(micros)
+    if microseconds > 0 {
+      let digits = String(microseconds)
       text += "." + String(repeating: "0", count: 6 - digits.count) + digits
     }
     text += "+00"
@@ -57,14 +56,9 @@ struct Timestamp: Hashable {
     }
     let isBC = scanner.skip(" ") && scanner.skip("B") && scanner.skip("C")
     guard scanner.isAtEnd, let date = CalendarDate(year: isBC ? 1 - year : year, month: month, day: day) else { return nil }
-    microsecondsSince1970 =
-      (Int64(date.daysSince1970) * 86_400 + Int64(hour * 3600 + minute * 60 + second)) * 1_000_000 + Int64(micros)
+    seconds = Int64(date.daysSince1970) * 86_400 + Int64(hour * 3600 + minute * 60 + second)
+    microseconds = Int64(micros)
   }
-}
-
-private func floorDivide(_ value: Int64, _ divisor: Int64) -> Int64 {
-  let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
-  return remainder < 0 ? quotient - 1 : quotient
 }
 
 /// Walks over ASCII digits and the signs between them.

@@ -9,7 +9,6 @@ final class MigrationConnection {
   init(_ connection: String, lockTimeout: Duration) throws(PostgresError) {
     let connector = Connector(.init(connection: connection, lockTimeout: lockTimeout, applicationName: "muhatap-migrate"))
     pg = try connector.open().get().pg
-    PQsetNoticeReceiver(pg, { _, _ in }, nil)
   }
 
   deinit { PQfinish(pg) }
