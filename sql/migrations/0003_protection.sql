@@ -40,7 +40,7 @@ begin
       ('department_id', 'The department that works with this record; decides who may change it.'),
       ('owner_id', 'The user responsible for the record; always reads it, and changes it from write scope "own" up.'),
       ('visibility', 'Who reads the record: company, department (and those it is shared with), or private (the owner alone).'),
-      ('audience', 'Derived from visibility: the nil uuid for company, the department''s id, or the owner''s id. Row-level security compares it.'),
+      ('audience', 'Derived: from visibility, the nil uuid for company, the department''s id, or the owner''s id. Row-level security compares it.'),
       ('custom', 'Values of the custom fields defined for this resource, as an object of field name to value.'),
       ('created_at', 'When the record was made.'),
       ('updated_at', 'When the record was last changed.'),

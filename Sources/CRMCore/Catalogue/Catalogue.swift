@@ -14,6 +14,8 @@ package struct Catalogue: Sendable {
     package let comment: String
     /// Never shown to anyone (a hash, a token). Marked by `secret:` at the start of the comment.
     package let isSecret: Bool
+    /// Kept by PostgreSQL for itself (a search key, an audience): not shown, and nobody writes it. Marked by `derived:`.
+    package let isDerived: Bool
     /// Personal data. Marked by `personal:`.
     package let isPersonal: Bool
     /// The values a CHECK of the form `column IN (…)` allows; nil when it has none.

@@ -59,7 +59,7 @@ extension Catalogue {
   private static func column(_ row: PostgresRow) throws -> Column {
     var comment = try row.decode(String?.self, "comment") ?? ""
     func mark(_ word: String) -> Bool {
-      guard comment.hasPrefix(word) else { return false }
+      guard comment.lowercased().hasPrefix(word) else { return false }
       comment = String(comment.dropFirst(word.count).drop(while: \.isWhitespace))
       return true
     }
@@ -69,7 +69,8 @@ extension Catalogue {
       name: try row.decode(String.self, "column_name"), identifier: try row.decode(Identifier.self, "column_name"),
       type: ColumnType(typeName: try row.decode(String.self, "type_name"), modifier: try row.decode(Int.self, "modifier")),
       isNullable: try row.decode(Bool.self, "nullable"), hasDefault: try row.decode(Bool.self, "has_default"),
-      isGenerated: try row.decode(Bool.self, "generated"), comment: comment, isSecret: isSecret, isPersonal: isPersonal)
+      isGenerated: try row.decode(Bool.self, "generated"), comment: comment, isSecret: isSecret, isDerived: mark("derived:"),
+      isPersonal: isPersonal)
   }
 
   private static func constraint(_ row: PostgresRow) throws -> Constraint {

@@ -31,7 +31,7 @@ struct ModelResolver {
       return nil
     }
     checkWritable(resource, table)
-    let columns = table.columns.filter { !$0.isSecret }
+    let columns = table.columns.filter { !$0.isSecret && !$0.isDerived }
     let (one, many) = neighbours(of: resource, table)
     var shown = RowLayout()
     for column in columns { shown.add(column.name, "t.\(column.identifier)") }

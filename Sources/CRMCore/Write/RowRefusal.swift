@@ -1,9 +1,11 @@
 import Foundation
 import PostgresClient
 
-/// A row that PostgreSQL refused. PostgreSQL names the first rule that is broken; a person wants to know all of them.
+/// A row that cannot be written: its values do not fit, or PostgreSQL refused it. PostgreSQL names the first rule that is broken;
+/// a person wants to know all of them.
 struct RowRefusal: Error {
-  let error: PostgresError
+  /// What PostgreSQL said; nil when it was not even asked, because `input` has errors.
+  let error: PostgresError?
   let input: RowInput
   let entity: Model.Entity
   /// The row that was to be changed; nil for a new one.
@@ -13,8 +15,12 @@ struct RowRefusal: Error {
 
   /// The problem with every broken rule and every missing reference. `run` reads on the caller's behalf, outside of the failed write.
   func problem(_ model: Model, run: (SQL) async throws -> PostgresResult) async throws -> Problem {
-    guard var problem = WriteProblem(catalogue: model.catalogue).problem(for: error, pointer: pointer) else { throw error }
-    guard error.sqlState == "23514" || error.sqlState == "CR001" else { return problem }
+    var problem = Problem.invalid(input.errors)
+    if let error {
+      guard let refusal = WriteProblem(catalogue: model.catalogue).problem(for: error, pointer: pointer) else { throw error }
+      guard error.sqlState == "23514" || error.sqlState == "CR001" else { return refusal }
+      problem = refusal
+    }
     for name in try await run(failedChecks()).rows.map({ try $0.decode(String.self, at: 0) }) {
       guard let constraint = model.catalogue.constraints[name] else { continue }
       let phrase = constraint.phrase ?? Phrase("This value breaks a rule.", tr: "Bu değer bir kurala aykırı.")

@@ -22,7 +22,7 @@ struct RowWriter: Sendable {
 
   func create(_ json: JSON, caller: Caller, pointer: String = "", run: Run) async throws -> Written {
     let input = try RowInput(json, for: entity, purpose: .create, customFields: customFields, pointer: pointer)
-    try refuse(input)
+    try refuse(input, id: nil, pointer)
     let id = UUID.v7()
     let result = try await refusing(input, id: nil, pointer) { try await run(compiler.insert(input, id: id, caller: caller)) }
     let (bytes, headers) = compiler.answer(result, status: 201)
@@ -31,7 +31,7 @@ struct RowWriter: Sendable {
 
   func change(_ json: JSON, id: UUID, version: Int?, pointer: String = "", run: Run) async throws -> Written {
     let input = try RowInput(json, for: entity, purpose: .change, customFields: customFields, pointer: pointer)
-    try refuse(input)
+    try refuse(input, id: id, pointer)
     let result = try await refusing(input, id: id, pointer) { try await run(compiler.update(input, id: id, version: version)) }
     guard result.count == 1 else { throw try await nothingFound(id: id, version: version, run) }
     let (bytes, headers) = compiler.answer(result, status: 200)
@@ -43,8 +43,8 @@ struct RowWriter: Sendable {
     return Written(id: id, status: 204, json: [], headers: [])
   }
 
-  private func refuse(_ input: RowInput) throws(Problem) {
-    if !input.errors.isEmpty { throw .invalid(input.errors) }
+  private func refuse(_ input: RowInput, id: UUID?, _ pointer: String) throws(RowRefusal) {
+    if !input.errors.isEmpty { throw RowRefusal(error: nil, input: input, entity: entity, changedID: id, pointer: pointer) }
   }
 
   /// Why a change found no row: it is gone or hidden (404), it has another version (412), or it may only be read (403).
