@@ -59,7 +59,8 @@ import Testing
   func `ten thousand transactions with errors, cancels and kills leave no connection dirty and no setting behind`() async throws {
     try await Server.withPool(connections: [.interactive: 6, .health: 1]) { pool in
       try await pool.write(
-        "CREATE TABLE ledger (id int PRIMARY KEY, n int CHECK (n < 100))", "CREATE TABLE pair (id int REFERENCES ledger DEFERRABLE INITIALLY DEFERRED)")
+        "CREATE TABLE ledger (id int PRIMARY KEY, n int CHECK (n < 100))",
+        "CREATE TABLE pair (id int REFERENCES ledger DEFERRABLE INITIALLY DEFERRED)")
       let ledger = Ledger()
       let numbers = Counter()
       let killer = Task {
@@ -94,7 +95,8 @@ import Testing
       try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<60 {
           group.addTask {
-            let row = try await subject.execute([Self.probe, "SELECT pg_sleep(0.01)"], context: .init(readOnly: false), deadline: .after(.seconds(20)))[0][0]
+            let row = try await subject.execute(
+              [Self.probe, "SELECT pg_sleep(0.01)"], context: .init(readOnly: false), deadline: .after(.seconds(20)))[0][0]
             #expect(try row.decode(String.self, "caller") == "")
             #expect(try row.decode(String.self, "via") == "")
             #expect(try row.decode(String.self, "memory") == "4MB")
@@ -104,8 +106,10 @@ import Testing
       }
       let open = try await pool.read(
         "SELECT state, xact_start IS NOT NULL AS in_transaction FROM pg_stat_activity WHERE application_name = 'endurance'",
-        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
-      #expect(try open[0].rows.allSatisfy { try $0.decode(String.self, "state") == "idle" && $0.decode(Bool.self, "in_transaction") == false })
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+      )
+      #expect(
+        try open[0].rows.allSatisfy { try $0.decode(String.self, "state") == "idle" && $0.decode(Bool.self, "in_transaction") == false })
       #expect(open[0].count <= 6)
       #expect(open[1].count == 0)
       let statistics = await subject.statistics()
@@ -159,7 +163,10 @@ import Testing
       case 6: try await write("SELECT pg_terminate_backend(pg_backend_pid())")
       case 7: try await transact { tx in try await tx.run("SET LOCAL work_mem = '64MB'") }
       case 8: try await transact { _ in throw GivenUp() }
-      case 9: try await cancelled(after: .milliseconds(.random(in: 0...20))) { try await transact { tx in try await tx.run("SELECT pg_sleep(0.02)") } }
+      case 9:
+        try await cancelled(after: .milliseconds(.random(in: 0...20))) {
+          try await transact { tx in try await tx.run("SELECT pg_sleep(0.02)") }
+        }
       case 10:
         try await transact { tx in
           _ = try? await tx.savepoint { try await tx.run("INSERT INTO nowhere VALUES (1)") }
@@ -180,7 +187,8 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(2)))
-  func `a postmaster that is killed and restarted under load is back within three seconds and no acknowledged write is lost`() async throws {
+  func `a postmaster that is killed and restarted under load is back within three seconds and no acknowledged write is lost`() async throws
+  {
     // Without --fast: an acknowledged write must be on disk.
     let directory = "/tmp/muhatap-killed-\(ProcessInfo.processInfo.processIdentifier)"
     let address = try await Command("scripts/cluster", ["start", directory]).run().split(whereSeparator: \.isWhitespace)
@@ -199,7 +207,8 @@ import Testing
               let result: Result<Void, any Error>
               do {
                 if worker % 2 == 0 {
-                  _ = try await pool.execute(["INSERT INTO kept VALUES (\(id))"], context: .init(readOnly: false), deadline: .after(.seconds(5)))
+                  _ = try await pool.execute(
+                    ["INSERT INTO kept VALUES (\(id))"], context: .init(readOnly: false), deadline: .after(.seconds(5)))
                 } else {
                   try await pool.transact(deadline: .after(.seconds(5))) { tx in
                     try await tx.run("INSERT INTO kept VALUES (\(id))")
@@ -223,10 +232,14 @@ import Testing
       try await Command("kill", ["-9", String(pid)]).run()
       // Its children notice within moments. The lock files must go because a killed process that nobody has reaped still has its number.
       while Self.isUsed(directory + "/data") { try await Task.sleep(for: .milliseconds(20)) }
-      for file in ["\(directory)/data/postmaster.pid", "\(address[0])/.s.PGSQL.\(address[1]).lock"] { try FileManager.default.removeItem(atPath: file) }
+      for file in ["\(directory)/data/postmaster.pid", "\(address[0])/.s.PGSQL.\(address[1]).lock"] {
+        try FileManager.default.removeItem(atPath: file)
+      }
       try await Command("scripts/cluster", ["start", directory]).run()
       let restarted = ContinuousClock.now
-      while ledger.lastSuccess.withLock({ $0 }) < restarted, ContinuousClock.now < restarted + .seconds(10) { try await Task.sleep(for: .milliseconds(5)) }
+      while ledger.lastSuccess.withLock({ $0 }) < restarted, ContinuousClock.now < restarted + .seconds(10) {
+        try await Task.sleep(for: .milliseconds(5))
+      }
       #expect(ContinuousClock.now - restarted < .seconds(3))
     }
     ledger.isOver.store(true, ordering: .relaxed)

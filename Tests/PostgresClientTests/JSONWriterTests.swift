@@ -28,8 +28,10 @@ import Testing
       #expect(row["f4"] as? Double == 0.1)
       #expect(row["nothing"] is NSNull)
       let texts = [
-        "nan": "NaN", "inf": "-Infinity", "n": "123456789012345678901234567890.10", "t": "q\"\\/ \té\u{1}\n\u{1f}", "nm": "name", "c": "fixed  ",
-        "u": "00000000-0000-7000-8000-00000000000a", "d": "2026-11-21", "tz": "2026-11-21T07:30:00.25Z", "ts": "2026-11-21T10:30:00", "never": "infinity",
+        "nan": "NaN", "inf": "-Infinity", "n": "123456789012345678901234567890.10", "t": "q\"\\/ \té\u{1}\n\u{1f}", "nm": "name",
+        "c": "fixed  ",
+        "u": "00000000-0000-7000-8000-00000000000a", "d": "2026-11-21", "tz": "2026-11-21T07:30:00.25Z", "ts": "2026-11-21T10:30:00",
+        "never": "infinity",
         "bc": "0044-03-15 00:00:00+00 BC", "by": "AP8Q", "empty": "", "iv": "P1DT2H", "range": "[1,5)", "composite": "(1,\"a\"\"b\")",
       ]
       for (name, text) in texts { #expect(row[name] as? String == text, "\(name)") }
@@ -52,7 +54,8 @@ import Testing
       #expect(
         row == [
           "i": [1, NSNull(), -3], "t": ["a,b", "c\"d", "e\\f", NSNull(), "NULL", ""], "e": [], "m": [[1, 2], [3, 4]], "z": [5, 6],
-          "tz": ["2026-01-02T03:04:05Z"], "n": ["1.50", NSNull()], "j": [["a": "}"]], "by": ["AP8="], "b": [true, false], "braces": ["{x}", "{y"], "v": ["a", "b"],
+          "tz": ["2026-01-02T03:04:05Z"], "n": ["1.50", NSNull()], "j": [["a": "}"]], "by": ["AP8="], "b": [true, false],
+          "braces": ["{x}", "{y"], "v": ["a", "b"],
         ])
     }
   }
@@ -70,7 +73,9 @@ import Testing
       let rows = try JSONDecoder().decode([Row].self, from: Data(writer.bytes))
       #expect(rows.count == 10_000)
       for (index, row) in rows.enumerated() {
-        if row.t != texts[index] { Issue.record("text \(texts[index].unicodeScalars.map(\.value)) read as \(row.t.unicodeScalars.map(\.value))") }
+        if row.t != texts[index] {
+          Issue.record("text \(texts[index].unicodeScalars.map(\.value)) read as \(row.t.unicodeScalars.map(\.value))")
+        }
         if row.d != doubles[index] { Issue.record("double \(doubles[index])") }
         if row.b != Data(bytes[index]).base64EncodedString() { Issue.record("bytes \(index)") }
       }

@@ -30,7 +30,9 @@ import Testing
     func remove(_ path: String) throws { try FileManager.default.removeItem(at: folder.appending(path: path)) }
 
     var migrator: Migrator {
-      Migrator(connection: url, directory: folder, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, lockTimeout: .milliseconds(100))
+      Migrator(
+        connection: url, directory: folder, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, lockTimeout: .milliseconds(100)
+      )
     }
 
     func run() async throws -> [String] {
@@ -152,7 +154,8 @@ import Testing
 
   @Test func `an index is built concurrently, and an invalid leftover is dropped first`() async throws {
     try await Project.with { project in
-      try project.write("migrations/0001_a.sql", "CREATE SCHEMA s; CREATE TABLE s.a AS SELECT 1 AS id, 'x;' AS name FROM generate_series(1, 2)")
+      try project.write(
+        "migrations/0001_a.sql", "CREATE SCHEMA s; CREATE TABLE s.a AS SELECT 1 AS id, 'x;' AS name FROM generate_series(1, 2)")
       try project.write(
         "migrations/0002_index.sql",
         "-- Finds by id.\n-- muhatap: no-transaction\nCREATE INDEX CONCURRENTLY a_name ON s.a (name);\ncreate unique index concurrently A_id\n  on s.a (id);\nINSERT INTO s.a VALUES (3);"
@@ -177,7 +180,8 @@ import Testing
       #expect(try await project.value("SELECT count(*) FROM a") == 0)
       #expect(try await project.run() == ["0002_b"])
 
-      try project.write("migrations/0003_c.sql", "-- muhatap: no-transaction\nINSERT INTO a VALUES (3); SELECT pg_sleep(1.5);\nINSERT INTO a VALUES (4)")
+      try project.write(
+        "migrations/0003_c.sql", "-- muhatap: no-transaction\nINSERT INTO a VALUES (3); SELECT pg_sleep(1.5);\nINSERT INTO a VALUES (4)")
       try await killWhileAsleep(project)
       #expect(try await project.states().last == .interrupted(statementsDone: 1))
       #expect(try await project.run() == ["0003_c"])

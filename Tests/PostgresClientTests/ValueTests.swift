@@ -12,7 +12,9 @@ import Testing
         try await tx.run("CREATE TEMPORARY TABLE value (position int, value " + column + ") ON COMMIT DROP")
         for start in stride(from: 0, to: values.count, by: 500) {
           _ = try await tx.results(
-            values[start..<min(start + 500, values.count)].enumerated().map { "INSERT INTO value VALUES (\(start + $0.offset), \($0.element))" })
+            values[start..<min(start + 500, values.count)].enumerated().map {
+              "INSERT INTO value VALUES (\(start + $0.offset), \($0.element))"
+            })
         }
         let result = try await tx.result("SELECT value FROM value ORDER BY position")
         #expect(result.count == values.count)
@@ -28,12 +30,15 @@ import Testing
 
   static func text() -> String {
     let alphabets: [[ClosedRange<UInt32>]] = [
-      [0x20...0x7e], [0x01...0x1f, 0x22...0x22, 0x5c...0x5c, 0x27...0x27, 0x2c...0x2c, 0x7b...0x7d], [0x11e...0x11f, 0x130...0x131, 0x15e...0x15f],
+      [0x20...0x7e], [0x01...0x1f, 0x22...0x22, 0x5c...0x5c, 0x27...0x27, 0x2c...0x2c, 0x7b...0x7d],
+      [0x11e...0x11f, 0x130...0x131, 0x15e...0x15f],
       [0x80...0xd7ff, 0xe000...0xfffd], [0x1f300...0x1faff, 0x10fffe...0x10ffff],
     ]
     var text = String.UnicodeScalarView()
     for _ in 0..<Int.random(in: 0...30) {
-      if let range = alphabets.randomElement()?.randomElement(), let scalar = Unicode.Scalar(UInt32.random(in: range)) { text.append(scalar) }
+      if let range = alphabets.randomElement()?.randomElement(), let scalar = Unicode.Scalar(UInt32.random(in: range)) {
+        text.append(scalar)
+      }
     }
     return String(text)
   }
@@ -50,14 +55,18 @@ import Testing
   }
 
   @Test func `float8 round-trips to the last bit, NaN and the infinities included`() async throws {
-    let edges: [Double] = [.nan, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, .leastNormalMagnitude, -0.0, 0.1, 1e22, 1e-7]
+    let edges: [Double] = [
+      .nan, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, .leastNormalMagnitude, -0.0, 0.1, 1e22, 1e-7,
+    ]
     let random = (0..<Self.many).map { _ in Double(bitPattern: .random(in: .min ... .max)) }
     try await Self.roundTrip(edges + random, by: "float8") { $0.bitPattern == $1.bitPattern || ($0.isNaN && $1.isNaN) }
   }
 
   @Test func `numeric round-trips exactly up to 38 digits`() async throws {
-    let edges = try ["0", "-0.000000000000000001", "99999999999999999999999999999999999999", "-0.00000000000000000000000000000000000001", "1e30", "12.50"]
-      .map { try #require(Decimal(string: $0)) }
+    let edges = try [
+      "0", "-0.000000000000000001", "99999999999999999999999999999999999999", "-0.00000000000000000000000000000000000001", "1e30", "12.50",
+    ]
+    .map { try #require(Decimal(string: $0)) }
     let random = (0..<Self.many).map { _ in
       var digits = String((0..<Int.random(in: 1...38)).map { _ in Character(String(Int.random(in: 0...9))) })
       digits.insert(".", at: digits.index(digits.startIndex, offsetBy: Int.random(in: 0...digits.count)))
@@ -79,10 +88,14 @@ import Testing
     let last = try #require(CalendarDate(year: 5_874_897, month: 12, day: 31))
     let near = try #require(CalendarDate(year: 9999, month: 12, day: 31))
     try await Self.roundTrip(
-      [first, last, near] + (0..<Self.many).map { CalendarDate(daysSince1970: .random(in: ($0 % 2 == 0 ? first : near).daysSince1970...last.daysSince1970)) }, by: "date")
+      [first, last, near]
+        + (0..<Self.many).map { CalendarDate(daysSince1970: .random(in: ($0 % 2 == 0 ? first : near).daysSince1970...last.daysSince1970)) },
+      by: "date")
     try await Self.roundTrip((0..<Self.many).map { _ in CalendarDate(daysSince1970: .random(in: -800_000...2_900_000)) }, by: "date")
     // Between the years 1900 and 2100 a Date holds microseconds exactly enough.
-    let instants = (0..<Self.many).map { _ in Date(timeIntervalSince1970: Double(Int64.random(in: -2_208_988_800_000_000...4_102_444_800_000_000)) / 1_000_000) }
+    let instants = (0..<Self.many).map { _ in
+      Date(timeIntervalSince1970: Double(Int64.random(in: -2_208_988_800_000_000...4_102_444_800_000_000)) / 1_000_000)
+    }
     try await Self.roundTrip(instants, by: "timestamptz") { abs($0.timeIntervalSince($1)) < 0.000_000_6 }
     let seconds = (0..<Self.many).map { _ in Date(timeIntervalSince1970: Double(Int64.random(in: -210_866_803_200..<9_224_318_016_000))) }
     try await Self.roundTrip(seconds, by: "timestamptz")
@@ -99,7 +112,8 @@ import Testing
     try await Self.roundTrip((0..<count).map { _ in array { UUID() } }, by: "uuid[]")
     try await Self.roundTrip((0..<count).map { _ in array { Decimal(Int.random(in: -9999...9999)) / 100 } }, by: "numeric[]")
     try await Self.roundTrip((0..<count).map { _ in array { CalendarDate(daysSince1970: .random(in: 0...40_000)) } }, by: "date[]")
-    try await Self.roundTrip((0..<count).map { _ in array { Date(timeIntervalSince1970: Double(Int.random(in: 0...4_000_000_000))) } }, by: "timestamptz[]")
+    try await Self.roundTrip(
+      (0..<count).map { _ in array { Date(timeIntervalSince1970: Double(Int.random(in: 0...4_000_000_000))) } }, by: "timestamptz[]")
     try await Self.roundTrip((0..<count).map { _ in array { JSONText("{\"a\": \"\\\\\\\"{},\"}") } }, by: "jsonb[]")
     try await Self.roundTrip((0..<count).map { _ in array { array { UInt8.random(in: 0...255) } } }, by: "bytea[]")
   }
@@ -134,7 +148,9 @@ import Testing
     // Escaped in JSON it reaches the server, which refuses it.
     #expect(try await Self.error("SELECT \(JSONText("\"\\u0000\""))::jsonb")?.sqlState == "22P05")
     try await Server.withPool { pool in
-      let setting = await #expect(throws: PostgresError.self) { try await pool.read("SELECT 1", settings: [.init("muhatap.caller", "\u{0}")]) }
+      let setting = await #expect(throws: PostgresError.self) {
+        try await pool.read("SELECT 1", settings: [.init("muhatap.caller", "\u{0}")])
+      }
       #expect(setting?.kind == .encoding)
     }
   }
@@ -186,9 +202,12 @@ import Testing
 
   @Test func `a server's error never holds a value`() async throws {
     try await Server.withPool { pool in
-      try await pool.write("CREATE TABLE silent (name text CONSTRAINT silent_name_check CHECK (name <> 'secret') UNIQUE, n int)", "INSERT INTO silent VALUES ('hidden')")
+      try await pool.write(
+        "CREATE TABLE silent (name text CONSTRAINT silent_name_check CHECK (name <> 'secret') UNIQUE, n int)",
+        "INSERT INTO silent VALUES ('hidden')")
       for sql: SQL in [
-        "SELECT \("secret")::int", "INSERT INTO silent VALUES (\("secret"))", "INSERT INTO silent VALUES (\("hidden"))", "SELECT \("secret")::uuid",
+        "SELECT \("secret")::int", "INSERT INTO silent VALUES (\("secret"))", "INSERT INTO silent VALUES (\("hidden"))",
+        "SELECT \("secret")::uuid",
         "SELECT \("secret")::date", "SELECT \("{secret")::int[]", "SELECT to_date(\("secret"), 'YYYY')",
       ] {
         let error = await #expect(throws: PostgresError.self) { try await pool.write(sql) }

@@ -5,7 +5,8 @@ struct ConcurrentIndex {
 
   /// - Returns: nil if the statement is something else, or leaves the name to PostgreSQL.
   init?(_ statement: String) {
-    let pattern = /(?i)^\s*create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?("[^"]+"|\w+)\s+on\s+(?:only\s+)?([\w."]+)/
+    let pattern =
+      /(?i)^\s*create\s+(?:unique\s+)?index\s+concurrently\s+(?:if\s+not\s+exists\s+)?("[^"]+"|\w+)\s+on\s+(?:only\s+)?([\w."]+)/
     guard let match = statement.prefixMatch(of: pattern) else { return nil }
     index = match.1.hasPrefix("\"") ? String(match.1.dropFirst().dropLast()) : match.1.lowercased()
     table = String(match.2)

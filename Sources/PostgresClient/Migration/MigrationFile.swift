@@ -85,7 +85,9 @@ struct CurrentSchemas: Sendable {
       guard name.utf8.allSatisfy({ (97...122).contains($0) || $0 == 95 }), !name.isEmpty else {
         throw MigrationError("sql/current/\(name): a schema's name is of small letters and _")
       }
-      let files = try MigrationFile.sqlFiles(in: url).map { ("current/\(name)/\($0.lastPathComponent)", try String(contentsOf: $0, encoding: .utf8)) }
+      let files = try MigrationFile.sqlFiles(in: url).map {
+        ("current/\(name)/\($0.lastPathComponent)", try String(contentsOf: $0, encoding: .utf8))
+      }
       schemas.append(Schema(name: name, files: files))
     }
     self.schemas = schemas

@@ -18,7 +18,8 @@ struct MigrationRun {
 
   func status() throws -> MigrationStatus {
     let known: Bool = try connection.run("SELECT to_regclass('crm_migration.applied') IS NOT NULL")[0].decode(at: 0)
-    let lock: Bool = try connection.run("SELECT EXISTS (SELECT FROM pg_locks WHERE \(Self.isOurLock) AND pid <> pg_backend_pid())")[0].decode(at: 0)
+    let lock: Bool = try connection.run("SELECT EXISTS (SELECT FROM pg_locks WHERE \(Self.isOurLock) AND pid <> pg_backend_pid())")[0]
+      .decode(at: 0)
     guard known else {
       return MigrationStatus(
         isRunning: lock, migrations: files.map { .init(number: $0.number, name: $0.name, state: .pending) },
@@ -48,7 +49,9 @@ struct MigrationRun {
   private func readApplied() throws -> [Int: Applied] {
     let rows = try connection.run("SELECT number, name, sha256, applied_at FROM crm_migration.applied").rows
     return try Dictionary(
-      rows.map { (try $0.decode("number"), Applied(name: try $0.decode("name"), sha256: try $0.decode("sha256"), at: try $0.decode("applied_at"))) },
+      rows.map {
+        (try $0.decode("number"), Applied(name: try $0.decode("name"), sha256: try $0.decode("sha256"), at: try $0.decode("applied_at")))
+      },
       uniquingKeysWith: { $1 })
   }
 
@@ -150,8 +153,10 @@ struct MigrationRun {
   private func run(wholeText text: String, of source: String) throws {
     let transaction = try connection.run("SELECT pg_current_xact_id()::text")[0].decode(String.self, at: 0)
     try connection.run(script: text, source: source)
-    guard connection.isInTransaction, try connection.run("SELECT pg_current_xact_id()::text")[0].decode(String.self, at: 0) == transaction else {
-      throw MigrationError("\(source) ends the transaction it runs in; remove its COMMIT or ROLLBACK, or mark it -- muhatap: no-transaction")
+    guard connection.isInTransaction, try connection.run("SELECT pg_current_xact_id()::text")[0].decode(String.self, at: 0) == transaction
+    else {
+      throw MigrationError(
+        "\(source) ends the transaction it runs in; remove its COMMIT or ROLLBACK, or mark it -- muhatap: no-transaction")
     }
     try connection.run("RESET ROLE")
   }
@@ -177,10 +182,12 @@ struct MigrationRun {
 
   private func applyStepwise(_ file: MigrationFile) throws {
     let start = ContinuousClock.now
-    let row = try connection.run("SELECT statements, sha256 FROM crm_migration.interrupted WHERE number = \(file.number)::integer").rows.first
+    let row = try connection.run("SELECT statements, sha256 FROM crm_migration.interrupted WHERE number = \(file.number)::integer").rows
+      .first
     if let row, try row.decode(String.self, "sha256") != file.sha256 {
       throw MigrationError(
-        "\(file.name).sql was changed after it was interrupted. Restore the file and run again, or undo what it did and delete its row from crm_migration.interrupted.")
+        "\(file.name).sql was changed after it was interrupted. Restore the file and run again, or undo what it did and delete its row from crm_migration.interrupted."
+      )
     }
     let done = try row?.decode(Int.self, "statements") ?? 0
     let statements = StatementSplitter.split(file.text)
@@ -241,7 +248,8 @@ struct MigrationRun {
       let lost = before.subtracting(try objectsElsewhere())
       if !lost.isEmpty {
         throw MigrationError(
-          "objects outside of sql/current depend on it and would be dropped: \(lost.sorted().joined(separator: ", ")). Move them into sql/current, or what they need out of it.")
+          "objects outside of sql/current depend on it and would be dropped: \(lost.sorted().joined(separator: ", ")). Move them into sql/current, or what they need out of it."
+        )
       }
       try connection.run(
         """
@@ -254,7 +262,8 @@ struct MigrationRun {
 
   /// The tables, views and functions of all other schemas.
   private func objectsElsewhere() throws -> Set<String> {
-    let schemas = try connection.run("SELECT coalesce((SELECT schemas FROM crm_migration.current), '{}') || \(current.schemas.map(\.name))::text[]")[0]
+    let schemas = try connection.run(
+      "SELECT coalesce((SELECT schemas FROM crm_migration.current), '{}') || \(current.schemas.map(\.name))::text[]")[0]
       .decode([String].self, at: 0)
     let rows = try connection.run(
       """
