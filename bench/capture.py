@@ -75,5 +75,8 @@ class Script:
         lines = [re.sub(r"(?<!:):(v\d+)\b", lambda match: f":{prefix}{match[1]}", line) for line in self.lines]
         if pipelined:
             lines = ["\\startpipeline", *lines, "\\endpipeline"]
+        elif not lines[0].upper().startswith("BEGIN"):
+            # The gateway's one flush is a transaction by itself; statements sent one by one need to be made one.
+            lines = ["BEGIN;", *lines, "COMMIT;"]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return [f"--define={prefix}{name}={changed.get(value, value)}" for name, value in self.values.items()]

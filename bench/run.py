@@ -32,7 +32,9 @@ class Bench:
     def __init__(self, options: argparse.Namespace):
         self.options = options
         self.report = Report()
-        self.cluster = Cluster(Path(tempfile.mkdtemp(prefix="muhatap-bench-")) / "cluster")
+        folder = Path(tempfile.mkdtemp(prefix="muhatap-bench-"))
+        folder.chmod(0o755)
+        self.cluster = Cluster(folder / "cluster")
         self.gateways: dict[str, Gateway] = {}
 
     def gateway(self, orders: int) -> tuple[str, Gateway]:

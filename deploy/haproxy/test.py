@@ -94,6 +94,7 @@ class Fixture:
     def __init__(self, program: Path):
         server.PROGRAM = program
         self.folder = Path(tempfile.mkdtemp(prefix="muhatap-haproxy-"))
+        self.folder.chmod(0o755)
         self.cluster = server.Cluster(self.folder / "cluster")
         self.cluster.make_database("muhatap", customers=100, orders=100)
         url = self.cluster.url("crm_app", "muhatap")
