@@ -102,6 +102,14 @@ let package = Package(
       name: "OperationalCRMTests", dependencies: ["OperationalCRM", "MuhatapTestKit"],
       swiftSettings: strict),
     .testTarget(
-      name: "GatewayTests", dependencies: ["Gateway", "MuhatapTestKit"], swiftSettings: strict),
+      name: "GatewayTests",
+      dependencies: [
+        "Gateway", "MuhatapTestKit",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "JWTKit", package: "jwt-kit"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ],
+      resources: [.copy("Fixtures")],
+      swiftSettings: strict),
   ]
 )

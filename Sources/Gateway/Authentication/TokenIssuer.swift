@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import CRMCore
 import Foundation
 import JWTKit
+import Logging
 import NIOCore
 import NIOHTTP1
 
@@ -42,12 +43,15 @@ actor TokenIssuer {
 
   private let configuration: TokenIssuerConfiguration
   private let client: HTTPClient
+  private let logger: Logger
   private var keys: [String: JWK] = [:]
   private var fetchedAt: ContinuousClock.Instant?
+  private var askedAt: ContinuousClock.Instant?
   private var fetching: Task<[String: JWK], any Error>?
 
-  init(_ configuration: TokenIssuerConfiguration, client: HTTPClient = .shared) {
+  init(_ configuration: TokenIssuerConfiguration, client: HTTPClient = .shared, logger: Logger) {
     self.configuration = configuration
+    self.logger = logger
     self.client = client
   }
 
@@ -76,18 +80,24 @@ actor TokenIssuer {
 
   /// The key of that id. An unknown id makes the issuer be asked again, because it may have a new key, though not at every token.
   private func key(_ id: String) async throws -> JWK? {
-    let age = fetchedAt.map { ContinuousClock.now - $0 }
-    if let key = keys[id], let age, age < configuration.keysFor { return key }
-    if let age, age < configuration.keysAtMostEvery { return keys[id] }
+    if let key = keys[id], let fetchedAt, ContinuousClock.now - fetchedAt < configuration.keysFor { return key }
+    if let askedAt, ContinuousClock.now - askedAt < configuration.keysAtMostEvery, fetching == nil {
+      guard fetchedAt != nil else { throw Problem.issuerUnavailable }
+      return keys[id]
+    }
     let task = fetching ?? Task { try await fetch() }
     fetching = task
+    askedAt = .now
     defer { fetching = nil }
     do {
       keys = try await task.value
       fetchedAt = .now
     } catch {
       // Known keys outlive a short absence of the issuer.
-      guard let key = keys[id] else { throw error }
+      guard let key = keys[id] else {
+        logger.warning("the token issuer's keys could not be read", metadata: ["error": "\(String(reflecting: error))"])
+        throw Problem.issuerUnavailable
+      }
       return key
     }
     return keys[id]
@@ -119,4 +129,13 @@ extension Data {
     base64 += String(repeating: "=", count: (4 - base64.count % 4) % 4)
     self.init(base64Encoded: base64)
   }
+}
+
+extension Problem {
+  static let issuerUnavailable = Problem(
+    503, "issuer-unavailable",
+    Phrase(
+      "Your token cannot be checked right now because its issuer does not answer. Try again shortly.",
+      tr: "Jetonunuz şu anda denetlenemiyor, çünkü sağlayıcısı yanıt vermiyor. Kısa süre sonra yeniden deneyin."),
+    retryAfter: 5)
 }

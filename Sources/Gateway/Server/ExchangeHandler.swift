@@ -91,7 +91,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
     guard clock == nil else { return }
     clock = server.clock(of: context.eventLoop)
     clock?.add(self)
-    remoteAddress = (context.remoteAddress ?? context.channel.parent?.remoteAddress)?.ipAddress
+    remoteAddress = context.channel.remoteAddress?.ipAddress
     idleSince = .now()
   }
 
