@@ -50,7 +50,7 @@ import Testing
         $0.deadlines.body = .milliseconds(200)
         $0.deadlines.idle = .milliseconds(300)
         $0.deadlines.linger = .milliseconds(200)
-      }, body)
+      }, database: Database(pool: TestDatabase.suite().app), body)
   }
 
   @Test func `every malformed request of the collection is answered below 500 or hung up on`() async throws {

@@ -12,10 +12,14 @@ extension Request {
     guard Self.depth(of: bytes) <= Self.maximumDepth else {
       throw .badRequest("too-deep", Phrase("The JSON is nested deeper than \(Self.maximumDepth) levels.", tr: "JSON \(Self.maximumDepth) düzeyden derin."))
     }
+    let malformed = Problem.badRequest(
+      "malformed-json", Phrase("The body is not valid JSON in UTF-8.", tr: "Gövde UTF-8 kodlu geçerli bir JSON değil."))
+    // Foundation would also take UTF-16 and UTF-32.
+    guard !bytes.contains(0), String(validating: bytes, as: UTF8.self) != nil else { throw malformed }
     do {
       return try JSONDecoder().decode(JSON.self, from: Data(bytes))
     } catch {
-      throw .badRequest("malformed-json", Phrase("The body is not valid JSON in UTF-8.", tr: "Gövde UTF-8 kodlu geçerli bir JSON değil."))
+      throw malformed
     }
   }
 
