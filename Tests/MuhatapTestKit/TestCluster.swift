@@ -73,6 +73,14 @@ package actor TestCluster {
     ).run()
   }
 
+  /// Runs a file of SQL in one transaction.
+  func run(file: URL, in database: String, as role: String) async throws {
+    let address = try await address()
+    try await Command(
+      "psql", ["-Xq", "-v", "ON_ERROR_STOP=1", "-1", "-h", address.host, "-p", address.port, "-U", role, "-d", database, "-f", file.path]
+    ).run()
+  }
+
   /// Runs one statement as the superuser.
   func psql(_ database: String, _ sql: String) async throws {
     let address = try await address()

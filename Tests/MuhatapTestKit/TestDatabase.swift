@@ -1,4 +1,5 @@
 package import CRMCore
+import Foundation
 import Logging
 package import PostgresClient
 import Synchronization
@@ -45,6 +46,11 @@ package final class TestDatabase: Sendable {
       pools[role] = pool
       return pool
     }
+  }
+
+  /// Runs a file of SQL, named from the repository's folder, in one transaction as the superuser.
+  package func load(_ path: String) async throws {
+    try await TestCluster.shared.run(file: Command.repository.appending(path: path), in: name, as: "postgres")
   }
 
   /// Runs `body` in a transaction on somebody's behalf that is rolled back whatever happens: nothing of it stays.
