@@ -32,24 +32,27 @@ extension JSONWriter {
   ///   - rows: which rows; nil for all.
   ///   - columns: which columns; nil for all.
   package mutating func writeRows(_ result: PostgresResult, rows: Range<Int>? = nil, columns: Range<Int>? = nil) {
-    let columns = columns ?? 0..<result.columnCount
-    // A column's name is escaped and its type looked up once, not once a row.
-    let plan = columns.map { column in
-      var name = JSONWriter()
-      result.withColumnName(column) { name.quoted($0) }
-      name.append(UInt8(ascii: ":"))
-      return (column: column, name: name.bytes, type: result.columnType(column))
+    // A column's name is escaped and its type looked up once, not once a row; the names lie in one piece.
+    var names = JSONWriter()
+    let plan = (columns ?? 0..<result.columnCount).map { column in
+      let start = names.bytes.count
+      names.expectValue()
+      result.withColumnName(column) { names.quoted($0) }
+      names.append(UInt8(ascii: ":"))
+      return (column: column, name: start..<names.bytes.count, type: result.columnType(column))
     }
     beginArray()
-    for row in rows ?? 0..<result.count {
-      beginObject()
-      for (column, name, type) in plan {
-        separate()
-        append(name)
-        expectValue()
-        if let bytes = result.bytes(row, column) { value(bytes, type: type) } else { null() }
+    names.bytes.withUnsafeBytes { names in
+      for row in rows ?? 0..<result.count {
+        beginObject()
+        for (column, name, type) in plan {
+          separate()
+          append(UnsafeRawBufferPointer(rebasing: names[name]))
+          expectValue()
+          if let bytes = result.bytes(row, column) { value(bytes, type: type) } else { null() }
+        }
+        endObject()
       }
-      endObject()
     }
     endArray()
   }
