@@ -62,6 +62,8 @@ class Script:
             value = values[int(match[1]) - 1]
             if value is None:
                 return "NULL"
+            if value == "":
+                return "''"  # pgbench has no empty variables
             if value in replacements:
                 return replacements[value]
             name = next((name for name, known in self.values.items() if known == value), f"v{len(self.values)}")
