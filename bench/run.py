@@ -24,7 +24,7 @@ from server import ROOT, Cluster, Gateway
 
 SMALL, LARGE = 10_000, 1_000_000
 CUSTOMERS = 2_000
-VARIANTS = 40
+VARIANTS = 120
 LIST = "/v1/orders?" + urllib.parse.urlencode({"status": "eq.completed", "order": "-ordered_at", "limit": 25})
 
 
