@@ -23,7 +23,7 @@ package struct API: Sendable {
     self.database = database
     self.customFields = customFields
     resources = ResourceAPI(database: database, model: model, customFields: customFields, signer: CursorSigner(key: cursorKey))
-    endpoints = resources.endpoints()
+    endpoints = resources.endpoints() + [AccessExplanation(database: database, model: model).endpoint]
   }
 
   /// Every resource the API has.
