@@ -97,7 +97,8 @@ let package = Package(
       name: "PostgresClientTests", dependencies: ["PostgresClient", "MuhatapTestKit"],
       swiftSettings: strict),
     .testTarget(
-      name: "CRMCoreTests", dependencies: ["CRMCore", "MuhatapTestKit"], swiftSettings: strict),
+      name: "CRMCoreTests", dependencies: ["CRMCore", "OperationalCRM", "MuhatapTestKit"], exclude: ["Fixtures"],
+      swiftSettings: strict),
     .testTarget(
       name: "OperationalCRMTests", dependencies: ["OperationalCRM", "MuhatapTestKit"],
       swiftSettings: strict),

@@ -1,0 +1,288 @@
+import Foundation
+import PostgresClient
+
+/// Holds the staged rows against the tables, set by set, without writing anything but staging and the error file.
+struct ImportCheck {
+  let plan: ImportPlan
+  let tables: ImportTables
+  let expression: SourceExpression
+  let tx: PostgresTransaction
+  /// Whether any row was refused so far; until then no statement need look.
+  private var hasRefused = false
+
+  init(plan: ImportPlan, tables: ImportTables, expression: SourceExpression, tx: PostgresTransaction) {
+    self.plan = plan
+    self.tables = tables
+    self.expression = expression
+    self.tx = tx
+  }
+
+  /// The rows that are still taken.
+  var live: SQL { hasRefused ? "NOT EXISTS (SELECT FROM \(tables.refused) x WHERE x.row_number = f.row_number)" : "true" }
+
+  mutating func run(step: (String) async throws -> Void) async throws {
+    try await step("checking values")
+    try await begin()
+    if try await !valuesRead() { try await refuseUnreadable() }
+    try await refuseWithoutKey()
+    if plan.lines != nil, plan.duplicates == .refuse { try await refuseDuplicateLines() }
+    try await step("looking up references")
+    for reference in plan.references { try await lookUp(reference) }
+    try await step("comparing records")
+    try await recordsWorkedOut()
+    try await step("checking rules")
+    try await refuseRecords()
+  }
+
+  private func begin() async throws {
+    try await tx.run("DELETE FROM crm.import_error WHERE import_id = \(plan.id) AND phase = 'check'")
+    try await tx.run("TRUNCATE \(tables.refused), \(tables.missing)")
+    try await tx.run("SELECT crm.make_record_staging(\(plan.id), 'record', \(plan.record.entity.table.name)::regclass)")
+    if let lines = plan.lines {
+      try await tx.run("SELECT crm.make_record_staging(\(plan.id), 'line', \(lines.entity.table.name)::regclass)")
+    }
+  }
+
+  // MARK: Values
+
+  private var fields: [(field: ImportPlan.Field, isRequired: Bool)] {
+    plan.record.fields.map { ($0, false) } + (plan.lines?.fields.map { ($0, !$0.column.isNullable) } ?? [])
+  }
+
+  /// Reads every value once, the quick way: PostgreSQL stops at the first that does not read.
+  private func valuesRead() async throws -> Bool {
+    var wrong: [SQL] = []
+    var reading: [SQL] = []
+    for (field, isRequired) in fields where !field.source.columns.isEmpty {
+      if case .numeric(_, let scale?) = field.column.type {
+        wrong.append(
+          isRequired
+            ? "(scale(\(field.sql)) <= \(scale)) IS NOT TRUE" : "(scale(\(field.sql)) <= \(scale)) IS NOT TRUE AND \(field.sql) IS NOT NULL"
+        )
+      } else if isRequired {
+        wrong.append("\(field.sql) IS NULL")
+      } else if field.reads != nil, plan.lines == nil {
+        reading.append(", count(\(field.sql))")
+      }
+    }
+    if wrong.isEmpty, reading.isEmpty { return true }
+    let condition = wrong.isEmpty ? "false" : wrong.joined(separator: " OR ")
+    do {
+      let result = try await tx.savepoint {
+        try await tx.result("SELECT count(*) FILTER (WHERE \(condition)) AS wrong\(reading.joined(separator: "")) FROM \(tables.file) f")
+      }
+      return try result[0].decode(Int.self, "wrong") == 0
+    } catch let error as PostgresError where error.isAboutValues {
+      return false
+    }
+  }
+
+  /// Says of every value that does not read where it is and what was expected.
+  mutating func refuseUnreadable() async throws {
+    for (field, isRequired) in fields where !field.source.columns.isEmpty {
+      let text = try expression.text(field.source)
+      if let reads = field.reads {
+        let expected = field.column.type.expectation
+        try await refuse(
+          code: "value", column: field.source.columns.first, value: text,
+          Phrase("\(field.column.name) takes \(expected.english).", tr: "\(field.column.name): \(expected.turkish) gerekir."),
+          "FROM \(tables.file) f WHERE \(text) IS NOT NULL AND NOT \(reads)")
+      }
+      if isRequired {
+        try await refuse(
+          code: "required", column: field.source.columns.first, value: "NULL::text",
+          Phrase("\(field.column.name) is required.", tr: "\(field.column.name) zorunludur."), "FROM \(tables.file) f WHERE \(text) IS NULL"
+        )
+      }
+    }
+    try await setAside()
+  }
+
+  private mutating func refuseWithoutKey() async throws {
+    guard let key = plan.key else { return }
+    let refused = try await refuse(
+      code: "required", column: nil, value: "NULL::text", Phrase("The row has no key.", tr: "Satırın anahtarı yok."),
+      "FROM \(tables.file) f WHERE \(key) IS NULL AND \(live)")
+    if refused > 0 { try await setAside() }
+  }
+
+  private mutating func refuseDuplicateLines() async throws {
+    guard let key = plan.key, let lines = plan.lines else { return }
+    // Rows that differ here differ somewhere: only when some do not, all columns are compared.
+    let some = [key] + lines.references.map(\.key)
+    let differ = try await tx.value(
+      Bool.self,
+      """
+      SELECT (SELECT count(*) FROM \(tables.file) f WHERE \(live))
+        = (SELECT count(*) FROM (SELECT DISTINCT \(some.joined(separator: ", ")) FROM \(tables.file) f WHERE \(live)) AS d)
+      """)
+    if differ { return }
+    let all: SQL = plan.columns.map { "f.\($0)" as SQL }.joined(separator: ", ")
+    let refused = try await refuse(
+      code: "duplicate-row", column: nil, value: "'= ' || f.first", Self.duplicate,
+      """
+      FROM (SELECT f.row_number, row_number() OVER (PARTITION BY \(all) ORDER BY f.row_number) AS turn, min(f.row_number) OVER (PARTITION BY \(all)) AS first
+        FROM \(tables.file) f WHERE \(live)) f WHERE f.turn > 1
+      """)
+    if refused > 0 { try await setAside() }
+  }
+
+  // MARK: References
+
+  private mutating func lookUp(_ reference: ImportPlan.Reference) async throws {
+    let target = reference.target.table.sql
+    if case .path = reference.source.recognition {
+      for level in 1...reference.levels.count {
+        let levels = Array(reference.levels.prefix(level))
+        try await tx.run(
+          """
+          INSERT INTO \(tables.missing) (reference, level, key, parent, row_number, id)
+          SELECT \(reference.number)::integer, \(level)::integer, k.key, k.parent, k.row_number, crm.uuid_v7()
+          FROM (SELECT \(Self.path(levels)) AS key, \(Self.path(levels.dropLast())) AS parent, min(f.row_number) AS row_number
+            FROM \(tables.file) f WHERE \(levels[level - 1]) IS NOT NULL AND \(live) GROUP BY 1, 2) k
+          WHERE NOT EXISTS (SELECT FROM \(target) t WHERE t.code = k.key) AND NOT EXISTS (SELECT FROM \(tables.missing) m WHERE m.key = k.key AND m.reference = \(reference.number))
+          """)
+      }
+    } else {
+      try await tx.run(
+        """
+        INSERT INTO \(tables.missing) (reference, level, key, row_number, id)
+        SELECT \(reference.number)::integer, 0, k.key, k.row_number, crm.uuid_v7()
+        FROM (SELECT \(reference.key) AS key, min(f.row_number) AS row_number FROM \(tables.file) f WHERE \(live) GROUP BY 1) k
+        WHERE k.key IS NOT NULL AND NOT EXISTS (\(reference.found))
+        """)
+    }
+    switch reference.source.absence {
+    case .create:
+      guard case .externalID(let system) = reference.source.recognition else { return }
+      // Another system's key that leads to a record the caller may not see must not get a second one.
+      try await refuseMissing(
+        reference,
+        where:
+          "EXISTS (SELECT FROM crm.external_id x WHERE x.relation = \(reference.target.name) AND x.system = \(system) AND x.key = m.key)")
+    case .refuse: try await refuseMissing(reference, where: "true")
+    case .empty: try await tx.run("DELETE FROM \(tables.missing) WHERE reference = \(reference.number)")
+    }
+  }
+
+  private mutating func refuseMissing(_ reference: ImportPlan.Reference, where condition: SQL) async throws {
+    let key = reference.joinKey
+    let refused = try await refuse(
+      code: "not-found", column: reference.source.columns.first, value: key,
+      Phrase(
+        "There is no such record in \(reference.target.name), or you may not see it.",
+        tr: "\(reference.target.name) içinde böyle bir kayıt yok ya da görme yetkiniz yok."),
+      "FROM \(tables.file) f JOIN \(tables.missing) m ON m.reference = \(reference.number) AND m.key = \(key) WHERE \(condition) AND \(live)"
+    )
+    try await tx.run("DELETE FROM \(tables.missing) m WHERE m.reference = \(reference.number) AND \(condition)")
+    if refused > 0 { try await setAside() }
+  }
+
+  private static func path(_ levels: some Sequence<SQL>) -> SQL {
+    "nullif(concat_ws(' › ', NULL, \(Array(levels).isEmpty ? "NULL" : levels.joined(separator: ", "))), '')"
+  }
+
+  // MARK: Records
+
+  private mutating func recordsWorkedOut() async throws {
+    do {
+      try await tx.savepoint { _ = try await tx.run(ImportRecords(plan: plan, tables: tables, live: live).insert()) }
+    } catch let error as PostgresError where error.isAboutValues {
+      try await refuseUnreadable()
+      try await tx.run(ImportRecords(plan: plan, tables: tables, live: live).insert())
+    }
+  }
+
+  private mutating func refuseRecords() async throws {
+    let key: SQL = plan.key == nil ? plan.matched.map { "r.\($0.identifier)" as SQL }.joined(separator: ", ") : "r.key"
+    if plan.lines == nil {
+      try await refuse(
+        code: "duplicate-row", column: nil, value: "'= ' || f.first", Self.duplicate,
+        """
+        FROM (SELECT d.row_number, d.first FROM
+          (SELECT r.row_number, min(r.row_number) OVER w AS first, row_number() OVER (w ORDER BY r.row_number) AS turn FROM \(tables.record) r WINDOW w AS (PARTITION BY \(key))) d
+          JOIN \(tables.file) a ON a.row_number = d.row_number JOIN \(tables.file) b ON b.row_number = d.first
+          WHERE d.turn > 1 AND to_jsonb(a) - 'row_number' = to_jsonb(b) - 'row_number') f
+        """)
+      try await refuse(
+        code: "duplicate-key", column: nil, value: "'= ' || f.first",
+        Phrase(
+          "An earlier row has the same key and says something else.", tr: "Önceki bir satırda aynı anahtar var ve başka şey söylüyor."),
+        """
+        FROM (SELECT d.row_number, d.first FROM
+          (SELECT r.row_number, min(r.row_number) OVER w AS first, row_number() OVER (w ORDER BY r.row_number) AS turn FROM \(tables.record) r WINDOW w AS (PARTITION BY \(key))) d
+          WHERE d.turn > 1 AND NOT EXISTS (SELECT FROM crm.import_error e WHERE e.import_id = \(plan.id) AND e.row_number = d.row_number)) f
+        """)
+    } else if let fileKey = plan.key {
+      let mine: SQL = plan.recordColumns.map { "f.\($0)" as SQL }.joined(separator: ", ")
+      let first: SQL = plan.recordColumns.map { "b.\($0)" as SQL }.joined(separator: ", ")
+      try await refuse(
+        code: "contradiction", column: nil, value: "'≠ ' || b.row_number",
+        Phrase(
+          "The row says something else of its order than the order's first row.",
+          tr: "Satır, siparişi için siparişin ilk satırından başka şey söylüyor."),
+        """
+        FROM \(tables.file) f JOIN (SELECT r.key, min(r.row_number) AS first FROM \(tables.record) r GROUP BY r.key HAVING count(*) > 1) d ON d.key = \(fileKey)
+        JOIN \(tables.file) b ON b.row_number = d.first WHERE (\(mine)) IS DISTINCT FROM (\(first)) AND \(live)
+        """)
+    }
+    try await refuse(
+      code: "not-permitted", column: nil, value: "NULL::text",
+      Phrase("The record exists already and you may not change it.", tr: "Kayıt zaten var ve onu değiştirme yetkiniz yok."),
+      "FROM \(tables.record) f WHERE f.action = 'closed'")
+    let given = (plan.record.fields.map(\.column.name) + plan.record.references.map(\.column.name))
+    try await tx.run(
+      """
+      SELECT crm.check_records(\(plan.id), \(plan.record.entity.table.name)::regclass, \(given)::text[], \(plan.record.references.map(\.column.name) + ["department_id"])::text[],
+        \(plan.matched.map(\.name))::text[])
+      """)
+    try await tx.run(
+      """
+      UPDATE \(tables.record) r SET action = 'refused'
+      WHERE EXISTS (SELECT FROM crm.import_error e WHERE e.import_id = \(plan.id) AND e.phase = 'check' AND e.row_number = r.row_number)
+      """)
+    if plan.lines != nil, let key = plan.key {
+      try await refuse(
+        code: "order-refused", column: nil, value: "'= ' || r.row_number",
+        Phrase("The order's first row was refused.", tr: "Siparişin ilk satırı reddedildi."),
+        """
+        FROM \(tables.file) f JOIN \(tables.record) r ON r.key = \(key) AND r.action = 'refused' AND r.row_number <> f.row_number
+        WHERE \(live) AND NOT EXISTS (SELECT FROM \(tables.record) o WHERE o.key = r.key AND o.action <> 'refused')
+        """)
+    }
+    try await setAside()
+    if let lines = plan.lines, let key = plan.key {
+      try await tx.run(ImportRecords(plan: plan, tables: tables, live: live).insertKnownLines(lines, key: key))
+    }
+  }
+
+  // MARK: The error file
+
+  private static let duplicate = Phrase(
+    "The row is the same in every column as an earlier one.", tr: "Satır, her sütunda önceki bir satırla aynı.")
+
+  /// Writes an error for each row that `rows`, a FROM clause with `f.row_number`, finds.
+  @discardableResult
+  private func refuse(code: String, column: String?, value: SQL, _ reason: Phrase, _ rows: SQL) async throws -> Int {
+    try await tx.run(
+      """
+      INSERT INTO crm.import_error (import_id, user_id, phase, row_number, column_name, value, code, reason_en, reason_tr)
+      SELECT \(plan.id)::uuid, crm.caller_id(), 'check', f.row_number, \(column)::text, left(\(value), 200), \(code)::text, \(reason.english)::text, \(reason.turkish)::text \(rows)
+      """)
+  }
+
+  /// Takes the rows that have an error out of all that follows.
+  private mutating func setAside() async throws {
+    let count = try await tx.run(
+      """
+      INSERT INTO \(tables.refused) SELECT DISTINCT e.row_number FROM crm.import_error e
+      WHERE e.import_id = \(plan.id) AND e.phase = 'check' AND NOT EXISTS (SELECT FROM \(tables.refused) x WHERE x.row_number = e.row_number)
+      """)
+    if count > 0 { hasRefused = true }
+  }
+}
+
+extension PostgresError {
+  /// A value did not read, or was out of range.
+  fileprivate var isAboutValues: Bool { sqlState?.hasPrefix("22") ?? false }
+}

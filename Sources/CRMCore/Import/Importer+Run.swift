@@ -1,0 +1,107 @@
+package import Foundation
+package import PostgresClient
+
+extension Importer {
+  /// The longest a merge may take.
+  private static let patience = Duration.seconds(6 * 3_600)
+
+  /// Checks a staged file and, unless it is a dry run, merges it, in one transaction: after a kill nothing of it is there, and it can be run again.
+  /// - Parameter lease: the job that runs it; completed in the same transaction.
+  package func run(
+    _ id: UUID, dryRun: Bool, as caller: Caller, lease: JobLease? = nil, progress: @escaping @Sendable (Progress) async -> Void = { _ in }
+  ) async throws {
+    let job = try await find(id, as: caller)
+    guard [.staged, .checking, .checked, .merging, .failed].contains(job.status) else { throw Self.notNow(job.status) }
+    let mapping = try ImportMapping(job.mapping)
+    let importing = caller.importing(id)
+    let step: @Sendable (String) async throws -> Void = { name in
+      await progress(Progress(step: name, rows: job.rowsRead))
+      try await database.transaction(as: caller) { tx in
+        try await tx.run(
+          "UPDATE crm.import SET status = \(dryRun ? "checking" : "merging"), step = \(name), problem = NULL, updated_at = now() WHERE id = \(id)"
+        )
+      }
+    }
+    do {
+      try await step("beginning")
+      let body: @Sendable (PostgresTransaction) async throws -> Void = { tx in
+        try await merge(job, mapping, dryRun: dryRun, as: importing, tx, step)
+      }
+      if let lease {
+        try await lease.complete(as: importing, deadline: .after(Self.patience), body)
+      } else {
+        try await database.transaction(as: importing, lane: .jobs, deadline: .after(Self.patience), body)
+      }
+    } catch let lost as JobLease.Lost {
+      throw lost
+    } catch {
+      try await fail(id, error, as: caller)
+      throw error
+    }
+  }
+
+  private func merge(
+    _ job: ImportJob, _ mapping: ImportMapping, dryRun: Bool, as caller: Caller, _ tx: PostgresTransaction,
+    _ step: (String) async throws -> Void
+  ) async throws {
+    try await tx.run(
+      """
+      SELECT set_config('work_mem', '192MB', true), set_config('jit', 'off', true), pg_advisory_xact_lock(hashtextextended('import/' || \(job.resource), 0))
+      """)
+    let names = try await tx.value([String]?.self, "SELECT file_columns FROM crm.import WHERE id = \(job.id)")
+    let tables = try await tx.one(ImportTables.self, ImportTables.names(of: job.id))
+    let identifiers = try await tx.result(ImportTables.columns(of: job.id)).rows.map { try $0.decode(Identifier.self, at: 0) }
+    guard let names, identifiers.count == names.count, try await tx.value(Int.self, "SELECT count(*) FROM \(tables.file)") == job.rowsStaged
+    else {
+      throw Problem(
+        409, "no-file",
+        Phrase(
+          "The file is not here, or was lost in a crash of the database. Send it again.",
+          tr: "Dosya burada değil ya da veritabanı çökünce kayboldu. Yeniden gönderin."))
+    }
+    let plan = try await plan(job.id, job.resource, mapping, fileColumns: names, identifiers: identifiers, as: caller)
+    let expression = SourceExpression(
+      columns: Dictionary(zip(names, identifiers), uniquingKeysWith: { first, _ in first }), timeZone: mapping.timeZone,
+      decimalComma: mapping.decimalComma)
+    var check = ImportCheck(plan: plan, tables: tables, expression: expression, tx: tx)
+    try await check.run(step: step)
+    let outcome = ImportOutcome(plan: plan, tables: tables, live: check.live)
+    // Before anything is written, because afterwards what is changed is as it will be.
+    let summary = try await tx.value(JSONText.self, outcome.summary())
+    if !dryRun { try await ImportMerge(plan: plan, tables: tables, live: check.live, tx: tx).run(step: step) }
+    try await tx.run(outcome.save(summary, dryRun: dryRun))
+    if !dryRun { try await tx.run("SELECT crm.drop_staging(\(job.id))") }
+  }
+
+  /// Takes back what an import wrote; what a person has changed since stays and is counted.
+  package func undo(_ id: UUID, as caller: Caller, lease: JobLease? = nil) async throws {
+    let job = try await find(id, as: caller)
+    guard [.done, .undoing].contains(job.status) else { throw Self.notNow(job.status) }
+    let body: @Sendable (PostgresTransaction) async throws -> Void = { tx in
+      try await tx.run("SELECT set_config('work_mem', '192MB', true), set_config('jit', 'off', true)")
+      let counts = try await tx.value(JSONText?.self, "SELECT crm.undo_import(\(id))")
+      try await tx.run(
+        """
+        UPDATE crm.import SET status = 'undone', step = NULL, summary = coalesce(summary, '{}') || jsonb_build_object('undo', \(counts)::jsonb),
+          finished_at = now(), updated_at = now() WHERE id = \(id)
+        """)
+    }
+    if let lease {
+      try await lease.complete(as: caller.importing(id), deadline: .after(Self.patience), body)
+    } else {
+      try await database.transaction(as: caller.importing(id), lane: .jobs, deadline: .after(Self.patience), body)
+    }
+  }
+
+  /// The whole way of a file: made, taken in, checked and merged.
+  /// - Returns: the import as it ended.
+  package func importFile(
+    _ source: some AsyncSequence<[UInt8], any Error>, resource: String, mapping: JSON, fileName: String?, dryRun: Bool, as caller: Caller,
+    progress: @escaping @Sendable (Progress) async -> Void = { _ in }
+  ) async throws -> ImportJob {
+    let id = try await create(resource: resource, mapping: mapping, fileName: fileName, as: caller)
+    try await upload(id, source, as: caller, progress: progress)
+    try await run(id, dryRun: dryRun, as: caller, progress: progress)
+    return try await find(id, as: caller)
+  }
+}
