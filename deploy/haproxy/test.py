@@ -67,12 +67,12 @@ class Load:
             try:
                 if count % 5 == 0:
                     headers["Idempotency-Key"] = f"load-{os.getpid()}-{number}-{count}"
-                    connection.request("POST", "/v1/customers", '{"kind": "person", "name": "Yük Denemesi"}', headers)
+                    connection.request("POST", "/v1/customers", '{"kind": "person", "name": "Yük Denemesi"}'.encode(), headers)
                 else:
                     connection.request("GET", "/v1/customers?limit=5", headers=headers)
                 response = connection.getresponse()
-                response.read()
-                problem = None if response.status < 300 else f"status {response.status}"
+                body = response.read()
+                problem = None if response.status < 300 else f"{response.status} {body[:200]!r}"
             except (OSError, http.client.HTTPException) as error:
                 problem = repr(error)
                 connection.close()
@@ -99,7 +99,8 @@ class Fixture:
         self.cluster.make_database("muhatap", customers=100, orders=100)
         url = self.cluster.url("crm_app", "muhatap")
         self.key = server.muhatap(url, "admin", "api-key", "--user", "ayse@carsi.example", "--name", "test").splitlines()[-1]
-        self.environment = {**os.environ, "DATABASE_URL": url, "MUHATAP_HTTP_CURSOR_KEY": "A" * 43 + "="}
+        # As in the systemd unit: a process that traps is gone at once.
+        self.environment = {**os.environ, "DATABASE_URL": url, "MUHATAP_HTTP_CURSOR_KEY": "A" * 43 + "=", "SWIFT_BACKTRACE": "enable=no"}
         self.ports = [free_port(), free_port()]
         self.processes = [self.gateway(0), self.gateway(1)]
         self.proxy_port = free_port()
