@@ -71,32 +71,12 @@ extension ConnectionLoop {
   /// Sends the settings of a transaction as one statement that returns one small value.
   func sendSettings(of context: PostgresPool.Context, deadline: Deadline, readOnly: Bool, on connection: Connection) {
     var binds: [Bind] = []
-    binds.reserveCapacity(context.settings.count * 2 + 4)
-    for setting in context.settings {
-      binds.append(.text(setting.name.description))
-      binds.append(.text(setting.value))
-    }
-    binds.append(.text("statement_timeout"))
+    binds.reserveCapacity(context.settings.count + 1)
     // Never 0, which means no limit, unless that is meant.
     let milliseconds = deadline == .never ? 0 : max(1, deadline.milliseconds(from: now))
     binds.append(.text(String(min(milliseconds, Int64(Int32.max)))))
-    if readOnly {
-      binds.append(.text("transaction_read_only"))
-      binds.append(.text("on"))
-    }
-    connection.send(Self.settingsStatement(count: binds.count / 2), binds, step: .silent)
-  }
-
-  /// `SELECT num_nulls(set_config($1, $2, true), …)`: one column comes back, however many settings go.
-  private static func settingsStatement(count: Int) -> String {
-    if count < settingsStatements.count { return settingsStatements[count] }
-    return makeSettingsStatement(count: count)
-  }
-
-  private static let settingsStatements = (0..<48).map { makeSettingsStatement(count: $0) }
-
-  private static func makeSettingsStatement(count: Int) -> String {
-    "SELECT num_nulls(" + (0..<count).map { "set_config($\($0 * 2 + 1), $\($0 * 2 + 2), true)" }.joined(separator: ", ") + ")"
+    for setting in context.settings { binds.append(.text(setting.value)) }
+    connection.send(settings.statement(for: context.settings, readOnly: readOnly), binds, step: .silent)
   }
 }
 

@@ -45,6 +45,7 @@ final class ConnectionLoop: @unchecked Sendable {
   var lanes: [LaneState]
   var now = Deadline.now
   var listener = Listener()
+  var settings = SettingsStatements()
   var connects = 0
   var discards = 0
   private var stop: (deadline: Deadline, completions: [@Sendable () -> Void])?
