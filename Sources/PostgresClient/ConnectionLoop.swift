@@ -30,7 +30,7 @@ final class ConnectionLoop: @unchecked Sendable {
 
   /// How much longer than its deadline a running statement is given to report what `statement_timeout` did to it, before
   /// the connection is given up.
-  static let grace: Int64 = 100_000_000
+  static let grace: Int64 = 250_000_000
   /// How long a transaction whose end nobody waits for any more may go on.
   static let windingTime: Int64 = 30_000_000_000
   /// A connection older than this is replaced when it is next idle: server processes grow, and hosts come back.

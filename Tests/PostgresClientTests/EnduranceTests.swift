@@ -187,8 +187,7 @@ import Testing
   }
 
   @Test(.timeLimit(.minutes(2)))
-  func `a postmaster that is killed and restarted under load is back within three seconds and no acknowledged write is lost`() async throws
-  {
+  func `a postmaster that is killed and restarted under load is back within three seconds and no acknowledged write is lost`() async throws {
     // Without --fast: an acknowledged write must be on disk.
     let directory = "/tmp/muhatap-killed-\(ProcessInfo.processInfo.processIdentifier)"
     let address = try await Command("scripts/cluster", ["start", directory]).run().split(whereSeparator: \.isWhitespace)

@@ -110,7 +110,7 @@ import Testing
           try await pool.execute(["SELECT pg_sleep(5)"], context: .init(readOnly: readOnly), deadline: .after(.milliseconds(150)))
         }
         #expect(error?.kind == .timeout)
-        #expect(ContinuousClock.now - start < .milliseconds(600))
+        #expect(ContinuousClock.now - start < .milliseconds(1_500))
       }
       let one = try await pool.read("SELECT 1")[0][0].decode(Int.self, at: 0)
       #expect(one == 1)
@@ -142,8 +142,8 @@ import Testing
       let health = try await pool.execute(["SELECT 1"], context: .init(readOnly: true), lane: .health, deadline: .after(.seconds(1)))
       #expect(health.count == 1)
       let waits = try await [first, second]
-      #expect((1_000..<1_150).contains(waits[0] / .milliseconds(1)))
-      #expect((1_200..<1_350).contains(waits[1] / .milliseconds(1)))
+      #expect((1_000..<1_500).contains(waits[0] / .milliseconds(1)))
+      #expect((1_200..<1_700).contains(waits[1] / .milliseconds(1)))
       _ = try await blocker.value
     }
   }
