@@ -23,6 +23,8 @@ final class Authenticator: Sendable {
   }
 
   private static let capacity = 50_000
+  /// Credentials looked up at once. A flood of invented ones must not take the database from those who are known.
+  private static let lookUpLimit = 64
 
   private let lookup: CallerLookup
   private let cacheFor: Duration
@@ -55,12 +57,14 @@ final class Authenticator: Sendable {
       return
     }
     let key = Self.key(authorization)
-    let (isFirst, generation) = state.withLock { state in
+    let (isFirst, isFull, generation) = state.withLock { state in
       let isFirst = state.waiting[key] == nil
-      state.waiting[key, default: []].append(completion)
-      return (isFirst, state.generation)
+      let isFull = isFirst && state.waiting.count >= Self.lookUpLimit
+      if !isFull { state.waiting[key, default: []].append(completion) }
+      return (isFirst, isFull, state.generation)
     }
-    guard isFirst else { return }
+    if isFull { completion(.failure(.busy)) }
+    guard isFirst, !isFull else { return }
     Task {
       let result = await find(token)
       let waiting = state.withLock { state in

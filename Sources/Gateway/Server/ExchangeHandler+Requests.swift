@@ -127,7 +127,7 @@ extension ExchangeHandler {
     if exchange.route?.endpoint.body == .streamed {
       startUpload(exchange)
     } else {
-      exchange.body.reserveCapacity(fields.contentLength ?? 0)
+      exchange.body.reserveCapacity(min(fields.contentLength ?? 0, Self.droppableBody))
       phase = .receiving
     }
   }

@@ -168,7 +168,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
     isTakingWaiting = true
     while takesInput, let part = waiting.popFirst() { take(part) }
     isTakingWaiting = false
-    if let problem = decodingProblem, waiting.isEmpty, case .idle = phase {
+    if let problem = decodingProblem, waiting.isEmpty, takesInput {
       decodingProblem = nil
       refuseInput(problem)
     }

@@ -90,7 +90,8 @@ struct Settings: Sendable {
       gzipFrom: source.integer("http.gzipFrom", default: 4096, in: 0...1 << 30, "Bodies of at least this many bytes are compressed for clients that accept gzip."),
       trustsForwardedFor: source.truth(
         "http.trustsForwardedFor", default: false, "Whether the last address in X-Forwarded-For is the client's: only behind a proxy that sets it."),
-      publicAddress: source.text("http.publicAddress", "The base address that clients use, such as https://crm.example.com."))
+      publicAddress: source.text("http.publicAddress", "The base address that clients use, such as https://crm.example.com."),
+      authentication: AuthenticationSettings.read(from: &source))
   }
 
   private static func limits(from source: inout SettingsReader) -> Limits {
