@@ -57,8 +57,10 @@ package struct JSONLogHandler: LogHandler {
     case .string(let text):
       append(text, to: &line)
     case .stringConvertible(let value):
-      // Numbers stay numbers, so that a log can be summed.
-      if value is any BinaryInteger || value is any BinaryFloatingPoint {
+      if let entry = value as? AccessLogEntry {
+        entry.write(to: &line)
+      } else if value is any BinaryInteger || value is any BinaryFloatingPoint {
+        // Numbers stay numbers, so that a log can be summed.
         line += value.description.utf8
       } else {
         append(value.description, to: &line)

@@ -233,13 +233,10 @@ extension ExchangeHandler {
     let status = aborted ? 499 : exchange.status
     (exchange.route?.metrics ?? server.metrics.unrouted).record(status: status, nanoseconds: elapsed)
     guard server.logger.logLevel <= .info else { return }
-    var metadata: Logger.Metadata = [
-      "method": .string(exchange.method), "route": .string(exchange.route?.endpoint.path ?? ""), "status": .stringConvertible(status),
-      "microseconds": .stringConvertible(elapsed / 1000), "bytes": .stringConvertible(exchange.bytesSent),
-      "request_id": .string(exchange.id.lowercase),
-    ]
-    if let address = remoteAddress { metadata["client"] = .string(address) }
-    if let user = exchange.request?.caller.userID { metadata["user"] = .string(user.lowercase) }
-    server.logger.info("request", metadata: metadata)
+    let entry = AccessLogEntry(
+      method: exchange.method, route: exchange.route?.endpoint.path ?? "", status: status, microseconds: elapsed / 1000,
+      bytes: exchange.bytesSent, requestID: exchange.id, client: exchange.request?.remoteAddress ?? remoteAddress,
+      user: exchange.request?.caller.userID)
+    server.logger.info("request", metadata: ["request": .stringConvertible(entry)])
   }
 }

@@ -67,7 +67,7 @@ final class ResponseHeads: Sendable {
       buffer.writeStaticString("connection: keep-alive\r\n")
     }
     buffer.writeStaticString("x-request-id: ")
-    Self.write(exchange.id, into: &buffer)
+    buffer.writeString(exchange.id.lowercase)
     buffer.writeStaticString("\r\n\r\n")
   }
 
@@ -101,24 +101,5 @@ final class ResponseHeads: Sendable {
 
   private static func write(_ number: Int, into buffer: inout ByteBuffer) {
     buffer.writeString(String(number))
-  }
-
-  private static func write(_ id: UUID, into buffer: inout ByteBuffer) {
-    let digits: StaticString = "0123456789abcdef"
-    withUnsafeBytes(of: id.uuid) { bytes in
-      _ = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 36) { target in
-        var position = 0
-        for (index, byte) in bytes.enumerated() {
-          if index == 4 || index == 6 || index == 8 || index == 10 {
-            target[position] = UInt8(ascii: "-")
-            position += 1
-          }
-          target[position] = digits.utf8Start[Int(byte >> 4)]
-          target[position + 1] = digits.utf8Start[Int(byte & 15)]
-          position += 2
-        }
-        return position
-      }
-    }
   }
 }
