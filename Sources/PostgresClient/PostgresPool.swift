@@ -83,20 +83,32 @@ package final class PostgresPool: Sendable {
     loop.submit(.shutDown(.now) {})
   }
 
+  /// Statements on their way, to be given up when nobody wants their result any more.
+  package struct Execution: Sendable {
+    fileprivate let loop: ConnectionLoop
+    fileprivate let work: OneShot
+
+    /// Stops the statements; `completion` is told `.cancelled`, unless it was too late.
+    package func cancel() { loop.submit(.cancelOneShot(work)) }
+  }
+
   /// Runs `statements` in one transaction and one flush.
   ///
   /// - Parameter completion: called once, on the connection loop's thread: it must be quick and must not wait.
+  @discardableResult
   package func execute(
     _ statements: [SQL], context: Context, lane: Lane = .interactive, deadline: Deadline,
     completion: @escaping @Sendable (Result<[PostgresResult], PostgresError>) -> Void
-  ) {
+  ) -> Execution {
+    let work = OneShot(statements: statements, context: context, lane: lane, deadline: deadline, completion: completion)
     do {
       for statement in statements { try statement.checkBinds() }
       try context.check()
+      loop.submit(.run(work))
     } catch {
-      return completion(.failure(error))
+      work.complete(.failure(error))
     }
-    loop.submit(.run(OneShot(statements: statements, context: context, lane: lane, deadline: deadline, completion: completion)))
+    return Execution(loop: loop, work: work)
   }
 
   /// Runs `statements` in one transaction and one flush. Cancelling the task cancels them.

@@ -139,8 +139,9 @@ package final class PostgresTransaction: Sendable {
 }
 
 extension SQL {
-  /// - Throws: `PostgresError` of kind `.encoding` if a parameter cannot be sent.
+  /// - Throws: `PostgresError` of kind `.encoding` if a parameter cannot be sent, of kind `.usage` if there are too many.
   func checkBinds(_ file: StaticString? = nil, _ line: UInt = 0) throws(PostgresError) {
+    if binds.count > Int(UInt16.max) { throw PostgresError(.usage, "a statement takes at most 65,535 parameters; send arrays and unnest them") }
     for (index, bind) in binds.enumerated() {
       guard case .refused(let reason) = bind else { continue }
       var error = PostgresError(.encoding, "parameter \(index + 1): \(reason.message)")

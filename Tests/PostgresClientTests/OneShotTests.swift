@@ -131,6 +131,33 @@ import Testing
     }
   }
 
+  @Test func `statements run with a callback can be given up, waiting or running`() async throws {
+    try await Server.withPool(connections: [.interactive: 1]) { pool in
+      let results = AsyncStream.makeStream(of: PostgresError.Kind?.self)
+      let executions = (1...2).map { _ in
+        pool.execute(["SELECT pg_sleep(20)"], context: .init(readOnly: true), deadline: .after(.seconds(10))) { result in
+          if case .failure(let error) = result { results.continuation.yield(error.kind) } else { results.continuation.yield(nil) }
+        }
+      }
+      try await Self.wait(pool, until: { $0.busy == 1 && $0.waiting == 1 })
+      for execution in executions { execution.cancel() }
+      var kinds = results.stream.makeAsyncIterator()
+      #expect(await kinds.next() == .cancelled)
+      #expect(await kinds.next() == .cancelled)
+      executions[0].cancel()
+      try await pool.write("SELECT 1")
+    }
+  }
+
+  @Test func `too many parameters are refused before they are sent`() async throws {
+    try await Server.withPool { pool in
+      let list = (0..<65_536).map { "\($0)" as SQL }.joined(separator: ", ")
+      let error = await #expect(throws: PostgresError.self) { try await pool.read("SELECT ARRAY[" + list + "]") }
+      #expect(error?.kind == .usage)
+      #expect(await pool.statistics().connects == 0)
+    }
+  }
+
   @Test func `a full queue refuses at once and a waiter is answered at its deadline`() async throws {
     try await Server.withPool(connections: [.interactive: 1, .health: 1], queueLimit: 2) { pool in
       let blocker = Task { try await pool.read("SELECT pg_sleep(2.5)") }
