@@ -23,6 +23,8 @@ struct Demo: AsyncParsableCommand {
     let pool = PostgresPool(settings.database, logger: silent)
     let workerPool = PostgresPool(settings.worker, logger: silent)
     try await DemoCompany.found(in: pool)
+    let api = try await API(database: Database(pool: workerPool), cursorKey: settings.cursorKey)
+    try await DemoYear(database: Database(pool: workerPool), model: api.model, folder: settings.demoFolder).load()
     let worker = Worker.ofThisProcess(pool: workerPool, settings: settings, logger: silent)
     async let working: Void = worker.run()
     let application = try await Application.start(settings.gateway, pool: pool, cursorKey: settings.cursorKey, logger: silent)

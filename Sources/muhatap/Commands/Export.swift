@@ -50,7 +50,7 @@ struct Export: AsyncParsableCommand {
         }
         progress.finish(rows)
       } catch let problem as Problem {
-        throw ValidationError(([problem.title.english, problem.detail?.english] + problem.errors.map { "\($0.pointer): \($0.message.english)" }).compactMap { $0 }.joined(separator: "\n"))
+        throw ValidationError(problem.explanation)
       }
       try file?.close()
     }

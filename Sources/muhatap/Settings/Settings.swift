@@ -21,7 +21,7 @@ struct Settings: Sendable {
   let gateway: GatewayConfiguration
   let cursorKey: SymmetricKey
   let migrations: URL
-  let demoData: URL
+  let demoFolder: URL
   /// How many jobs a worker does at a time.
   let jobConcurrency: Int
 
@@ -43,7 +43,7 @@ struct Settings: Sendable {
     jobConcurrency = source.integer("worker.concurrency", default: 2, in: 1...100, "How many jobs a worker does at a time.")
     let resources = Self.resources
     migrations = URL(filePath: source.text("database.sql", default: resources.appending(path: "sql").path, "The folder with migrations/ and current/."))
-    demoData = URL(filePath: source.text("demo.data", default: resources.appending(path: "demo/data").path, "The folder with the demo company's year of shopping."))
+    demoFolder = URL(filePath: source.text("demo.folder", default: resources.appending(path: "demo").path, "The folder with the demo company's data/ and mappings/."))
   }
 
   private static func database(from source: inout SettingsReader, for purpose: Purpose) -> PostgresPool.Configuration {

@@ -1,0 +1,54 @@
+import ArgumentParser
+import CRMCore
+import Foundation
+import Gateway
+import PostgresClient
+
+struct Import: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "import", abstract: "Import a CSV or NDJSON file, plain or gzip. Needs the role crm_worker.",
+    discussion: """
+      For example: muhatap import transactions.csv.gz --resource orders --mapping demo/mappings/orders.json --as deniz@carsi.example
+      A row that cannot be taken is never dropped silently: each stands in crm.import_error with its number and reason.
+      """)
+
+  @Argument(help: "The file.") var file: String
+  @Option(help: "What its rows become, such as customers.") var resource: String
+  @Option(help: ArgumentHelp("A JSON file that says how columns become fields.", valueName: "file")) var mapping: String
+  @Option(name: .customLong("as"), help: "The e-mail address of the user who imports.") var user: String
+  @Flag(help: "Check everything and change nothing.") var dryRun = false
+  @OptionGroup var options: SettingsOptions
+
+  func run() async throws {
+    try await options.withPool(.work) { pool, settings in
+      let database = Database(pool: pool)
+      let api = try await API(database: database, cursorKey: settings.cursorKey)
+      let mapping = try JSONDecoder().decode(JSON.self, from: Data(contentsOf: URL(filePath: mapping)))
+      let run = ImportRun(importer: Importer(database: database, model: api.model), caller: try await database.caller(of: user))
+      do {
+        let job = try await run.run(URL(filePath: file), as: resource, mapping: mapping, dryRun: dryRun)
+        print(job.outcome)
+        print("import \(job.id.lowercase)\(dryRun ? " (dry run: nothing was changed)" : "")")
+        if job.rowsRefused > 0 { try await printRefusals(of: job, in: database) }
+      } catch let problem as Problem {
+        throw ValidationError(problem.explanation)
+      }
+    }
+  }
+
+  private func printRefusals(of job: ImportJob, in database: Database) async throws {
+    let reasons = try await database.read(
+      as: .system("show an import's refusals"),
+      "SELECT code, count(*)::int AS count, min(row_number) AS first FROM crm.import_error WHERE import_id = \(job.id) GROUP BY code ORDER BY 2 DESC")
+    for reason in reasons.rows {
+      print("  \(try reason.decode(Int.self, "count")) × \(try reason.decode(String.self, "code")), first in row \(try reason.decode(Int.self, "first"))")
+    }
+  }
+}
+
+extension Problem {
+  /// All of it in English, for a terminal.
+  var explanation: String {
+    ([title.english, detail?.english] + errors.map { "\($0.pointer): \($0.message.english)" }).compactMap { $0 }.joined(separator: "\n")
+  }
+}
