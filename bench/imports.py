@@ -1,7 +1,66 @@
-"""The import of a year of orders against a bare COPY of the same lines."""
+"""The import of a year of orders against a bare COPY of the same file into a table without indexes or constraints."""
 
 from __future__ import annotations
 
+import gzip
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
 
-def measure(bench: object) -> None:
-    raise SystemExit("not there yet")
+from server import PROGRAM, ROOT, muhatap
+
+SOURCE = Path(os.environ.get("MUHATAP_JOURNEY", ROOT.parent / "shared/data/complete_journey"))
+
+
+def measure(bench) -> None:
+    orders, products = SOURCE / "dev/transactions.csv.gz", SOURCE / "shared/products.csv.gz"
+    if not orders.exists():
+        bench.report.figure("import ÷ COPY", f"not measured: no data in {SOURCE.name}", "≤ 3", False)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="muhatap-bench-"))
+    with gzip.open(orders) as packed, open(folder / "lines.csv", "wb") as plain:
+        shutil.copyfileobj(packed, plain)
+    copies, runs = [], []
+    for number in range(bench.options.import_rounds):
+        name = f"bench_import_{number}"
+        bench.cluster.make_database(name, customers=0, orders=0)
+        url = bench.cluster.url("crm_worker", name)
+        muhatap(url, "import", str(products), "--resource", "products", "--mapping", str(ROOT / "demo/mappings/products.json"), "--as", "deniz@carsi.example")
+        copies.append(copy(bench, name, folder / "lines.csv"))
+        runs.append(run(url, orders))
+    took, peak = (statistics.median(column) for column in zip(*runs))
+    ratio = took / statistics.median(copies)
+    lines = sum(1 for _ in open(folder / "lines.csv", "rb")) - 1
+    bench.report.figure(
+        f"import of {lines:,} order lines with validation ÷ bare COPY", f"{ratio:.1f} ({took:.1f} s ÷ {statistics.median(copies):.1f} s)", "≤ 3", ratio <= 3)
+    bench.report.figure("memory of the importing process, peak", f"{peak:.0f} MiB", "< 150 MiB", peak < 150)
+    shutil.rmtree(folder)
+
+
+def copy(bench, database: str, file: Path) -> float:
+    """Seconds of a COPY of the plain file into an ordinary table of typed columns."""
+    bench.cluster.sql(database, """
+        CREATE TABLE public.bare (household_id int, store_id int, basket_id bigint, product_id bigint, quantity int, sales_value numeric,
+          retail_disc numeric, coupon_disc numeric, coupon_match_disc numeric, week int, transaction_timestamp timestamp)""")
+    start = time.monotonic()
+    subprocess.run(
+        ["psql", "-Xq", "--set=ON_ERROR_STOP=1", bench.cluster.url("postgres", database), "-c", f"\\copy public.bare FROM '{file}' CSV HEADER"], check=True)
+    return time.monotonic() - start
+
+
+def run(url: str, file: Path) -> tuple[float, float]:
+    """Seconds and peak memory in MiB of an import by the command line."""
+    start = time.monotonic()
+    process = subprocess.Popen(
+        [PROGRAM, "import", file, "--resource", "orders", "--mapping", ROOT / "demo/mappings/orders.json", "--as", "deniz@carsi.example"],
+        env={**os.environ, "DATABASE_URL": url}, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    took = time.monotonic() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit("the import failed")
+    return took, usage.ru_maxrss / 1024

@@ -34,7 +34,8 @@ class Cluster:
         subprocess.run([ROOT / "scripts/database", self.host, self.port, name], check=True)
         muhatap(self.url("crm_migrator", name), "migrate", "up")
         muhatap(self.url("crm_app", name), "admin", "demo-company")
-        self.sql(name, (ROOT / "bench/orders.sql").read_text(), customers=customers, orders=orders)
+        if orders:
+            self.sql(name, (ROOT / "bench/orders.sql").read_text(), customers=customers, orders=orders)
 
     def log(self) -> Path:
         return Path(os.path.realpath(self.directory)) / "log"

@@ -19,6 +19,8 @@ struct Demo: AsyncParsableCommand {
     let stop = StopSignals()
     let silent = Logger(label: "demo") { _ in SwiftLogNoOpLogHandler() }
     try await Migrator(connection: settings.migratorURL, directory: settings.migrations, logger: silent).run(progress: Migrator.Event.show)
+    // Standard output and the progress on standard error shall come in their order.
+    fflush(nil)
 
     let pool = PostgresPool(settings.database, logger: silent)
     let workerPool = PostgresPool(settings.worker, logger: silent)

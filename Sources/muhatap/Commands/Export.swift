@@ -48,7 +48,7 @@ struct Export: AsyncParsableCommand {
           rows += piece.count { $0 == UInt8(ascii: "\n") }
           progress.update(rows)
         }
-        progress.finish(rows)
+        progress.clear()
       } catch let problem as Problem {
         throw ValidationError(problem.explanation)
       }

@@ -1,6 +1,5 @@
 import Dispatch
 import Foundation
-import Synchronization
 
 /// A file read piece by piece, off Swift's cooperative pool, at the pace of whoever consumes it.
 struct FilePieces: AsyncSequence, Sendable {
@@ -10,13 +9,9 @@ struct FilePieces: AsyncSequence, Sendable {
   private let queue = DispatchQueue(label: "file")
   /// Told after each piece how many bytes have been read.
   private let progress: @Sendable (Int) -> Void
-  /// The file's length in bytes.
-  let size: Int
 
   init(_ file: URL, progress: @escaping @Sendable (Int) -> Void = { _ in }) throws {
     handle = try FileHandle(forReadingFrom: file)
-    size = Int(try handle.seekToEnd())
-    try handle.seek(toOffset: 0)
     self.progress = progress
   }
 

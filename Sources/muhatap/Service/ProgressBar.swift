@@ -5,27 +5,34 @@ struct ProgressBar {
   private let label: String
   private let total: Int
   private let isTerminal = isatty(STDERR_FILENO) == 1
-  private let start = ContinuousClock.now
-  private var lastShown: ContinuousClock.Instant?
+  private let start: ContinuousClock.Instant
+  private var lastShown: ContinuousClock.Instant
 
   /// - Parameter total: how many steps there are; 0 when that is not known.
   init(_ label: String, total: Int) {
     self.label = label
     self.total = total
+    start = .now
+    lastShown = start
   }
 
   /// Shows that `done` steps are done, if enough time has passed since it last did.
   mutating func update(_ done: Int) {
     let now = ContinuousClock.now
-    if let lastShown, now - lastShown < (isTerminal ? .milliseconds(100) : .seconds(5)) { return }
+    if now - lastShown < (isTerminal ? .milliseconds(100) : .seconds(5)) { return }
     lastShown = now
-    write(line(done, elapsed: now - start), ended: false)
+    write(line(done, elapsed: now - start))
   }
 
-  /// Shows the end.
-  func finish(_ done: Int) {
-    let elapsed = ContinuousClock.now - start
-    write("\(label): \(Self.grouped(done)) in \(Self.time(elapsed))", ended: true)
+  /// Says what is being done, while that cannot be counted.
+  mutating func note(_ text: String) {
+    lastShown = .now
+    if isTerminal { write("\(label)  \(text)  \(Self.time(lastShown - start))") }
+  }
+
+  /// Makes room for what comes after.
+  func clear() {
+    if isTerminal { write("") }
   }
 
   private func line(_ done: Int, elapsed: Duration) -> String {
@@ -46,8 +53,8 @@ struct ProgressBar {
     return parts.joined(separator: "  ")
   }
 
-  private func write(_ line: String, ended: Bool) {
-    let text = isTerminal ? "\r\u{1B}[K\(line)\(ended ? "\n" : "")" : line + "\n"
+  private func write(_ line: String) {
+    let text = isTerminal ? "\r\u{1B}[K\(line)" : line + "\n"
     FileHandle.standardError.write(Data(text.utf8))
   }
 
