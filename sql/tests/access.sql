@@ -54,6 +54,9 @@ insert into access_test.maker values
   ('crm.session', 'insert into crm.session (id, user_id, token_hash, expires_at) values ($1, $5, sha256($1::text::bytea), now())'),
   ('crm.idempotency_key', 'insert into crm.idempotency_key (user_id, key, method, path, fingerprint) values ($5, $1::text, ''POST'', ''/'', sha256($1::text::bytea))'),
   ('crm.user_identity', 'insert into crm.user_identity (id, user_id, issuer, subject) values ($1, $5, ''https://test.example'', $1::text)'),
+  ('crm.import', 'insert into crm.import (id, user_id, resource, mapping) values ($1, $5, ''customers'', ''{}'')'),
+  ('crm.import_error', 'insert into crm.import_error (id, import_id, user_id, phase, row_number, code, reason_en, reason_tr)
+    select $1, (select i.id from crm.import as i limit 1), $5, ''file'', 1, ''x'', ''x'', ''x'''),
   ('crm.job', 'insert into crm.job (id, kind) values ($1, ''test'')'),
   ('crm.sign_in_attempt', 'insert into crm.sign_in_attempt (email_hash) values (sha256($1::text::bytea))');
 
@@ -92,7 +95,7 @@ begin
   end loop;
   perform access_test.make(m.relation, gen_random_uuid(), null, null, access_test.id('other'), access_test.id(o), null)
   from access_test.maker as m join crm.protection as p using (relation) cross join unnest(array['subject', 'colleague']) as o
-  where p.kind = 'personal' or (p.kind <> 'owned' and o = 'subject');
+  where p.kind = 'personal' or (p.kind <> 'owned' and o = 'subject') order by m.relation;
 end
 $$;
 
@@ -202,7 +205,7 @@ $$;
 
 create function access_test.a_default(relation text) returns name language sql stable return (
   select a.attname from pg_attribute as a
-  where a.attrelid = relation::regclass and a.atttypid = 'timestamptz'::regtype and a.atthasdef and not a.attisdropped order by a.attnum limit 1);
+  where a.attrelid = relation::regclass and a.atthasdef and a.attgenerated = '' and not a.attisdropped order by a.atttypid <> 'timestamptz'::regtype, a.attnum limit 1);
 
 create type access_test.failure as (relation text, who text, verb text, what text, expected boolean, actual boolean);
 
