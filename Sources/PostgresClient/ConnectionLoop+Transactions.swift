@@ -130,8 +130,8 @@ extension ConnectionLoop {
     case .copyIn, .copyOut:
       // BEGIN and the settings went ahead of the COPY.
       session.hasBegun = true
-      if failure == nil { runCopy(request, session, on: connection) } else { answer(session, failure, on: connection) }
-      return
+      if failure == nil { return runCopy(request, session, on: connection) }
+      answer(session, failure, on: connection)
     case .commit: committed(session, on: connection)
     case .rollback:
       session.reply(.success(.results([])))

@@ -210,6 +210,26 @@ import Testing
     }
   }
 
+  @Test func `statements that child tasks run at once follow each other`() async throws {
+    try await Server.withPool { pool in
+      let values = try await pool.transact { tx in
+        try await withThrowingTaskGroup(of: Int.self) { group in
+          for number in 1...50 { group.addTask { try await tx.value(Int.self, "SELECT \(number)::int") } }
+          return try await group.reduce(into: Set<Int>()) { $0.insert($1) }
+        }
+      }
+      #expect(values == Set(1...50))
+      #expect(await pool.statistics().connects == 1)
+      await #expect(throws: PostgresError.self) {
+        try await pool.transaction(context: .init(settings: [.init("statement_timeout", "wrong")], readOnly: false), deadline: .after(.seconds(5))) { tx in
+          async let copied = tx.copyIn("COPY nowhere FROM STDIN") { _ in }
+          async let value = tx.value(Int.self, "SELECT 1")
+          _ = try await (copied, value)
+        }
+      }
+    }
+  }
+
   @Test func `a transaction is of no use after its body`() async throws {
     try await Server.withPool { pool in
       let escaped = try await pool.transact { tx in
