@@ -17,10 +17,11 @@ enum ResourceSchema {
     ]
   }
 
-  static func components(_ entity: Model.Entity) -> [(name: String, schema: JSON)] {
+  static func components(_ entity: Model.Entity, _ customFields: [CustomField]) -> [(name: String, schema: JSON)] {
     // No field is required: `select` chooses.
     var properties: [String: JSON] = [:]
     for column in entity.columns { properties[column.name] = property(column) }
+    if entity.resource.customFields { properties["custom"] = custom(customFields, isInput: false) }
     for expansion in entity.resource.expand {
       switch expansion {
       case .one(let name):
@@ -33,14 +34,14 @@ enum ResourceSchema {
     return [(entity.resource.singular, ["type": "object", "description": .string(entity.table.comment), "properties": .object(properties)])]
   }
 
-  static func inputComponents(_ entity: Model.Entity) -> [(name: String, schema: JSON)] {
+  static func inputComponents(_ entity: Model.Entity, _ customFields: [CustomField]) -> [(name: String, schema: JSON)] {
     [
-      ("\(entity.resource.singular)_create", input(entity, names: entity.resource.create, requiring: true)),
-      ("\(entity.resource.singular)_change", input(entity, names: entity.resource.change, requiring: false)),
+      ("\(entity.resource.singular)_create", input(entity, names: entity.resource.create, customFields, requiring: true)),
+      ("\(entity.resource.singular)_change", input(entity, names: entity.resource.change, customFields, requiring: false)),
     ]
   }
 
-  private static func input(_ entity: Model.Entity, names: [String], requiring: Bool) -> JSON {
+  private static func input(_ entity: Model.Entity, names: [String], _ customFields: [CustomField], requiring: Bool) -> JSON {
     var properties: [String: JSON] = [:]
     var required: [JSON] = []
     for column in entity.table.columns where names.contains(column.name) {
@@ -48,9 +49,20 @@ enum ResourceSchema {
       let isFilledIn = column.name == "department_id" || column.name == "owner_id"
       if requiring, !column.isNullable, !column.hasDefault, !isFilledIn { required.append(.string(column.name)) }
     }
-    if entity.resource.customFields { properties["custom"] = ["type": "object", "description": "Custom fields by name; see /v1/custom_fields."] }
+    if entity.resource.customFields {
+      properties["custom"] = custom(customFields, isInput: true)
+      if requiring, customFields.contains(where: \.isRequired) { required.append("custom") }
+    }
     var schema: [String: JSON] = ["type": "object", "properties": .object(properties), "additionalProperties": false]
     if !required.isEmpty { schema["required"] = .array(required) }
+    return .object(schema)
+  }
+
+  /// The fields that people added, as they stand now.
+  private static func custom(_ fields: [CustomField], isInput: Bool) -> JSON {
+    var schema: [String: JSON] = ["type": "object", "description": "Custom fields by name; see /v1/custom_fields."]
+    schema["properties"] = .object(Dictionary(fields.map { ($0.name, $0.schema) }, uniquingKeysWith: { first, _ in first }))
+    if isInput { schema["additionalProperties"] = false }
     return .object(schema)
   }
 

@@ -24,7 +24,7 @@ extension ResourceAPI {
         "create_\(entity.resource.singular)", tag: entity.name, "Create a \(entity.resource.singular)",
         parameters: [.idempotencyKey, .prefer], input: ("application/json", ResourceSchema.createReference(entity)),
         answers: [(201, "The new record.", "application/json", ResourceSchema.reference(entity))],
-        components: ResourceSchema.inputComponents(entity)),
+        components: ResourceSchema.inputComponents(entity, customFields.current[entity.name])),
       handler: .operation { request in
         let json = try request.json()
         let writer = writer(entity)

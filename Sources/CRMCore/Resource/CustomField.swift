@@ -31,6 +31,26 @@ package struct CustomField: Sendable, Hashable {
   }
 }
 
+extension CustomField {
+  /// JSON Schema of its values; null takes a value away.
+  var schema: JSON {
+    var schema: [String: JSON] = ["title": .string(label.english), "description": .string("\(label.english) | \(label.turkish)")]
+    switch kind {
+    case .text: schema["type"] = ["string", "null"]
+    case .number: schema["type"] = ["number", "null"]
+    case .boolean: schema["type"] = ["boolean", "null"]
+    case .date:
+      schema["type"] = ["string", "null"]
+      schema["format"] = "date"
+    case .choice: schema["enum"] = .array(options.map(JSON.string) + [.null])
+    case .choices:
+      schema["type"] = ["array", "null"]
+      schema["items"] = ["enum": .array(options.map(JSON.string))]
+    }
+    return .object(schema)
+  }
+}
+
 /// The custom fields of every resource, as they stood when a request came in.
 package struct CustomFields: Sendable {
   private let fields: [String: [CustomField]]

@@ -8,7 +8,6 @@ package import PostgresClient
 package struct API: Sendable {
   package let model: Model
   package let resources: ResourceAPI
-  package let endpoints: [Endpoint]
   private let customFields: CustomFieldCache
   private let database: Database
 
@@ -23,17 +22,20 @@ package struct API: Sendable {
     self.database = database
     self.customFields = customFields
     resources = ResourceAPI(database: database, model: model, customFields: customFields, signer: CursorSigner(key: cursorKey))
-    endpoints = resources.endpoints() + [AccessExplanation(database: database, model: model).endpoint]
   }
+
+  /// Every address, described with the custom fields as they stand now.
+  package var endpoints: [Endpoint] { resources.endpoints() + [AccessExplanation(database: database, model: model).endpoint] }
 
   /// Every resource the API has.
   package static let declared = Resource.access + OperationalCRM.resources
 
-  /// Follows changes of custom fields until the task is cancelled.
-  package func followCustomFields(logger: Logger) async {
+  /// Follows changes of custom fields until the task is cancelled; `changed` is told after each.
+  package func followCustomFields(logger: Logger, changed: @Sendable () throws -> Void = {}) async {
     for await _ in database.pool.notifications(on: ["muhatap_custom_field"]) {
       do {
         try await customFields.reload(from: database)
+        try changed()
       } catch {
         logger.warning("custom fields could not be read again; the ones read before stay in use", metadata: ["error": "\(error)"])
       }

@@ -21,7 +21,7 @@ package struct Application: Sendable {
     let api = try await API(database: database, cursorKey: cursorKey)
     let server = try await GatewayServer(configuration: configuration, database: database, endpoints: api.endpoints, logger: logger)
     try await server.start()
-    return Application(server: server, api: api, watching: Task { await api.followCustomFields(logger: logger) })
+    return Application(server: server, api: api, watching: Task { await api.followCustomFields(logger: logger) { try server.describe(api.endpoints) } })
   }
 
   /// Lets requests under way end, then stops.

@@ -21,6 +21,9 @@ package final class GatewayServer: Sendable {
   private let tls: NIOSSLContext?
   private let passwords: Passwords
   private let database: Database
+  /// The addresses that the gateway adds to the API's.
+  private let own: [Endpoint]
+  private let documentation: Documentation
   private let running = Mutex<Running?>(nil)
   private let listening = Mutex<Task<Void, Never>?>(nil)
 
@@ -41,11 +44,12 @@ package final class GatewayServer: Sendable {
     let draining = DrainingFlag()
     let passwords = Passwords(cost: configuration.authentication.password)
     self.passwords = passwords
-    let described =
-      endpoints + accessEndpoints(database: database, passwords: passwords, configuration: configuration.authentication)
+    own =
+      accessEndpoints(database: database, passwords: passwords, configuration: configuration.authentication)
       + operatorEndpoints(registry: registry, draining: draining)
-    let all = try described + documentationEndpoints(of: described, server: configuration.publicAddress)
-    let router = try Router(all, metrics: metrics)
+    documentation = Documentation(server: configuration.publicAddress)
+    try documentation.describe(endpoints + own)
+    let router = try Router(endpoints + own + documentation.endpoints, metrics: metrics)
     tls = try configuration.tls.map { given in
       var tls = given
       tls.applicationProtocols = configuration.http2 ? ["h2", "http/1.1"] : ["http/1.1"]
@@ -67,6 +71,9 @@ package final class GatewayServer: Sendable {
       configuration: configuration, router: router, authenticator: authenticator, pool: database.pool, logger: logger, metrics: metrics,
       inFlight: inFlight, draining: draining, clocks: clocks)
   }
+
+  /// Describes the API anew, after a custom field was added or changed. The addresses stay the same.
+  package func describe(_ endpoints: [Endpoint]) throws { try documentation.describe(endpoints + own) }
 
   /// The port the server listens on, once started.
   package var port: Int? { running.withLock { $0?.channel.localAddress?.port } }
