@@ -71,7 +71,7 @@ package enum SampleSales {
            place.department, person.owner,
            CASE WHEN i % 7 = 0 AND person.owner IS NOT NULL THEN 'private' WHEN i % 3 = 0 THEN 'department' ELSE 'company' END
       FROM generate_series(1, 150) i
-      JOIN (SELECT id, row_number() OVER (ORDER BY id) AS number FROM crm.customer) buyer ON buyer.number = i % 40 + 1
+      JOIN (SELECT id, row_number() OVER (ORDER BY name) AS number FROM crm.customer) buyer ON buyer.number = i % 40 + 1
       CROSS JOIN LATERAL (SELECT id AS department FROM crm.department WHERE code = (ARRAY['sales', 'sales_corporate', 'service'])[i % 3 + 1]) place
       CROSS JOIN LATERAL (SELECT (SELECT id FROM crm.app_user WHERE email = (ARRAY['ayse', 'mehmet', 'zeynep', 'nobody'])[i % 4 + 1] || '@carsi.example') AS owner) person
     """
@@ -80,8 +80,8 @@ package enum SampleSales {
     INSERT INTO crm.sales_order_line (customer_id, order_id, line_number, product_id, quantity, unit_price, amount, coupon_discount)
     SELECT o.customer_id, o.id, line, goods.id, (o.number * line % 7)::numeric / 2 - 1, CASE WHEN o.number % 3 <> 0 THEN (o.number * line)::numeric / 7 END,
            round((o.number * 13 + line * 7)::numeric / 9 - 20, 2), line % 2 * 0.05
-      FROM (SELECT id, customer_id, row_number() OVER (ORDER BY id) AS number FROM crm.sales_order) o
+      FROM (SELECT id, customer_id, row_number() OVER (ORDER BY ordered_at) AS number FROM crm.sales_order) o
       CROSS JOIN LATERAL generate_series(1, (o.number % 4)::integer) line
-      JOIN (SELECT id, row_number() OVER (ORDER BY id) AS number FROM crm.product) goods ON goods.number = (o.number + line) % 12 + 1
+      JOIN (SELECT id, row_number() OVER (ORDER BY sku) AS number FROM crm.product) goods ON goods.number = (o.number + line) % 12 + 1
     """
 }

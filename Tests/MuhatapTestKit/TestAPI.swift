@@ -22,6 +22,8 @@ package final class TestAPI: Sendable {
 
   deinit { following.cancel() }
 
+  package var model: Model { api.model }
+
   /// An API on a database of its own.
   package static func start() async throws -> TestAPI {
     let database = try await TestDatabase.clone()
@@ -98,6 +100,16 @@ package final class TestAPI: Sendable {
     try await send(method, path, query.map { (name: $0.key, value: $0.value) }, as: person, body: json.map { try $0.encoded() }, headers: headers)
   }
 
+  /// Sends a request as a patient client does: again after a while, when it is told that someone else is at the same record or key.
+  package func sendPatiently(_ method: Request.Method, _ path: String, as person: String, json: JSON) async throws -> Answer {
+    for _ in 0..<20 {
+      let answer = try await send(method, path, as: person, json: json)
+      guard answer.headers["retry-after"] != nil else { return answer }
+      try await Task.sleep(for: .milliseconds(200))
+    }
+    return try await send(method, path, as: person, json: json)
+  }
+
   package func send(
     _ method: Request.Method, _ path: String, _ query: [(name: String, value: String)] = [], as person: String = "deniz", body: [UInt8]?,
     headers: [String: String] = [:]
@@ -106,7 +118,7 @@ package final class TestAPI: Sendable {
     let request = Request(
       method: method, path: path, parameters: parameters, query: query, headers: HeaderFields(headers.map { (name: $0.key, value: $0.value) }),
       body: body.map { .bytes($0) } ?? .empty, caller: try await caller(person), language: Language(acceptLanguage: headers["accept-language"]),
-      id: .v7(), deadline: .after(.seconds(10)))
+      id: .v7(), deadline: .after(.seconds(60)))
     do {
       try Self.admit(request.caller, to: endpoint)
       return try await Self.received(handle(request, by: endpoint))

@@ -18,7 +18,7 @@ create table crm.custom_field (
   created_by uuid        default crm.caller_id(),
   constraint custom_field_id_primary primary key (id),
   constraint custom_field_resource_name_unique unique (resource, name),
-  constraint custom_field_resource_shape check (resource ~ '^[a-z][a-z_]{0,62}$'),
+  constraint custom_field_resource_known check (resource in ('customers', 'contacts', 'products')),
   constraint custom_field_name_shape check (name ~ '^[a-z][a-z0-9_]{0,62}$'),
   constraint custom_field_type_known check (type in ('text', 'number', 'boolean', 'date', 'choice', 'choices')),
   constraint custom_field_options_given check ((type in ('choice', 'choices')) = (coalesce(cardinality(options), 0) > 0)),
@@ -36,7 +36,7 @@ comment on column crm.custom_field.options is 'What a choice may be, in the orde
 comment on column crm.custom_field.active is 'Whether it is still in use; values already stored are kept.';
 comment on column crm.custom_field.position is 'Order in which fields are shown.';
 comment on constraint custom_field_resource_name_unique on crm.custom_field is 'en: This resource already has a custom field of this name. | tr: Bu kaynağın bu adda bir özel alanı zaten var.';
-comment on constraint custom_field_resource_shape on crm.custom_field is 'en: This is not the name of a resource. | tr: Bu bir kaynak adı değil.';
+comment on constraint custom_field_resource_known on crm.custom_field is 'en: Customers, contacts and products can have custom fields. | tr: Özel alanlar customers, contacts ve products kaynaklarına eklenebilir.';
 comment on constraint custom_field_name_shape on crm.custom_field is 'en: A field''s name starts with a letter and has only small letters a–z, digits and underscores. | tr: Alan adı bir harfle başlar; yalnızca a–z küçük harf, rakam ve alt çizgi içerir.';
 comment on constraint custom_field_type_known on crm.custom_field is 'en: The type is text, number, boolean, date, choice or choices. | tr: Tür text, number, boolean, date, choice ya da choices olabilir.';
 comment on constraint custom_field_options_given on crm.custom_field is 'en: Choices need options, other types have none. | tr: Seçim alanlarına seçenek gerekir, diğer türlerde seçenek olmaz.';

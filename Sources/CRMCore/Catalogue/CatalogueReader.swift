@@ -52,7 +52,7 @@ extension Catalogue {
       JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_class fc ON fc.oid = k.confrelid
       LEFT JOIN pg_namespace fn ON fn.oid = fc.relnamespace
-     WHERE n.nspname IN ('crm', 'analytics') AND k.contype IN ('c', 'u', 'p', 'f', 'x') AND k.conparentid = 0
+     WHERE n.nspname IN ('crm', 'analytics') AND k.contype IN ('c', 'u', 'p', 'f', 'x') AND k.conparentid = 0 AND NOT c.relispartition
      ORDER BY k.conname
     """
 

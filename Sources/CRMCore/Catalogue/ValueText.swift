@@ -44,18 +44,14 @@ extension ColumnType {
     switch (self, value) {
     case (_, .null): return nil
     case (.json, .object), (.json, .array):
-      guard let bytes = try? value.encoded() else { throw .type }
-      let text = String(decoding: bytes, as: UTF8.self)
       // PostgreSQL's jsonb holds no U+0000, however it is written.
-      if text.contains("\\u0000") { throw .nulCharacter }
-      return text
+      if value.containsNUL { throw .nulCharacter }
+      guard let bytes = try? value.encoded() else { throw .type }
+      return String(decoding: bytes, as: UTF8.self)
     case (.array(let element), .array(let items)):
       var parts: [String] = []
       for item in items {
-        guard let text = try element.parameter(from: item) else {
-          parts.append("NULL")
-          continue
-        }
+        guard let text = try element.parameter(from: item) else { throw .type }
         parts.append("\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\"")
       }
       return "{" + parts.joined(separator: ",") + "}"
@@ -154,5 +150,16 @@ extension ColumnType {
       value = value * 10 + Int(digit - 48)
     }
     return value
+  }
+}
+
+extension JSON {
+  fileprivate var containsNUL: Bool {
+    switch self {
+    case .string(let text): text.utf8.contains(0)
+    case .array(let items): items.contains(where: \.containsNUL)
+    case .object(let members): members.contains { $0.key.utf8.contains(0) || $0.value.containsNUL }
+    case .null, .bool, .number: false
+    }
   }
 }

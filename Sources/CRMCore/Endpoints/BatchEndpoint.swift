@@ -3,6 +3,7 @@ import PostgresClient
 
 extension ResourceAPI {
   private static let maximumBatch = 1_000
+  private static let maximumMistakes = 100
 
   /// `POST /v1/{resource}/batch`: up to 1,000 creations, changes and deletions; all or nothing, or each by itself.
   func batchEndpoint(_ entity: Model.Entity) -> Endpoint {
@@ -16,6 +17,7 @@ extension ResourceAPI {
       handler: .operation { request in
         let batch = try Batch(try request.json(), deletable: entity.resource.deletable)
         let writer = writer(entity)
+        if batch.isAtomic { try Self.refuseMistakes(in: batch, writer) }
         return try await database.write(request, model: model) { tx in
           var results: [BatchResult] = []
           for (index, item) in batch.items.enumerated() {
@@ -29,6 +31,19 @@ extension ResourceAPI {
           return Self.answer(results, language: request.language)
         }
       })
+  }
+
+  /// Tells the mistakes of all items that can be seen without the database, as far as they fit in an answer.
+  private static func refuseMistakes(in batch: Batch, _ writer: RowWriter) throws(Problem) {
+    var errors: [Problem.FieldError] = []
+    for (index, item) in batch.items.enumerated() where errors.count < maximumMistakes {
+      switch item {
+      case .create(let json): errors += writer.mistakes(in: json, purpose: .create, pointer: "/items/\(index)/data")
+      case .change(_, _, let json): errors += writer.mistakes(in: json, purpose: .change, pointer: "/items/\(index)/data")
+      case .delete: continue
+      }
+    }
+    if !errors.isEmpty { throw .invalid(errors) }
   }
 
   /// Runs an item in a savepoint: what goes wrong with it is undone and reported, and the others go on.
@@ -131,6 +146,7 @@ extension ResourceAPI {
     let items: [Item]
 
     init(_ json: JSON, deletable: Bool) throws(Problem) {
+      try Self.refuseUnknown(json, "", ["atomic", "items"])
       guard let list = json["items"]?.array, (1...maximumBatch).contains(list.count) else {
         throw .invalid([.init("/items", code: "items", Phrase("Send 1 to \(maximumBatch) items.", tr: "1 ile \(maximumBatch) arası öğe gönderin."))])
       }
@@ -148,7 +164,23 @@ extension ResourceAPI {
       self.items = items
     }
 
+    private static func refuseUnknown(_ json: JSON, _ pointer: String, _ known: [String]) throws(Problem) {
+      guard let members = json.object else {
+        throw .invalid([.init(pointer, code: "type", Phrase("Send a JSON object.", tr: "Bir JSON nesnesi gönderin."))])
+      }
+      let unknown = members.keys.filter { !known.contains($0) }.sorted()
+      if unknown.isEmpty { return }
+      let list = known.joined(separator: ", ")
+      throw .invalid(
+        unknown.map {
+          .init(
+            "\(pointer)/\($0.jsonPointerEscaped)", code: "unknown-field",
+            Phrase("There is no such field. Use: \(list).", tr: "Böyle bir alan yok. Şunları kullanın: \(list)."))
+        })
+    }
+
     private static func item(_ json: JSON, _ pointer: String, _ deletable: Bool) throws(Problem) -> Item {
+      try refuseUnknown(json, pointer, ["op", "id", "version", "data"])
       switch json["op"]?.string {
       case "create": return .create(json["data"] ?? .object([:]))
       case "change": return .change(try id(json, pointer), version: try version(json, pointer), json["data"] ?? .object([:]))

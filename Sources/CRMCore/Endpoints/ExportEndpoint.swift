@@ -15,9 +15,9 @@ extension ResourceAPI {
       handler: .operation { request in
         let format = try ExportFormat(request.query.first { $0.name == "format" }?.value)
         let query = try Query(parameters: request.query, also: ["format"])
-        guard query.cursor == nil, query.count == nil, query.order.isEmpty, query.expand.isEmpty else {
+        if let unfit = request.query.first(where: { ["limit", "cursor", "count", "order", "expand"].contains($0.name) }) {
           throw Problem.badParameter(
-            "export", Phrase("An export takes filters, search and select.", tr: "Dışa aktarma; süzgeç, search ve select alır."))
+            unfit.name, Phrase("An export takes filters, search and select.", tr: "Dışa aktarma; süzgeç, search ve select alır."))
         }
         // Compiled once before the answer starts, so that a wrong filter is a problem and not a broken file.
         var first = compiler()

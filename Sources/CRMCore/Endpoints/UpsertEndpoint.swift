@@ -19,6 +19,8 @@ extension ResourceAPI {
         ]),
       handler: .operation { request in
         let json = try request.json()
+        // Refused before anyone waits for the key.
+        guard json.object != nil else { throw Problem.invalid([RowInput.noObject("")]) }
         guard let system = request.parameters["system"], let key = request.parameters["key"] else { throw Problem.unknownRoute }
         return try await database.write(request, model: model) { tx in
           try await upsert(json, entity, system: system, key: key, tx, caller: request.caller).response
@@ -38,11 +40,17 @@ extension ResourceAPI {
       return try await writer(entity).change(changeable, id: try known[0].decode(UUID.self, at: 0), version: nil) { try await tx.result($0) }
     }
     let written = try await writer(entity).create(json, caller: caller) { try await tx.result($0) }
-    try await tx.run(
-      """
-      INSERT INTO crm.external_id (relation, system, key, row_id, area)
-      VALUES (\(entity.name), \(system), \(key), \(written.id), \(entity.resource.area.rawValue))
-      """)
+    do {
+      try await tx.run(
+        """
+        INSERT INTO crm.external_id (relation, system, key, row_id, area)
+        VALUES (\(entity.name), \(system), \(key), \(written.id), \(entity.resource.area.rawValue))
+        """)
+    } catch let error as PostgresError where error.sqlState == "23514" {
+      // System and key stand in the path and not in the body.
+      guard let rule = error.constraint.flatMap({ model.catalogue.constraints[$0] }), let column = rule.columns.first, let phrase = rule.phrase else { throw error }
+      throw Problem.badParameter(column, phrase)
+    }
     return written
   }
 }

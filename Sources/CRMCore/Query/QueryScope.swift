@@ -83,13 +83,15 @@ extension Model.Entity {
 extension CustomField {
   func resolved(alias: SQL) -> ResolvedField {
     let text: SQL = "(\(alias).custom ->> \(name))"
+    // A value of another type, left from before the definition, counts as missing.
     let sql: SQL =
       switch kind {
       case .text, .choice: text
-      case .number: "\(text)::numeric"
-      case .boolean: "\(text)::boolean"
+      case .number: "CASE WHEN jsonb_typeof(\(alias).custom -> \(name)) = 'number' THEN \(text)::numeric END"
+      case .boolean: "CASE WHEN jsonb_typeof(\(alias).custom -> \(name)) = 'boolean' THEN \(text)::boolean END"
       case .date: "\(text)::date"
-      case .choices: "ARRAY(SELECT jsonb_array_elements_text(\(alias).custom -> \(name)))"
+      case .choices:
+        "CASE WHEN jsonb_typeof(\(alias).custom -> \(name)) = 'array' THEN ARRAY(SELECT jsonb_array_elements_text(\(alias).custom -> \(name))) END"
       }
     return ResolvedField(sql: sql, type: type, isNullable: true, options: options.isEmpty ? nil : options, column: nil)
   }

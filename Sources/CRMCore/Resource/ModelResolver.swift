@@ -67,6 +67,9 @@ struct ModelResolver {
     if resource.customFields, table.column("custom")?.type != .json {
       mistakes.append("\(resource.name): custom fields need a jsonb column named custom")
     }
+    if resource.customFields, catalogue.tables["crm.custom_field"]?.column("resource")?.options?.contains(resource.name) == false {
+      mistakes.append("\(resource.name): crm.custom_field takes no fields of this resource")
+    }
     if !resource.change.isEmpty, table.column("version") == nil {
       mistakes.append("\(resource.name): changes need a column named version")
     }

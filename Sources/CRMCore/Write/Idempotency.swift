@@ -43,14 +43,15 @@ struct Idempotency {
         Phrase("This Idempotency-Key was used for another request.", tr: "Bu Idempotency-Key başka bir istek için kullanılmış."))
     }
     let headers = try JSONDecoder().decode([String: String].self, from: Data(try stored[0].decode(String.self, "headers").utf8))
+    let body = try stored[0].decode([UInt8].self, "response")
     return Response(
       status: try stored[0].decode(Int.self, "status"),
       headers: headers.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } + [("idempotency-replayed", "true")],
-      body: .bytes(try stored[0].decode([UInt8].self, "response")))
+      body: body.isEmpty ? .empty : .bytes(body))
   }
 
   func store(_ response: Response, _ tx: PostgresTransaction, caller: Caller) async throws {
-    guard case .bytes(let body) = response.body else { return }
+    let body: [UInt8] = if case .bytes(let bytes) = response.body { bytes } else { [] }
     let headers = JSON.object(Dictionary(response.headers.map { ($0.name, JSON.string($0.value)) }, uniquingKeysWith: { $1 }))
     try await tx.run(
       """

@@ -20,9 +20,7 @@ struct RowInput {
   /// - Parameter pointer: where the object stands in the body, such as `/items/3/data`; empty for the body itself.
   init(_ json: JSON, for entity: Model.Entity, purpose: Purpose, customFields: [CustomField], pointer: String = "") throws(Problem) {
     guard let members = json.object else {
-      throw .invalid([
-        Problem.FieldError(pointer, code: "type", Phrase("Send a JSON object with the fields.", tr: "Alanları içeren bir JSON nesnesi gönderin."))
-      ])
+      throw .invalid([Self.noObject(pointer)])
     }
     var allowed = purpose == .create ? entity.resource.create : entity.resource.change
     if entity.resource.customFields { allowed.append("custom") }
@@ -43,6 +41,10 @@ struct RowInput {
       }
       check(value, column, here)
     }
+  }
+
+  static func noObject(_ pointer: String) -> Problem.FieldError {
+    .init(pointer, code: "type", Phrase("Send a JSON object with the fields.", tr: "Alanları içeren bir JSON nesnesi gönderin."))
   }
 
   /// Columns that the program fills in from the caller when the client leaves them out.

@@ -39,8 +39,21 @@ struct RowWriter: Sendable {
   }
 
   func delete(id: UUID, version: Int?, run: Run) async throws -> Written {
-    guard try await run(compiler.delete(id: id, version: version)).affectedRows == 1 else { throw try await nothingFound(id: id, version: version, run) }
+    do {
+      guard try await run(compiler.delete(id: id, version: version)).count == 1 else { throw try await nothingFound(id: id, version: version, run) }
+    } catch let error as PostgresError where error.sqlState == "23503" {
+      throw WriteProblem.inUse
+    }
     return Written(id: id, status: 204, json: [], headers: [])
+  }
+
+  /// What is wrong with the fields, as far as that can be seen without the database.
+  func mistakes(in json: JSON, purpose: RowInput.Purpose, pointer: String) -> [Problem.FieldError] {
+    do {
+      return try RowInput(json, for: entity, purpose: purpose, customFields: customFields, pointer: pointer).errors
+    } catch {
+      return error.errors
+    }
   }
 
   private func refuse(_ input: RowInput, id: UUID?, _ pointer: String) throws(RowRefusal) {

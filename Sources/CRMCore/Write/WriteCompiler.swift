@@ -34,7 +34,7 @@ struct WriteCompiler {
     var assignments = input.values.map { given -> SQL in
       let name = given.column.identifier
       return given.column.type == .json && given.text != nil
-        ? "\(name) = jsonb_strip_nulls(coalesce(t.\(name), '{}'::jsonb) || \(given.text)::jsonb)"
+        ? "\(name) = crm.merge_patch(t.\(name), \(given.text)::jsonb)"
         : "\(name) = \(value(of: given.column, given.text))"
     }
     // An empty change still answers with the row and still obeys If-Match and the policies.
@@ -46,7 +46,12 @@ struct WriteCompiler {
   }
 
   func delete(id: UUID, version: Int?) -> SQL {
-    "DELETE FROM \(entity.table.sql) AS t WHERE \(identity(id, version))"
+    // Other systems' keys go with the record, so that one of them may name a new record.
+    """
+    WITH gone AS (DELETE FROM \(entity.table.sql) AS t WHERE \(identity(id, version)) RETURNING t.\(entity.idColumn.identifier) AS id),
+    keys AS (DELETE FROM crm.external_id AS e USING gone WHERE e.relation = \(entity.name) AND e.row_id = gone.id)
+    SELECT id FROM gone
+    """
   }
 
   /// The row's version, if the caller may see the row: tells 404, 403 and 412 apart after a change that found nothing.
@@ -58,11 +63,13 @@ struct WriteCompiler {
   private func identity(_ id: UUID, _ version: Int?) -> SQL {
     let byID: SQL = "t.\(entity.idColumn.identifier) = \(id)"
     guard let version, let column = entity.versionColumn else { return byID }
-    return "\(byID) AND t.\(column.identifier) = \(version)"
+    // A client may send any number as a version; one too large for the column is just another version.
+    return "\(byID) AND t.\(column.identifier)::bigint = \(version)"
   }
 
-  /// A reference must lead to a record the caller may see: foreign keys themselves do not look at policies.
+  /// An object is stored without its missing members, as a change would leave it. A reference must lead to a record the caller may see: foreign keys themselves do not look at policies.
   private func value(of column: Catalogue.Column, _ text: String?) -> SQL {
+    if let text, column.type == .json { return "crm.merge_patch('{}'::jsonb, \(text)::jsonb)" }
     guard let text, let one = entity.one.values.first(where: { $0.column.name == column.name }), let target = model[one.target] else {
       return "\(text)"
     }

@@ -20,7 +20,7 @@ package struct WriteProblem: Sendable {
       return .invalid([.init("\(pointer)/\(name)", code: "required", Phrase("\(name) is required.", tr: "\(name) zorunludur."))])
     case "CR001":
       return .invalid([Self.missingReference("\(pointer)/\(error.column ?? "")")])
-    case "23503": return reference(constraint, error, pointer)
+    case "23503": return .invalid([Self.wrongReference("\(pointer)/\(constraint?.columns.last ?? "")", constraint)])
     case "23P01":
       return Problem(409, "conflict", constraint?.phrase ?? Phrase("This overlaps with another record.", tr: "Bu kayıt başka bir kayıtla çakışıyor."))
     case "42501":
@@ -43,6 +43,16 @@ package struct WriteProblem: Sendable {
       pointer, code: "not-found", Phrase("There is no such record, or you may not see it.", tr: "Böyle bir kayıt yok ya da görme yetkiniz yok."))
   }
 
+  static func wrongReference(_ pointer: String, _ constraint: Catalogue.Constraint?) -> Problem.FieldError {
+    .init(
+      pointer, code: "reference",
+      constraint?.phrase ?? Phrase("This refers to a record that does not fit.", tr: "Bu, uymayan bir kayda işaret ediyor."))
+  }
+
+  /// Why a record cannot be deleted that a foreign key leads to.
+  static let inUse = Problem(
+    409, "in-use", Phrase("Other records still refer to this one.", tr: "Başka kayıtlar hâlâ bu kayda bağlı."))
+
   private func pointers(_ constraint: Catalogue.Constraint?, _ error: PostgresError, _ pointer: String) -> [String] {
     let columns = constraint?.columns ?? error.column.map { [$0] } ?? []
     return columns.isEmpty ? [pointer] : columns.map { "\(pointer)/\($0)" }
@@ -53,15 +63,5 @@ package struct WriteProblem: Sendable {
     return Problem(
       409, "duplicate", Phrase("This already exists.", tr: "Bu zaten var."), detail: phrase,
       errors: (constraint?.columns ?? []).map { .init("\(pointer)/\($0)", code: "duplicate", phrase) })
-  }
-
-  private func reference(_ constraint: Catalogue.Constraint?, _ error: PostgresError, _ pointer: String) -> Problem {
-    // PostgreSQL names the table that was written: the referring one when a reference is wrong, the referred one when a row is still in use.
-    if let constraint, error.table.map({ constraint.table.hasSuffix(".\($0)") }) ?? true {
-      let phrase = constraint.phrase ?? Phrase("This refers to a record that does not fit.", tr: "Bu, uymayan bir kayda işaret ediyor.")
-      return .invalid([.init("\(pointer)/\(constraint.columns.last ?? "")", code: "reference", phrase)])
-    }
-    return Problem(
-      409, "in-use", Phrase("Other records still refer to this one.", tr: "Başka kayıtlar hâlâ bu kayda bağlı."))
   }
 }

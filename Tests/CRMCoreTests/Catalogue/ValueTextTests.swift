@@ -44,7 +44,8 @@ struct ValueTextTests {
 
   @Test("a list becomes an array whose quotes and backslashes survive")
   func array() throws {
-    #expect(try ColumnType.array(.text).parameter(from: [#"a"b"#, #"c\d"#, "e,f", nil]) == #"{"a\"b","c\\d","e,f",NULL}"#)
+    #expect(try ColumnType.array(.text).parameter(from: [#"a"b"#, #"c\d"#, "e,f"]) == #"{"a\"b","c\\d","e,f"}"#)
+    #expect(throws: ValueMismatch.self) { _ = try ColumnType.array(.text).parameter(from: ["a", nil]) }
   }
 
   @Test("JSON with U+0000 anywhere is refused, because jsonb cannot hold it")
