@@ -13,13 +13,13 @@ struct BareServer {
   /// Runs `body` against a server of its own, which is shut down afterwards.
   static func run<T>(
     _ configure: (inout GatewayConfiguration) -> Void = { _ in }, database: Database? = nil, endpoints: [Endpoint] = Self.endpoints,
+    logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
     _ body: (BareServer) async throws -> T
   ) async throws -> T {
     var configuration = GatewayConfiguration(port: 0, eventLoops: 1)
     configuration.deadlines.drainNotice = .zero
     configuration.deadlines.drain = .seconds(5)
     configure(&configuration)
-    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let nowhere = PostgresPool(.init(connection: "host=/nonexistent dbname=none"), logger: logger)
     let gateway = try await GatewayServer(
       configuration: configuration, database: database ?? Database(pool: nowhere), endpoints: endpoints, logger: logger)

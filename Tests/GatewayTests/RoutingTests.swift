@@ -16,7 +16,10 @@ import Testing
     }
   }
 
-  @Test(arguments: ["/echo/%", "/echo/%2", "/echo/%zz", "/echo/%ff", "/echo/%C4", "/echo/%00", "/echo?a=%", "/echo?a=%ff", "/echo?%c3%28=1", "/echo/\u{7f}", "/echo#fragment", "ftp://a/echo"])
+  @Test(arguments: [
+    "/echo/%", "/echo/%2", "/echo/%zz", "/echo/%ff", "/echo/%C4", "/echo/%00", "/echo?a=%", "/echo?a=%ff", "/echo?%c3%28=1", "/echo/\u{7f}", "/echo#fragment",
+    "ftp://a/echo",
+  ])
   func `what cannot be decoded is refused`(_ target: String) async throws {
     try await BareServer.run { (server) async throws in
       let answer = try await server.get(target)

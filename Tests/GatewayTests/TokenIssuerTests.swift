@@ -23,7 +23,8 @@ import Testing
 
       var jwk: String {
         let point = key.publicKey.rawRepresentation
-        return #"{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"\#(id)","x":"\#(Issuer.base64URL(point.prefix(32)))","y":"\#(Issuer.base64URL(point.suffix(32)))"}"#
+        let (x, y) = (Issuer.base64URL(point.prefix(32)), Issuer.base64URL(point.suffix(32)))
+        return #"{"kty":"EC","crv":"P-256","use":"sig","alg":"ES256","kid":"\#(id)","x":"\#(x)","y":"\#(y)"}"#
       }
     }
 

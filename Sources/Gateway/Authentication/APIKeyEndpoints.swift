@@ -126,7 +126,9 @@ private struct APIKeyInput {
     name = body["name"]?.string ?? ""
     if name.trimmingCharacters(in: .whitespaces).isEmpty || name.count > 200 || name.utf8.contains(0) {
       errors.append(
-        .init("/name", code: "required", Phrase("Say what the key is for in at most 200 characters.", tr: "Anahtarın ne için olduğunu en çok 200 karakterle yazın.")))
+        .init(
+          "/name", code: "required",
+          Phrase("Say what the key is for in at most 200 characters.", tr: "Anahtarın ne için olduğunu en çok 200 karakterle yazın.")))
     }
     var wanted: [String]?
     switch body["scopes"] {
@@ -137,14 +139,18 @@ private struct APIKeyInput {
       for (index, item) in items.enumerated() {
         guard let scope = item.string, known.contains(scope) else {
           errors.append(
-            .init("/scopes/\(index)", code: "unknown", Phrase("A scope is an area followed by :read or :write.", tr: "Kapsam, alan adı ve ardından :read ya da :write biçimindedir.")))
+            .init(
+              "/scopes/\(index)", code: "unknown",
+              Phrase("A scope is an area followed by :read or :write.", tr: "Kapsam, alan adı ve ardından :read ya da :write biçimindedir.")))
           continue
         }
         if caller.scopes?.contains(scope) ?? true {
           wanted?.append(scope)
         } else {
           errors.append(
-            .init("/scopes/\(index)", code: "too-wide", Phrase("The key you use does not have this scope itself.", tr: "Kullandığınız anahtarın kendisinde bu kapsam yok.")))
+            .init(
+              "/scopes/\(index)", code: "too-wide",
+              Phrase("The key you use does not have this scope itself.", tr: "Kullandığınız anahtarın kendisinde bu kapsam yok.")))
         }
       }
     default:
@@ -157,7 +163,11 @@ private struct APIKeyInput {
       expiresAt = try? Date(text, strategy: .iso8601)
       if expiresAt.map({ $0 <= Date() }) ?? true {
         errors.append(
-          .init("/expires_at", code: "instant", Phrase("Give an instant in the future, such as 2030-01-31T00:00:00Z.", tr: "Gelecekte bir an verin; örneğin 2030-01-31T00:00:00Z.")))
+          .init(
+            "/expires_at", code: "instant",
+            Phrase(
+              "Give an instant in the future, such as 2030-01-31T00:00:00Z.",
+              tr: "Gelecekte bir an verin; örneğin 2030-01-31T00:00:00Z.")))
       }
     default:
       expiresAt = nil

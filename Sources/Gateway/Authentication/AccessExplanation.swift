@@ -9,12 +9,13 @@ struct AccessExplanation: Sendable {
   let model: Model
 
   var endpoint: Endpoint {
+    let names = Rule.allCases.map(\.rawValue) + ["reference", "common", "personal", "linked", "log", "open"]
     let rules: JSON = [
       "type": "array",
       "items": [
         "type": "object", "required": ["rule", "explanation"],
         "properties": [
-          "rule": ["type": "string", "enum": .array((Rule.allCases.map(\.rawValue) + ["reference", "common", "personal", "linked", "log", "open"]).map(JSON.string))],
+          "rule": ["type": "string", "enum": .array(names.map(JSON.string))],
           "explanation": ["type": "string"], "role": ["type": ["string", "null"], "description": "The role that gives it."],
           "from_department": ["type": ["string", "null"]], "to_department": ["type": ["string", "null"]],
         ],
@@ -62,9 +63,10 @@ struct AccessExplanation: Sendable {
   private func explain(_ request: Request) async throws -> Response {
     func value(_ name: String) -> String? { request.query.first { $0.name == name }?.value }
     guard let entity = value("resource").flatMap({ model[$0] }) else {
+      let names = model.entities.keys.sorted().joined(separator: ", ")
       throw Problem.badRequest(
         "unknown-resource",
-        Phrase("Name a resource: \(model.entities.keys.sorted().joined(separator: ", ")).", tr: "Bir kaynak adı verin: \(model.entities.keys.sorted().joined(separator: ", "))."))
+        Phrase("Name a resource: \(names).", tr: "Bir kaynak adı verin: \(names)."))
     }
     guard let id = value("id").flatMap(UUID.init(uuidString:)) else {
       throw Problem.badRequest("malformed-id", Phrase("Give the record's id as a UUID.", tr: "Kaydın kimliğini UUID olarak verin."))
@@ -72,7 +74,10 @@ struct AccessExplanation: Sendable {
     let caller = request.caller
     let isOwned = entity.table.column("audience") != nil
     let area = entity.resource.area
-    let owned: SQL = isOwned ? "t.department_id, t.owner_id, t.audience" : "NULL::uuid AS department_id, NULL::uuid AS owner_id, NULL::uuid AS audience"
+    let owned: SQL =
+      isOwned
+      ? "t.department_id, t.owner_id, t.audience"
+      : "NULL::uuid AS department_id, NULL::uuid AS owner_id, NULL::uuid AS audience"
     let record = try await database.read(
       as: caller, areas: [area], deadline: request.deadline,
       """

@@ -68,7 +68,9 @@ struct SessionEndpoints: Sendable {
     func text(_ name: String, limit: Int) -> String {
       guard let value = body[name]?.string, !value.isEmpty, value.utf8.count <= limit, !value.utf8.contains(0) else {
         errors.append(
-          .init("/\(name)", code: "required", Phrase("Give \(name) as text of at most \(limit) bytes.", tr: "\(name) alanını en çok \(limit) baytlık metin olarak verin.")))
+          .init(
+            "/\(name)", code: "required",
+            Phrase("Give \(name) as text of at most \(limit) bytes.", tr: "\(name) alanını en çok \(limit) baytlık metin olarak verin.")))
         return ""
       }
       return value

@@ -65,10 +65,13 @@ struct DocumentationPage {
       """
     if let description = members["description"]?.string { text += "<p>\(escape(description))</p>\n" }
     if let parameters = members["parameters"]?.array, !parameters.isEmpty {
-      text += "<table><caption lang=\"\(words.language)\">\(words.parameters)</caption><thead><tr lang=\"\(words.language)\"><th scope=\"col\">\(words.name)</th><th scope=\"col\">\(words.place)</th><th scope=\"col\">\(words.type)</th><th scope=\"col\">\(words.meaning)</th></tr></thead><tbody>\n"
+      text += "<table><caption lang=\"\(words.language)\">\(words.parameters)</caption>"
+      text += "\(words.columns([words.name, words.place, words.type, words.meaning]))<tbody>\n"
       for parameter in parameters {
         let required = parameter["required"] == true ? " <em lang=\"\(words.language)\">\(words.required)</em>" : ""
-        text += "<tr><th scope=\"row\"><code>\(escape(parameter["name"]?.string ?? ""))</code>\(required)</th><td>\(escape(parameter["in"]?.string ?? ""))</td><td>\(SchemaTable.type(parameter["schema"] ?? [:]))</td><td>\(escape(parameter["description"]?.string ?? ""))</td></tr>\n"
+        text += "<tr><th scope=\"row\"><code>\(escape(parameter["name"]?.string ?? ""))</code>\(required)</th>"
+        text += "<td>\(escape(parameter["in"]?.string ?? ""))</td><td>\(SchemaTable.type(parameter["schema"] ?? [:]))</td>"
+        text += "<td>\(escape(parameter["description"]?.string ?? ""))</td></tr>\n"
       }
       text += "</tbody></table>\n"
     }
@@ -84,7 +87,8 @@ struct DocumentationPage {
     }
     let problems = (members["responses"]?.object ?? [:]).filter { $0.value["$ref"] != nil }.keys.sorted()
     if !problems.isEmpty {
-      text += "<dt lang=\"\(words.language)\">\(words.problems)</dt><dd><code>\(problems.joined(separator: "</code>, <code>"))</code> – <a href=\"#schema-problem\">problem</a></dd>\n"
+      text += "<dt lang=\"\(words.language)\">\(words.problems)</dt><dd><code>\(problems.joined(separator: "</code>, <code>"))</code>"
+      text += " – <a href=\"#schema-problem\">problem</a></dd>\n"
     }
     return text + "</dl>\n</article>\n"
   }

@@ -11,10 +11,12 @@ struct SchemaTable {
     }
     let required = Set((schema["required"]?.array ?? []).compactMap(\.string))
     var text = schema["description"]?.string.map { "<p>\(DocumentationPage.escape($0))</p>\n" } ?? ""
-    text += "<table><thead><tr lang=\"\(words.language)\"><th scope=\"col\">\(words.name)</th><th scope=\"col\">\(words.type)</th><th scope=\"col\">\(words.meaning)</th></tr></thead><tbody>\n"
+    text += "<table>\(words.columns([words.name, words.type, words.meaning]))<tbody>\n"
     for (name, property) in properties.sorted(by: { $0.key < $1.key }) {
       let mark = required.contains(name) ? " <em lang=\"\(words.language)\">\(words.required)</em>" : ""
-      text += "<tr><th scope=\"row\"><code>\(DocumentationPage.escape(name))</code>\(mark)</th><td>\(Self.type(property))</td><td>\(DocumentationPage.escape(property["description"]?.string ?? ""))</td></tr>\n"
+      let meaning = DocumentationPage.escape(property["description"]?.string ?? "")
+      text += "<tr><th scope=\"row\"><code>\(DocumentationPage.escape(name))</code>\(mark)</th>"
+      text += "<td>\(Self.type(property))</td><td>\(meaning)</td></tr>\n"
     }
     html = text + "</tbody></table>\n"
   }

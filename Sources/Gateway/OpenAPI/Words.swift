@@ -26,4 +26,9 @@ struct Words {
     answers = pick("Answers", "Yanıtlar")
     problems = pick("Problems", "Sorunlar")
   }
+
+  /// The head of a table.
+  func columns(_ names: [String]) -> String {
+    "<thead><tr lang=\"\(language)\">\(names.map { "<th scope=\"col\">\($0)</th>" }.joined())</tr></thead>"
+  }
 }

@@ -105,9 +105,10 @@ package final class GatewayServer: Sendable {
   /// How often deadlines are looked at: often enough for the shortest of them.
   private var tickInterval: TimeAmount {
     let deadlines = configuration.deadlines
-    let shortest = [
-      deadlines.headers, deadlines.body, deadlines.handler, deadlines.handlerGrace, deadlines.stalledReader, deadlines.idle, deadlines.linger,
-    ].min()?.amount ?? .seconds(1)
+    let shortest =
+      [
+        deadlines.headers, deadlines.body, deadlines.handler, deadlines.handlerGrace, deadlines.stalledReader, deadlines.idle, deadlines.linger,
+      ].min()?.amount ?? .seconds(1)
     return max(.milliseconds(10), min(.milliseconds(500), .nanoseconds(shortest.nanoseconds / 8)))
   }
 
