@@ -15,9 +15,13 @@ extension ResourceAPI {
         // What an import inserted is logged by customer, so the record's customer makes its history quick to find.
         let customer: SQL =
           entity.column("customer_id").map { "(SELECT r.\($0.identifier) FROM \(entity.table.sql) r WHERE r.\(entity.idColumn.identifier) = \(id))" } ?? "NULL"
-        // A record that the caller may not see has no history for them either; a deleted one keeps its own.
-        let statement: SQL =
-          "\(Self.changeColumns) FROM crm.history(\(entity.name), \(id), \(customer)) c WHERE true\(page.condition) ORDER BY c.xid DESC, c.seq DESC LIMIT \(page.limit + 1)"
+        // A record that the caller may not see has no history for them either, though they once saw it; a deleted one keeps its own.
+        let statement: SQL = """
+          \(Self.changeColumns) FROM crm.history(\(entity.name), \(id), \(customer)) c
+          WHERE (EXISTS (SELECT FROM \(entity.table.sql) r WHERE r.\(entity.idColumn.identifier) = \(id))
+            OR EXISTS (SELECT FROM crm.change d WHERE d.row_id = \(id) AND d.relation = \(entity.name) AND d.op = 'delete'))\(page.condition)
+          ORDER BY c.xid DESC, c.seq DESC LIMIT \(page.limit + 1)
+          """
         return Endpoint.Read([statement], context: request.caller.context(reading: [entity.resource.area])) { results in
           guard results[0].count > 0 || page.isContinued else { throw Problem.notFound }
           return try page.answer(results[0], endCursor: false)
