@@ -13,7 +13,7 @@ from pathlib import Path
 
 from server import PROGRAM, ROOT, muhatap
 
-SOURCE = Path(os.environ.get("MUHATAP_JOURNEY", ROOT.parent / "shared/data/complete_journey"))
+SOURCE = Path(os.environ.get("JOURNEY_DATA", ROOT.parent / "shared/data/complete_journey"))
 
 
 def measure(bench) -> None:
