@@ -133,6 +133,16 @@ begin
     crm.staging_name('refused', import), crm.staging_name('missing', import));
 end
 $$;
+-- The planner knows nothing of a new table; a small sample is enough for it.
+create function crm.analyse_staging(import uuid, part text) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set default_statistics_target = 10 as $$
+begin
+  perform crm.own_import(import);
+  execute format('analyze staging.%I', crm.staging_name(part, import));
+end
+$$;
+comment on function crm.analyse_staging(uuid, text) is 'Tells the planner what is in one of an import''s staging tables.';
+
 comment on function crm.make_file_staging(uuid, integer) is 'Makes an import''s staging tables anew: the file''s rows as text, the refused rows, the references that are missing.';
 
 -- The target's columns without its rules, beside what the import knows of the record.
@@ -165,7 +175,7 @@ begin
 end
 $$;
 comment on function crm.drop_staging(uuid) is 'Drops an import''s staging tables.';
-revoke execute on function crm.own_import(uuid), crm.make_record_staging(uuid, text, regclass) from crm_bulk, crm_access;
+revoke execute on function crm.analyse_staging(uuid, text), crm.own_import(uuid), crm.make_record_staging(uuid, text, regclass) from crm_bulk, crm_access;
 revoke execute on function crm.make_file_staging(uuid, integer), crm.drop_staging(uuid) from crm_bulk, crm_access;
 
 -- Ids of version 7 for many rows: the counter fills the 12 bits after the time and then moves the time on, so that the ids ascend with it.
@@ -175,6 +185,7 @@ comment on function crm.bulk_id(bigint, bigint, text) is 'A UUID version 7 from 
 
 -- Checks --------------------------------------------------------------------------------------------------------------------------
 
+-- Words that PostgreSQL takes for dates, such as yesterday, are not dates in a file: a date begins with a digit.
 create function crm.reads_as(value text, type text, scale integer default null) returns boolean language plpgsql stable parallel safe as $$
 begin
   case type
@@ -183,9 +194,9 @@ begin
     when 'bigint' then return value::bigint is not null;
     when 'float8' then return value::float8 is not null;
     when 'boolean' then return value::boolean is not null;
-    when 'date' then return isfinite(value::date);
-    when 'timestamp' then return isfinite(value::timestamp);
-    when 'timestamptz' then return isfinite(value::timestamptz);
+    when 'date' then return ascii(value) between 48 and 57 and isfinite(value::date);
+    when 'timestamp' then return ascii(value) between 48 and 57 and isfinite(value::timestamp);
+    when 'timestamptz' then return ascii(value) between 48 and 57 and isfinite(value::timestamptz);
     when 'uuid' then return value::uuid is not null;
     when 'jsonb' then return value::jsonb is not null;
     else return true;
@@ -209,7 +220,7 @@ language plpgsql volatile set client_min_messages = warning as $$
 declare
   records constant text := format('staging.%I', crm.staging_name('record', import));
   refuse constant text := 'insert into crm.import_error (import_id, user_id, phase, row_number, column_name, code, reason_en, reason_tr) '
-    || 'select %1$L, i.user_id, ''check'', r.row_number, %2$L, %3$L, %4$L, %5$L from %6$s as r join crm.import as i on i.id = %1$L where r.action in (''new'', ''changed'') and (%7$s)';
+    || 'select %1$L, crm.caller_id(), ''check'', r.row_number, %2$L, %3$L, %4$L, %5$L from %6$s as r where r.action in (''new'', ''changed'') and (%7$s)';
   everything constant text := (
     select string_agg(format('coalesce(%s, true)', pg_get_expr(c.conbin, c.conrelid)), ' and ') from pg_constraint as c
     where c.conrelid = target and c.contype = 'c'

@@ -23,15 +23,22 @@ struct ImportCheck {
   mutating func run(step: (String) async throws -> Void) async throws {
     try await step("checking values")
     try await begin()
+    try await analyse("file")
     if try await !valuesRead() { try await refuseUnreadable() }
     try await refuseWithoutKey()
     if plan.lines != nil, plan.duplicates == .refuse { try await refuseDuplicateLines() }
     try await step("looking up references")
     for reference in plan.references { try await lookUp(reference) }
+    try await analyse("missing")
     try await step("comparing records")
     try await recordsWorkedOut()
+    try await analyse("record")
     try await step("checking rules")
     try await refuseRecords()
+  }
+
+  private func analyse(_ part: String) async throws {
+    try await tx.run("SELECT crm.analyse_staging(\(plan.id), \(part))")
   }
 
   private func begin() async throws {
@@ -54,12 +61,16 @@ struct ImportCheck {
     var wrong: [SQL] = []
     var reading: [SQL] = []
     for (field, isRequired) in fields where !field.source.columns.isEmpty {
-      if case .numeric(_, let scale?) = field.column.type {
-        wrong.append(
-          isRequired
-            ? "(scale(\(field.sql)) <= \(scale)) IS NOT TRUE" : "(scale(\(field.sql)) <= \(scale)) IS NOT TRUE AND \(field.sql) IS NOT NULL"
-        )
-      } else if isRequired {
+      switch field.column.type {
+      case .numeric(_, let scale?):
+        let isWrong: SQL = "(scale(\(field.sql)) <= \(scale)) IS NOT TRUE"
+        wrong.append(isRequired ? isWrong : "\(isWrong) AND \(field.sql) IS NOT NULL")
+        continue
+      // PostgreSQL reads words such as yesterday.
+      case .date, .timestamp: wrong.append("ascii(\(try expression.text(field.source))) NOT BETWEEN 48 AND 57")
+      default: break
+      }
+      if isRequired {
         wrong.append("\(field.sql) IS NULL")
       } else if field.reads != nil, plan.lines == nil {
         reading.append(", count(\(field.sql))")
@@ -166,13 +177,15 @@ struct ImportCheck {
   }
 
   private mutating func refuseMissing(_ reference: ImportPlan.Reference, where condition: SQL) async throws {
+    let keys = try await tx.value(Int.self, "SELECT count(*) FROM \(tables.missing) m WHERE m.reference = \(reference.number) AND \(condition)")
+    if keys == 0 { return }
     let key = reference.joinKey
     let refused = try await refuse(
       code: "not-found", column: reference.source.columns.first, value: key,
       Phrase(
         "There is no such record in \(reference.target.name), or you may not see it.",
         tr: "\(reference.target.name) içinde böyle bir kayıt yok ya da görme yetkiniz yok."),
-      "FROM \(tables.file) f JOIN \(tables.missing) m ON m.reference = \(reference.number) AND m.key = \(key) WHERE \(condition) AND \(live)"
+      "FROM \(tables.file) f JOIN (SELECT m.key FROM \(tables.missing) m WHERE m.reference = \(reference.number) AND \(condition) OFFSET 0) m ON m.key = \(key) WHERE \(live)"
     )
     try await tx.run("DELETE FROM \(tables.missing) m WHERE m.reference = \(reference.number) AND \(condition)")
     if refused > 0 { try await setAside() }

@@ -218,8 +218,7 @@ struct ImportPlanner {
     }
     if source.absence == .create, source.recognition != .path {
       let set = Set(create.map(\.column.name) + [keyColumn?.name, "department_id", "id"].compactMap(\.self))
-      for needed in target.table.columns where !needed.isNullable && !needed.hasDefault && !needed.isGenerated && !set.contains(needed.name)
-      {
+      for needed in target.table.columns where !needed.isNullable && !needed.hasDefault && !needed.isGenerated && !set.contains(needed.name) {
         refuse(
           "\(pointer)/create/\(needed.name)",
           Phrase(

@@ -21,15 +21,20 @@ package struct Importer: Sendable {
   }
 
   /// Makes an import. The mapping is held against the resource at once; against the file when it comes.
-  package func create(resource: String, mapping json: JSON, fileName: String?, as caller: Caller) async throws -> UUID {
-    let mapping = try ImportMapping(json)
+  package func create(resource: String, mapping: JSON, fileName: String?, as caller: Caller) async throws -> UUID {
     let id = UUID.v7()
-    _ = try await plan(id, resource, mapping, fileColumns: nil, identifiers: [], as: caller)
-    let text = JSONText(String(decoding: try json.encoded(), as: UTF8.self))
-    try await database.transaction(as: caller) { tx in
-      try await tx.run("INSERT INTO crm.import (id, resource, file_name, mapping) VALUES (\(id), \(resource), \(fileName), \(text)::jsonb)")
-    }
+    try await validate(id, resource: resource, mapping: mapping, as: caller)
+    try await database.transaction(as: caller) { tx in try await insert(id, resource: resource, mapping: mapping, fileName: fileName, tx) }
     return id
+  }
+
+  func validate(_ id: UUID, resource: String, mapping: JSON, as caller: Caller) async throws {
+    _ = try await plan(id, resource, try ImportMapping(mapping), fileColumns: nil, identifiers: [], as: caller)
+  }
+
+  func insert(_ id: UUID, resource: String, mapping: JSON, fileName: String?, _ tx: PostgresTransaction) async throws {
+    let text = JSONText(String(decoding: try mapping.encoded(), as: UTF8.self))
+    try await tx.run("INSERT INTO crm.import (id, resource, file_name, mapping) VALUES (\(id), \(resource), \(fileName), \(text)::jsonb)")
   }
 
   /// Streams the file of an import into staging, in place of any that came before.

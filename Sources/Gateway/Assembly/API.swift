@@ -25,7 +25,9 @@ package struct API: Sendable {
   }
 
   /// Every address, described with the custom fields as they stand now.
-  package var endpoints: [Endpoint] { resources.endpoints() + [AccessExplanation(database: database, model: model).endpoint] }
+  package var endpoints: [Endpoint] {
+    resources.endpoints() + [AccessExplanation(database: database, model: model).endpoint] + ImportAPI(database: database, model: model).endpoints
+  }
 
   /// Every resource the API has.
   package static let declared = Resource.access + OperationalCRM.resources
