@@ -48,7 +48,8 @@ extension ResourceAPI {
         if let resource = request.query.first(where: { $0.name == "resource" })?.value {
           guard model[resource] != nil else {
             let nearest = nearestName(to: resource, in: model.entities.keys) ?? model.entities.keys.sorted().joined(separator: ", ")
-            throw Problem.badParameter("resource", Phrase("There is no such resource. Use: \(nearest).", tr: "Böyle bir kaynak yok. Şunu kullanın: \(nearest)."))
+            throw Problem.badParameter(
+              "resource", Phrase("There is no such resource. Use: \(nearest).", tr: "Böyle bir kaynak yok. Şunu kullanın: \(nearest)."))
           }
           only = [resource]
         }

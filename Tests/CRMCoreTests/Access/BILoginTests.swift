@@ -81,10 +81,11 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    "SELECT count(*) FROM crm.customer", "SELECT crm.caller_id()", "SET ROLE crm_owner", 
-    "CREATE TABLE public.mine (id int)", "CREATE TABLE bi.mine (id int)", "SELECT table_to_xml('crm.customer', true, false, '')",
-  ] as [SQL])
+  @Test(
+    arguments: [
+      "SELECT count(*) FROM crm.customer", "SELECT crm.caller_id()", "SET ROLE crm_owner",
+      "CREATE TABLE public.mine (id int)", "CREATE TABLE bi.mine (id int)", "SELECT table_to_xml('crm.customer', true, false, '')",
+    ] as [SQL])
   func `it can name nothing but the views`(_ statement: SQL) async throws {
     let database = try await TestDatabase.suite()
     let login = "bi_test_\(UUID().uuidString.lowercased().prefix(8))"
@@ -95,7 +96,9 @@ import Testing
       ], context: Self.company, deadline: .after(.seconds(10)))
     // Read-only is only this login's default; it can ask for more.
     let pool = PostgresPool(
-      .init(connection: database.url(as: login) + "&options=-c%20default_transaction_read_only%3Doff", connections: [.interactive: 1]), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      .init(
+        connection: database.url(as: login) + "&options=-c%20default_transaction_read_only%3Doff", connections: [.interactive: 1]),
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let error = await #expect(throws: PostgresError.self) {
       _ = try await pool.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(10)))
     }
@@ -124,7 +127,8 @@ import Testing
     }
     await #expect(throws: PostgresError.self) {
       _ = try await database.app.execute(
-        ["SELECT crm.create_bi_login('bi_app', 'north', 'SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA==')"], context: Self.company, deadline: .after(.seconds(10)))
+        ["SELECT crm.create_bi_login('bi_app', 'north', 'SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA==')"], context: Self.company,
+        deadline: .after(.seconds(10)))
     }
   }
 }

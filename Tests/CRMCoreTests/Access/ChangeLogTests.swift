@@ -22,7 +22,8 @@ import Testing
   }
 
   private func entries(_ tx: PostgresTransaction, of id: UUID) async throws -> [Entry] {
-    try await tx.all(Entry.self, "SELECT relation, op, via, before::text AS before, after::text AS after FROM crm.change WHERE row_id = \(id) ORDER BY xid, seq")
+    try await tx.all(
+      Entry.self, "SELECT relation, op, via, before::text AS before, after::text AS after FROM crm.change WHERE row_id = \(id) ORDER BY xid, seq")
   }
 
   private func department(_ tx: PostgresTransaction, _ code: String) async throws -> UUID {
@@ -136,7 +137,12 @@ import Testing
       #expect(try await tx.value(Int.self, "SELECT crm.make_change_partitions()") == 0)
     }
     let counts = try await database.admin.execute(
-      ["SELECT (SELECT count(*) FROM crm.change_default), (SELECT count(*) FROM crm.change_2031_05), (SELECT relforcerowsecurity FROM pg_class WHERE oid = 'crm.change_2031_05'::regclass)"],
+      [
+        """
+        SELECT (SELECT count(*) FROM crm.change_default), (SELECT count(*) FROM crm.change_2031_05),
+          (SELECT relforcerowsecurity FROM pg_class WHERE oid = 'crm.change_2031_05'::regclass)
+        """
+      ],
       context: context, deadline: .after(.seconds(10)))[0]
     #expect(try counts[0].decode(Int.self, at: 0) == 0)
     #expect(try counts[0].decode(Int.self, at: 1) == 1)
