@@ -26,7 +26,9 @@ struct AccessExplanation: Sendable {
       documentation: .init(
         "explain_access", tag: "access", "By which rules you see and may change a record",
         parameters: [
-          .init("resource", in: .query, required: true, "The resource, such as customers."),
+          .init(
+            "resource", in: .query, required: true, "The resource, such as customers.",
+            schema: ["type": "string", "enum": .array(model.entities.keys.sorted().map(JSON.string))]),
           .init("id", in: .query, required: true, "The record's id.", schema: ["type": "string", "format": "uuid"]),
         ],
         answers: [

@@ -44,6 +44,9 @@ final class PrometheusHistogram: TimerHandler, RecorderHandler, Sendable {
     }
   }
 
+  /// Whether anything was recorded: a route that nobody asked for is not worth sixteen lines.
+  var hasValues: Bool { state.withLock { $0.counts.contains { $0 > 0 } } }
+
   /// The lines of one series: cumulative buckets, sum and count.
   func lines(name: String, labels: String) -> [String] {
     let (counts, sum) = state.withLock { ($0.counts, $0.sum) }

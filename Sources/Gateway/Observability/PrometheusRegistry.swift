@@ -108,7 +108,7 @@ package final class PrometheusRegistry: MetricsFactory, Sendable {
         add(key, "gauge", ["\(key.name)\(braces(key.labels)) \(reading.value)"])
       }
     }
-    for (key, histogram) in histograms { add(key, "histogram", histogram.lines(name: key.name, labels: key.labels)) }
+    for (key, histogram) in histograms where histogram.hasValues { add(key, "histogram", histogram.lines(name: key.name, labels: key.labels)) }
     return families.sorted { $0.key < $1.key }
       .map { "# TYPE \($0.key) \($0.value.type)\n" + ($0.value.type == "histogram" ? $0.value.lines : $0.value.lines.sorted()).joined(separator: "\n") + "\n" }
       .joined()
