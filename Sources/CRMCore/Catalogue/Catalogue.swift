@@ -22,6 +22,8 @@ package struct Catalogue: Sendable {
     package var options: [String]?
     /// The longest text a CHECK of the form `length(column) <= n` allows.
     package var maximumLength: Int?
+    /// The column in which PostgreSQL keeps `crm.search_key` of this one, so that a search need not fold every row's text again.
+    package var searchKey: Identifier?
   }
 
   package struct ForeignKey: Sendable {

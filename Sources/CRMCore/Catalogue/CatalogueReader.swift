@@ -16,6 +16,12 @@ extension Catalogue {
       tables[name] = table
       tables[name]?.columns.append(try column(row))
     }
+    for row in results[0].rows {
+      guard let match = try row.decode(String?.self, "expression")?.wholeMatch(of: /crm\.search_key\((\w+)\)/) else { continue }
+      let name = try row.decode(String.self, "qualified")
+      guard let index = tables[name]?.columns.firstIndex(where: { $0.name == match.1 }) else { continue }
+      tables[name]?.columns[index].searchKey = try row.decode(Identifier.self, "column_name")
+    }
     var constraints: [String: Constraint] = [:]
     for row in results[1].rows {
       let constraint = try self.constraint(row)
@@ -30,7 +36,9 @@ extension Catalogue {
            obj_description(c.oid, 'pg_class') AS table_comment,
            a.attname AS column_name, t.typname::text AS type_name, a.atttypmod AS modifier,
            NOT a.attnotnull AS nullable, a.atthasdef AS has_default, a.attgenerated <> '' OR a.attidentity <> '' AS generated,
-           col_description(c.oid, a.attnum) AS comment
+           col_description(c.oid, a.attnum) AS comment,
+           CASE WHEN a.attgenerated <> '' THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum)
+             END AS expression
       FROM pg_class c
       JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

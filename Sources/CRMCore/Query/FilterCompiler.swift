@@ -61,7 +61,7 @@ extension QueryCompiler {
     case (_, .value(let text)):
       if case .array(let element) = field.type {
         guard comparison == .equal || comparison == .notEqual else { throw unfit(comparison, path) }
-        let item = try parameter(text, ResolvedField(sql: field.sql, type: element, isNullable: true, options: field.options, column: nil), pointer)
+        let item = try parameter(text, ResolvedField(sql: field.sql, type: element, isNullable: true, options: field.options), pointer)
         return comparison == .equal ? "\(item) = ANY(\(field.sql))" : "(\(item) = ANY(\(field.sql))) IS NOT TRUE"
       }
       guard field.type != .json else { throw unfit(comparison, path) }
@@ -74,7 +74,7 @@ extension QueryCompiler {
       case .greater: return "\(field.sql) > \(value)"
       case .greaterOrEqual: return "\(field.sql) >= \(value)"
       case .startsWith: return "\(field.sql) ^@ \(value)"
-      case .contains: return "strpos(crm.search_key(\(field.sql)), crm.search_key(\(value))) > 0"
+      case .contains: return "strpos(\(field.searchKey), crm.search_key(\(value))) > 0"
       case .in, .notIn, .is: throw unfit(comparison, path)
       }
     case (_, .list): throw unfit(comparison, path)

@@ -112,9 +112,7 @@ package struct QueryCompiler {
     var alternatives: [SQL] = []
     for path in resource.search {
       let field = try scope.field(FieldPath(path), in: &self, pointer: "search")
-      // The stored key saves folding every row's text again.
-      let key: SQL = path == "name" && scope.entity.table.column("search_key") != nil ? "t.search_key" : "crm.search_key(\(field.sql))"
-      alternatives.append("strpos(\(key), crm.search_key(\(text))) > 0")
+      alternatives.append("strpos(\(field.searchKey), crm.search_key(\(text))) > 0")
     }
     return "(" + alternatives.joined(separator: " OR ") + ")"
   }

@@ -8,6 +8,20 @@ struct ResolvedField {
   let options: [String]?
   /// The column itself; nil for a custom field.
   let column: Catalogue.Column?
+  /// Where PostgreSQL keeps the text's search key; nil where it does not.
+  let keptSearchKey: (alias: SQL, column: Identifier)?
+
+  init(sql: SQL, type: ColumnType, isNullable: Bool, options: [String]? = nil, column: Catalogue.Column? = nil, alias: SQL? = nil) {
+    self.sql = sql
+    self.type = type
+    self.isNullable = isNullable
+    self.options = options
+    self.column = column
+    keptSearchKey = alias.flatMap { alias in column?.searchKey.map { (alias, $0) } }
+  }
+
+  /// The text as it is searched.
+  var searchKey: SQL { keptSearchKey.map { "\($0.alias).\($0.column)" } ?? "crm.search_key(\(sql))" }
 }
 
 /// One FROM clause under construction: the resource, its alias, and the to-one neighbours joined so far.
@@ -71,7 +85,7 @@ struct QueryScope {
     // A neighbour may be missing or hidden, so its fields may be null even where its table says otherwise.
     return ResolvedField(
       sql: "\(alias).\(column.identifier)", type: column.type, isNullable: column.isNullable || !names.isEmpty, options: column.options,
-      column: column)
+      column: column, alias: alias)
   }
 }
 
@@ -93,6 +107,6 @@ extension CustomField {
       case .choices:
         "CASE WHEN jsonb_typeof(\(alias).custom -> \(name)) = 'array' THEN ARRAY(SELECT jsonb_array_elements_text(\(alias).custom -> \(name))) END"
       }
-    return ResolvedField(sql: sql, type: type, isNullable: true, options: options.isEmpty ? nil : options, column: nil)
+    return ResolvedField(sql: sql, type: type, isNullable: true, options: options.isEmpty ? nil : options)
   }
 }

@@ -50,6 +50,8 @@ struct ModelTests {
     #expect(catalogue.tables["crm.custom_field"]?.column("options")?.type == .array(.text))
     #expect(catalogue.tables["crm.role_permission"]?.column("read_scope")?.options == ["none", "own", "department", "shared", "all"])
     #expect(catalogue.tables["crm.sales_order"]?.column("ordered_at")?.type == .timestamp)
+    #expect(customer.column("name")?.searchKey?.name == "search_key" && customer.column("note")?.searchKey == nil)
+    #expect(catalogue.tables["crm.contact_point"]?.column("value")?.searchKey?.name == "value_key")
     let rule = try #require(catalogue.constraints["customer_tax_number_valid"])
     #expect(rule.kind == .check && rule.columns == ["tax_number"] && rule.phrase?.turkish == "Geçerli bir VKN ya da TCKN değil.")
     for constraint in catalogue.constraints.values where constraint.table.hasPrefix("crm.") {
