@@ -50,7 +50,7 @@ import Testing
   /// One of each kind for three departments × company, department, private.
   private func fill(_ database: TestDatabase) async throws -> [Record] {
     let context = PostgresPool.Context(settings: [.init("muhatap.via", "system:test")], readOnly: false)
-    return try await database.admin.transaction(context: context, deadline: .after(.seconds(30))) { tx in
+    return try await database.admin.transaction(context: context, deadline: .after(.seconds(60))) { tx in
       try await tx.run("INSERT INTO crm.product (sku, name) VALUES ('hidden', 'x')")
       try await tx.run(
         """
@@ -84,12 +84,12 @@ import Testing
   /// What a person sees and may change, by resource, according to PostgreSQL.
   private func reach(of email: String, in database: TestDatabase) async throws -> (seen: [String: Set<UUID>], changed: [String: Set<UUID>]) {
     let user = try await database.admin.execute(
-      ["SELECT id FROM crm.app_user WHERE email = \(email)"], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0][0].decode(UUID.self, at: 0)
+      ["SELECT id FROM crm.app_user WHERE email = \(email)"], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0][0].decode(UUID.self, at: 0)
     func ids(_ sql: KeyPath<Kind, SQL>) async throws -> [String: Set<UUID>] {
       var found: [String: Set<UUID>] = [:]
       for kind in Self.kinds {
         let statement = kind[keyPath: sql]
-        let result = try await database.app.transaction(context: .init(readOnly: false), deadline: .after(.seconds(20))) { tx in
+        let result = try await database.app.transaction(context: .init(readOnly: false), deadline: .after(.seconds(60))) { tx in
           try await tx.run(
             """
             SELECT set_config('muhatap.caller', \(user)::text, true), set_config('muhatap.read_' || area, array_to_string(readable, ','), true),
@@ -116,7 +116,7 @@ import Testing
     let database = server.database
     let records = try await fill(database)
     let owned = try await database.admin.execute(
-      ["SELECT resource FROM crm.protection WHERE kind = 'owned'"], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+      ["SELECT resource FROM crm.protection WHERE kind = 'owned'"], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
     #expect(Set(try (0..<owned.count).map { try owned[$0].decode(String.self, at: 0) }) == Set(Self.kinds.map(\.resource)), "add the new kind of record here")
 
     var met: Set<Int> = []

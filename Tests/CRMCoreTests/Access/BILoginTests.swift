@@ -11,7 +11,7 @@ import Testing
   /// Two departments, a customer with an order in each that only the department sees, and a company-wide one.
   private func company() async throws -> TestDatabase {
     let database = try await TestDatabase.clone()
-    try await database.admin.transaction(context: Self.company, deadline: .after(.seconds(20))) { tx in
+    try await database.admin.transaction(context: Self.company, deadline: .after(.seconds(60))) { tx in
       try await tx.run("INSERT INTO crm.department (code, name) VALUES ('north', 'North'), ('south', 'South')")
       try await tx.run(
         """
@@ -43,16 +43,16 @@ import Testing
     let verifier = "SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA=="
     _ = try await database.migrator.execute(
       ["SELECT crm.create_bi_login(\(login), 'north', \(verifier), new_scope => \(scope), personal => \(personal))"], context: Self.company,
-      deadline: .after(.seconds(10)))
+      deadline: .after(.seconds(60)))
     let pool = PostgresPool(
       .init(connection: database.url(as: login), connections: [.interactive: 1]), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     do { try await body(pool) } catch { Issue.record(error) }
     await pool.shutdown()
-    _ = try await database.migrator.execute(["SELECT crm.drop_bi_login(\(login))"], context: Self.company, deadline: .after(.seconds(10)))
+    _ = try await database.migrator.execute(["SELECT crm.drop_bi_login(\(login))"], context: Self.company, deadline: .after(.seconds(60)))
   }
 
   private func texts(_ pool: PostgresPool, _ sql: SQL) async throws -> [String] {
-    let result = try await pool.execute([sql], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+    let result = try await pool.execute([sql], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
     return try (0..<result.count).map { try result[$0].decode(String.self, at: 0) }
   }
 
@@ -62,7 +62,7 @@ import Testing
       #expect(try await texts(pool, "SELECT name FROM bi.customers ORDER BY name") == ["A***", "E***"])
       #expect(try await texts(pool, "SELECT amount::text FROM bi.orders") == ["10.10", "10.10"])
       let counted = try await pool.transaction(
-        context: .init(settings: [.init("muhatap.read_sales", "*"), .init("muhatap.read_customers", "*")], readOnly: true), deadline: .after(.seconds(10))
+        context: .init(settings: [.init("muhatap.read_sales", "*"), .init("muhatap.read_customers", "*")], readOnly: true), deadline: .after(.seconds(60))
       ) { tx in try await tx.value(Int.self, "SELECT count(*) FROM bi.order_lines") }
       #expect(counted == 2)
     }
@@ -93,18 +93,18 @@ import Testing
       [
         "INSERT INTO crm.department (code, name) VALUES ('any', 'Any') ON CONFLICT DO NOTHING",
         "SELECT crm.create_bi_login(\(login), 'any', 'SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA==')",
-      ], context: Self.company, deadline: .after(.seconds(10)))
+      ], context: Self.company, deadline: .after(.seconds(60)))
     // Read-only is only this login's default; it can ask for more.
     let pool = PostgresPool(
       .init(
         connection: database.url(as: login) + "&options=-c%20default_transaction_read_only%3Doff", connections: [.interactive: 1]),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let error = await #expect(throws: PostgresError.self) {
-      _ = try await pool.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(10)))
+      _ = try await pool.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(60)))
     }
     #expect(error?.sqlState == "42501")
     await pool.shutdown()
-    _ = try await database.migrator.execute(["SELECT crm.drop_bi_login(\(login))"], context: Self.company, deadline: .after(.seconds(10)))
+    _ = try await database.migrator.execute(["SELECT crm.drop_bi_login(\(login))"], context: Self.company, deadline: .after(.seconds(60)))
   }
 
   @Test func `every metric has a value, and the days are the location's`() async throws {
@@ -122,13 +122,13 @@ import Testing
     for (login, verifier) in [("postgres", "SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA=="), ("bi_plain", "secret")] {
       await #expect(throws: PostgresError.self) {
         _ = try await database.migrator.execute(
-          ["SELECT crm.create_bi_login(\(login), 'north', \(verifier))"], context: Self.company, deadline: .after(.seconds(10)))
+          ["SELECT crm.create_bi_login(\(login), 'north', \(verifier))"], context: Self.company, deadline: .after(.seconds(60)))
       }
     }
     await #expect(throws: PostgresError.self) {
       _ = try await database.app.execute(
         ["SELECT crm.create_bi_login('bi_app', 'north', 'SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA==')"], context: Self.company,
-        deadline: .after(.seconds(10)))
+        deadline: .after(.seconds(60)))
     }
   }
 }

@@ -19,7 +19,7 @@ import Testing
         SELECT concat(pg_backend_pid(), ': ', (SELECT string_agg(current_setting('muhatap.' || name, true), '')
           FROM unnest(ARRAY['caller', 'request', 'via', 'change_seq'] || ARRAY(SELECT v || a FROM unnest(crm.areas()) a, unnest(ARRAY['read_', 'write_']) v)) name))
         """
-      ], context: .init(readOnly: true), deadline: .after(.seconds(10)))
+      ], context: .init(readOnly: true), deadline: .after(.seconds(60)))
     return try result[0][0].decode(String.self, at: 0)
   }
 

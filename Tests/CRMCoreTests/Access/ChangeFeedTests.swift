@@ -41,7 +41,7 @@ import Testing
     var place = Place()
     while true {
       let isLast = done.isOn
-      let changes = try await pool.execute([page(place)], context: Self.system, lane: .interactive, deadline: .after(.seconds(20)))[0]
+      let changes = try await pool.execute([page(place)], context: Self.system, lane: .interactive, deadline: .after(.seconds(60)))[0]
       for row in 0..<changes.count {
         let change = try Change(row: changes[row])
         seen.append(change.id)
@@ -78,7 +78,7 @@ import Testing
     while deadline.remaining > .zero {
       let passed = try await pool.execute(
         ["SELECT max(xid) < pg_snapshot_xmin(pg_current_snapshot()) FROM crm.change WHERE relation = 'product_categories'"],
-        context: Self.system, deadline: .after(.seconds(10)))[0]
+        context: Self.system, deadline: .after(.seconds(60)))[0]
       if try passed[0].decode(Bool.self, at: 0) { return }
       try await Task.sleep(for: .milliseconds(20))
     }
@@ -120,13 +120,13 @@ import Testing
       context: .init(
         settings: [
           .init("muhatap.read_products", "*"), .init("muhatap.write_products", "*"), .init("muhatap.via", "import:7"),
-        ], readOnly: false), deadline: .after(.seconds(10))
+        ], readOnly: false), deadline: .after(.seconds(60))
     ) { tx in
       try await tx.run("INSERT INTO crm.product_category (id, code, name) SELECT i, i::text, 'x' FROM unnest(\(ids)::uuid[]) i")
     }
     #expect(changes == 5)
     let entries = try await database.admin.execute(
-      ["SELECT cardinality(row_ids), after IS NULL FROM crm.change WHERE via = 'import:7'"], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+      ["SELECT cardinality(row_ids), after IS NULL FROM crm.change WHERE via = 'import:7'"], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
     #expect(entries.count == 1)
     #expect(try entries[0].decode(Int.self, at: 0) == 5)
     #expect(try entries[0].decode(Bool.self, at: 1))
@@ -137,7 +137,7 @@ import Testing
     for _ in 0..<3 {
       let page = try await database.app.execute(
         ["SELECT row_id, c.xid::text AS xid, c.seq FROM crm.changes_after(\(place.xid)::xid8, \(place.sequence)::bigint, 2) c ORDER BY c.xid, c.seq"],
-        context: Self.system, deadline: .after(.seconds(10)))[0]
+        context: Self.system, deadline: .after(.seconds(60)))[0]
       for row in 0..<page.count {
         let change = try Change(row: page[row])
         seen.append(change.id)
@@ -147,7 +147,7 @@ import Testing
     #expect(seen.count == 5)
     #expect(Set(seen) == Set(ids))
     let history = try await database.app.execute(
-      ["SELECT op FROM crm.history('product_categories', \(ids[3]))"], context: Self.system, deadline: .after(.seconds(10)))[0]
+      ["SELECT op FROM crm.history('product_categories', \(ids[3]))"], context: Self.system, deadline: .after(.seconds(60)))[0]
     #expect(history.count == 1)
   }
 }

@@ -124,7 +124,7 @@ import Testing
   @Test func `months without a partition are kept, and moved when it is made`() async throws {
     let database = try await TestDatabase.clone()
     let context = PostgresPool.Context(settings: [.init("muhatap.via", "system:test")], readOnly: false)
-    try await database.admin.transaction(context: context, deadline: .after(.seconds(20))) { tx in
+    try await database.admin.transaction(context: context, deadline: .after(.seconds(60))) { tx in
       try await tx.run(
         """
         INSERT INTO crm.change (xid, seq, at, relation, op, row_id, area, via)
@@ -132,7 +132,7 @@ import Testing
         """)
       #expect(try await tx.value(Int.self, "SELECT count(*) FROM crm.change_default") == 1)
     }
-    try await database.worker.transaction(context: context, deadline: .after(.seconds(20))) { (tx: PostgresTransaction) async throws in
+    try await database.worker.transaction(context: context, deadline: .after(.seconds(60))) { (tx: PostgresTransaction) async throws in
       #expect(try await tx.value(Int.self, "SELECT crm.make_change_partitions()") == 1)
       #expect(try await tx.value(Int.self, "SELECT crm.make_change_partitions()") == 0)
     }
@@ -143,7 +143,7 @@ import Testing
           (SELECT relforcerowsecurity FROM pg_class WHERE oid = 'crm.change_2031_05'::regclass)
         """
       ],
-      context: context, deadline: .after(.seconds(10)))[0]
+      context: context, deadline: .after(.seconds(60)))[0]
     #expect(try counts[0].decode(Int.self, at: 0) == 0)
     #expect(try counts[0].decode(Int.self, at: 1) == 1)
     #expect(try counts[0].decode(Bool.self, at: 2))

@@ -7,7 +7,7 @@ import Testing
   /// Each row of the answer is one thing that is wrong.
   private func expectNone(_ sql: SQL, sourceLocation: SourceLocation = #_sourceLocation) async throws {
     let database = try await TestDatabase.suite()
-    let wrong = try await database.admin.execute([sql], context: .init(readOnly: true), deadline: .after(.seconds(30)))[0]
+    let wrong = try await database.admin.execute([sql], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
     for row in 0..<wrong.count { Issue.record("\(try wrong[row].decode(String.self, at: 0))", sourceLocation: sourceLocation) }
   }
 

@@ -6,7 +6,7 @@ import Testing
 @Suite struct TextFunctionTests {
   private func value(_ sql: SQL) async throws -> String {
     let pool = try await TestDatabase.suite().app
-    return try await pool.execute([sql], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0][0].decode(String.self, at: 0)
+    return try await pool.execute([sql], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0][0].decode(String.self, at: 0)
   }
 
   @Test(arguments: [
