@@ -102,9 +102,9 @@ package final class TestAPI: Sendable {
 
   /// Sends a request as a patient client does: again after a while, when it is told that someone else is at the same record or key.
   package func sendPatiently(_ method: Request.Method, _ path: String, as person: String, json: JSON) async throws -> Answer {
-    for _ in 0..<20 {
+    for _ in 0..<100 {
       let answer = try await send(method, path, as: person, json: json)
-      guard answer.headers["retry-after"] != nil else { return answer }
+      guard answer.problem == "locked" else { return answer }
       try await Task.sleep(for: .milliseconds(200))
     }
     return try await send(method, path, as: person, json: json)

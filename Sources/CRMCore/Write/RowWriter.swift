@@ -78,7 +78,7 @@ struct RowWriter: Sendable {
   {
     do {
       return try await body()
-    } catch let error as PostgresError {
+    } catch let error as PostgresError where WriteProblem.isRefusal(error) {
       throw RowRefusal(error: error, input: input, entity: entity, changedID: id, pointer: pointer)
     }
   }

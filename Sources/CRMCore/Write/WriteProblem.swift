@@ -6,6 +6,12 @@ package struct WriteProblem: Sendable {
 
   package init(catalogue: Catalogue) { self.catalogue = catalogue }
 
+  /// Whether PostgreSQL refused the values themselves. Anything else (a deadlock, a lost connection) may go well when it is tried again.
+  static func isRefusal(_ error: PostgresError) -> Bool {
+    guard error.kind == .server, let state = error.sqlState else { return false }
+    return state.hasPrefix("22") || state.hasPrefix("23") || state == "CR001" || state == "42501"
+  }
+
   /// The problem behind an error of the database; nil when it is not the client's doing.
   package func problem(for error: PostgresError, pointer: String = "") -> Problem? {
     guard error.kind == .server, let state = error.sqlState else { return nil }

@@ -14,7 +14,7 @@ struct ChangesEndpointTests {
   ) async throws -> (rows: [JSON], end: String) {
     var rows: [JSON] = []
     var cursor = after
-    let patience = Deadline.after(.seconds(15))
+    let patience = Deadline.after(.seconds(60))
     while true {
       var query = [(name: "limit", value: "\(limit)")]
       if let cursor { query.append((name: "after", value: cursor)) }
@@ -32,7 +32,7 @@ struct ChangesEndpointTests {
 
   /// The end of the feed once everything that was committed is in it.
   private func end(_ api: TestAPI, as person: String = "deniz") async throws -> String {
-    let patience = Deadline.after(.seconds(15))
+    let patience = Deadline.after(.seconds(60))
     let last = try await api.behind("SELECT coalesce(max(xid), '0')::text FROM crm.change")[0].decode(String.self, at: 0)
     while try await api.behind("SELECT \(last)::xid8 < pg_snapshot_xmin(pg_current_snapshot())")[0].decode(Bool.self, at: 0) == false, !patience.hasPassed {
       try await Task.sleep(for: .milliseconds(20))

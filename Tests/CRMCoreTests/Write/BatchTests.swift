@@ -102,4 +102,23 @@ struct BatchTests {
       #expect(answer.status == 422 && !answer.fieldErrors.isEmpty, "\(answer.text)")
     }
   }
+
+  @Test("two batches that lock each other out are both done in the end")
+  func deadlock() async throws {
+    let api = try await TestAPI.suite()
+    let ids = try await [WriteTests.customer(api).id, WriteTests.customer(api).id]
+    let answers = try await withThrowingTaskGroup(of: TestAPI.Answer.self) { group in
+      for order in [ids, ids.reversed()] {
+        // Between its two changes each batch makes others, so that the two meet.
+        var items = [item("change", ["note": "a"], id: order[0])]
+        items += (0..<150).map { item("create", ["kind": "person", "name": .string("Ara \($0)")]) }
+        items.append(item("change", ["website": "b"], id: order[1]))
+        let body: JSON = ["items": .array(items)]
+        group.addTask { try await api.sendPatiently(.post, "/v1/customers/batch", as: "ayse", json: body) }
+      }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(answers.map(\.status) == [200, 200], "\(answers.map { $0.text.prefix(300) })")
+    for id in ids { #expect(try await api.send(.get, "/v1/customers/\(id)", as: "ayse").json()["version"] == 3) }
+  }
 }
