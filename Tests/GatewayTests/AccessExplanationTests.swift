@@ -57,10 +57,15 @@ import Testing
         """
         UPDATE crm.role_permission SET read_scope = 'shared' WHERE area = 'customers' AND role_id = (SELECT id FROM crm.role WHERE code = 'service_agent')
         """,
-      ], context: .init(readOnly: false), deadline: .after(.seconds(10)))
+      ], context: .init(readOnly: false), deadline: .after(.seconds(60)))
     #expect(ids[0].count == 1)
-    try await Task.sleep(for: .seconds(1))
-    let answer = try await server.send(.get, "/v1/access/explain?resource=customers&id=\(id)", as: "zeynep")
+    let path = "/v1/access/explain?resource=customers&id=\(id)"
+    var answer = try await server.send(.get, path, as: "zeynep")
+    let start = ContinuousClock.now
+    while answer.status != 200, ContinuousClock.now - start < .seconds(30) {
+      try await Task.sleep(for: .milliseconds(100))
+      answer = try await server.send(.get, path, as: "zeynep")
+    }
     #expect(answer.status == 200, "\(answer.text)")
     #expect(try rules(answer, "read") == ["share_rule"])
     let rule = try answer.json()["read"]?.array?.first

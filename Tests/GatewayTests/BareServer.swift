@@ -18,7 +18,12 @@ struct BareServer {
   ) async throws -> T {
     var configuration = GatewayConfiguration(port: 0, eventLoops: 1)
     configuration.deadlines.drainNotice = .zero
-    configuration.deadlines.drain = .seconds(5)
+    configuration.deadlines.drain = .seconds(60)
+    // What is no test's subject must not fail on a slow machine.
+    configuration.deadlines.headers = .seconds(60)
+    configuration.deadlines.body = .seconds(60)
+    configuration.deadlines.handler = .seconds(60)
+    configuration.deadlines.stalledReader = .seconds(60)
     configure(&configuration)
     let nowhere = PostgresPool(.init(connection: "host=/nonexistent dbname=none"), logger: logger)
     let gateway = try await GatewayServer(

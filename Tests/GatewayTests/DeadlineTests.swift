@@ -1,6 +1,7 @@
 import CRMCore
 import Foundation
 import Gateway
+import Synchronization
 import Testing
 
 /// How long each part of an exchange may take.
@@ -20,7 +21,7 @@ import Testing
       trickle.cancel()
       #expect(answer.status == 408)
       #expect(answer.json["code"] as? String == "slow-headers")
-      #expect(ContinuousClock.now - start < .seconds(5))
+      #expect(ContinuousClock.now - start < .seconds(30))
     }
   }
 
@@ -42,22 +43,22 @@ import Testing
       trickle.cancel()
       #expect(answer.status == 408)
       #expect(answer.json["code"] as? String == "slow-body")
-      #expect(ContinuousClock.now - start < .seconds(5))
+      #expect(ContinuousClock.now - start < .seconds(30))
     }
   }
 
   @Test func `a body at the minimum rate may take longer than the deadline`() async throws {
     try await BareServer.run({
-      $0.deadlines.body = .milliseconds(1500)
+      $0.deadlines.body = .seconds(5)
       $0.deadlines.bodyRate = 1000
     }) { (server) async throws in
       let connection = try server.connect()
-      try await connection.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 4000\r\n\r\n")
-      for _ in 0..<20 {
+      try await connection.send("POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 14000\r\n\r\n")
+      for _ in 0..<70 {
         try await Task.sleep(for: .milliseconds(100))
         try await connection.send(String(repeating: "a", count: 200))
       }
-      #expect(try await connection.answer().text == #"{"bytes":4000}"#)
+      #expect(try await connection.answer().text == #"{"bytes":14000}"#)
     }
   }
 
@@ -77,12 +78,12 @@ import Testing
         guard case .stream(let pieces) = request.body else { throw BareServer.Unforeseen() }
         var count = 0
         for try await piece in pieces {
-          if count == 0 { try await Task.sleep(for: .milliseconds(1200)) }
+          if count == 0 { try await Task.sleep(for: .seconds(6)) }
           count += piece.count
         }
         return .json(Array("{\"bytes\":\(count)}".utf8))
       })
-    try await BareServer.run({ $0.deadlines.body = .milliseconds(300) }, endpoints: [endpoint]) { (server) async throws in
+    try await BareServer.run({ $0.deadlines.body = .seconds(3) }, endpoints: [endpoint]) { (server) async throws in
       let connection = try server.connect()
       let sent = Task {
         try await connection.send("POST /slow HTTP/1.1\r\nHost: test\r\nContent-Length: \(16 << 20)\r\n\r\n")
@@ -96,19 +97,20 @@ import Testing
   @Test func `a handler that takes too long is cancelled and its client told`() async throws {
     try await BareServer.run({ $0.deadlines.handler = .milliseconds(200) }) { (server) async throws in
       let start = ContinuousClock.now
-      let answer = try await server.get("/sleep/5000")
+      let answer = try await server.get("/sleep/50000")
       #expect(answer.status == 503)
       #expect(answer.json["code"] as? String == "timeout")
-      #expect(ContinuousClock.now - start < .seconds(5))
+      #expect(ContinuousClock.now - start < .seconds(30))
     }
   }
 
   @Test func `a write that ignores its cancellation is answered as unknown after the grace`() async throws {
+    let answered = Mutex(false)
     let endpoint = Endpoint(
       .post, "/stubborn", access: .open, documentation: BareServer.documentation("stubborn"),
       handler: .operation { _ in
-        let end = ContinuousClock.now + .seconds(1)
-        while ContinuousClock.now < end { try? await Task.sleep(for: .milliseconds(20)); await Task.yield() }
+        let end = ContinuousClock.now + .seconds(20)
+        while ContinuousClock.now < end, !answered.withLock({ $0 }) { try? await Task.sleep(for: .milliseconds(20)); await Task.yield() }
         return Response(status: 204)
       })
     try await BareServer.run(
@@ -120,6 +122,7 @@ import Testing
       let answer = try await server.post("/stubborn", "")
       #expect(answer.status == 503)
       #expect(answer.json["code"] as? String == "outcome-unknown")
+      answered.withLock { $0 = true }
     }
   }
 
@@ -164,10 +167,10 @@ import Testing
   }
 
   @Test func `a slow but steady reader gets all of a long answer`() async throws {
-    try await BareServer.run({ $0.deadlines.stalledReader = .milliseconds(500) }) { (server) async throws in
+    try await BareServer.run({ $0.deadlines.stalledReader = .seconds(10) }) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /stream/200000 HTTP/1.1\r\nHost: test\r\n\r\n")
-      let answer = try await connection.answer(within: 20)
+      let answer = try await connection.answer()
       #expect(answer.text.hasSuffix("{\"line\":199999}\n"))
     }
   }
@@ -177,7 +180,7 @@ import Testing
       let connection = try server.connect()
       try await connection.send("GET /echo HTTP/1.1\r\nHost: test\r\n\r\n")
       #expect(try await connection.answer().status == 200)
-      #expect(try await connection.readToEnd(within: 3).isEmpty)
+      #expect(try await connection.readToEnd().isEmpty)
     }
   }
 }

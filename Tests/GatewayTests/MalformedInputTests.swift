@@ -38,7 +38,7 @@ import Testing
   private static func statuses(_ input: [UInt8], _ server: BareServer) async throws -> [Int] {
     let connection = try server.connect()
     try await connection.send(input)
-    let bytes = try await connection.readToEnd(within: 20)
+    let bytes = try await connection.readToEnd()
     let text = String(decoding: bytes, as: UTF8.self)
     return text.matches(of: #/HTTP/1\.1 (\d{3}) /#).compactMap { Int($0.output.1) }
   }

@@ -15,7 +15,7 @@ struct People {
 
   init(in database: TestDatabase) async throws {
     self.database = database
-    department = try await database.admin.transaction(context: .init(readOnly: false), deadline: .after(.seconds(10))) { tx in
+    department = try await database.admin.transaction(context: .init(readOnly: false), deadline: .after(.seconds(60))) { tx in
       try await tx.value(
         UUID.self,
         """
@@ -29,7 +29,7 @@ struct People {
     let email = "\(name).\(UUID().uuidString.prefix(8).lowercased())@example.com"
     let hash = try await Self.passwords.hash(Self.password)
     let department = department
-    let id = try await database.admin.transaction(context: .init(readOnly: false), deadline: .after(.seconds(10))) { tx in
+    let id = try await database.admin.transaction(context: .init(readOnly: false), deadline: .after(.seconds(60))) { tx in
       let user = try await tx.value(
         UUID.self,
         """
@@ -58,7 +58,7 @@ struct People {
   }
 
   func run(_ sql: SQL) async throws {
-    try await database.admin.transaction(context: .init(readOnly: false), deadline: .after(.seconds(10))) { tx in
+    try await database.admin.transaction(context: .init(readOnly: false), deadline: .after(.seconds(60))) { tx in
       _ = try await tx.run(sql)
     }
   }
@@ -87,5 +87,15 @@ struct People {
 extension BareServer {
   func get(_ target: String, as token: String) async throws -> RawConnection.Answer {
     try await get(target, ["Authorization: Bearer \(token)"])
+  }
+
+  /// Asks until an address answers with a status; false after half a minute.
+  func status(of target: String, as token: String, becomes status: Int) async throws -> Bool {
+    let start = ContinuousClock.now
+    while ContinuousClock.now - start < .seconds(30) {
+      if try await get(target, as: token).status == status { return true }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    return false
   }
 }

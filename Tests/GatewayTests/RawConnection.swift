@@ -59,7 +59,7 @@ final class RawConnection: Sendable {
   }
 
   /// The next answer. `isHead`: it has no body whatever it says.
-  func answer(isHead: Bool = false, within seconds: Double = 10) async throws -> Answer {
+  func answer(isHead: Bool = false, within seconds: Double = 60) async throws -> Answer {
     try await Self.blocking { [self] in
       let end = Date().addingTimeInterval(seconds)
       while true {
@@ -73,7 +73,7 @@ final class RawConnection: Sendable {
   }
 
   /// All bytes until the server closes the connection.
-  func readToEnd(within seconds: Double = 10) async throws -> [UInt8] {
+  func readToEnd(within seconds: Double = 60) async throws -> [UInt8] {
     try await Self.blocking { [self] in
       let end = Date().addingTimeInterval(seconds)
       while try fill(until: end) {}

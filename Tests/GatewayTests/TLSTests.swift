@@ -39,7 +39,7 @@ import Testing
 
   private func curl(_ arguments: [String], _ certificate: borrowing Certificate, _ server: BareServer, _ path: String) async throws -> String {
     try await Command(
-      "curl", ["-sS", "--max-time", "20", "--cacert", certificate.certificate] + arguments + ["https://localhost:\(server.port)\(path)"]
+      "curl", ["-sS", "--max-time", "120", "--cacert", certificate.certificate] + arguments + ["https://localhost:\(server.port)\(path)"]
     ).run()
   }
 
@@ -102,7 +102,7 @@ import Testing
     }) { (server) async throws in
       let connection = try server.connect()
       try await connection.send([0x16, 0x03, 0x01])
-      #expect(try await connection.readToEnd(within: 5).count < 100)
+      #expect(try await connection.readToEnd().count < 100)
     }
   }
 }

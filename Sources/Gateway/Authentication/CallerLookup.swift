@@ -10,11 +10,10 @@ struct CallerLookup: Sendable {
     let until: Deadline?
   }
 
-  /// How long a look-up may take.
-  private static let patience = Duration.seconds(5)
-
   let database: Database
   let issuer: TokenIssuer?
+  /// How long a look-up may take.
+  let patience: Duration
 
   /// - Throws: `Problem.unauthenticated` for a credential that is unknown, revoked or expired.
   func find(_ token: String) async throws -> Found {
@@ -83,7 +82,7 @@ struct CallerLookup: Sendable {
     if known[0].count == 1 { return try known[0][0].decode(at: 0) }
     guard claims.email_verified == true, let email = claims.email else { throw Problem.unauthenticated }
     // The key folds more than letter case, so two mailboxes may share one: the address itself has to be the same too.
-    return try await database.transaction(as: .system("authentication"), deadline: .after(Self.patience)) { tx in
+    return try await database.transaction(as: .system("authentication"), deadline: .after(patience)) { tx in
       let users = try await tx.result(
         """
         INSERT INTO crm.user_identity (user_id, issuer, subject)
@@ -99,11 +98,11 @@ struct CallerLookup: Sendable {
 
   private func run(_ statements: [SQL]) async throws -> [PostgresResult] {
     try await database.pool.execute(
-      statements, context: Caller.system("authentication").context(reading: [.admin]), deadline: .after(Self.patience))
+      statements, context: Caller.system("authentication").context(reading: [.admin]), deadline: .after(patience))
   }
 
   private func noteUse(of key: UUID) async throws {
-    try await database.transaction(as: .system("authentication"), deadline: .after(Self.patience)) { tx in
+    try await database.transaction(as: .system("authentication"), deadline: .after(patience)) { tx in
       _ = try await tx.run("UPDATE crm.api_key SET last_used_on = (now() AT TIME ZONE 'UTC')::date WHERE id = \(key)")
     }
   }

@@ -59,7 +59,9 @@ package final class GatewayServer: Sendable {
     registry.observe { await database.pool.statistics().readings }
     let authentication = configuration.authentication
     let authenticator = Authenticator(
-      lookup: CallerLookup(database: database, issuer: authentication.issuer.map { TokenIssuer($0, logger: logger) }), cacheFor: authentication.cacheFor,
+      lookup: CallerLookup(
+        database: database, issuer: authentication.issuer.map { TokenIssuer($0, logger: logger) }, patience: configuration.deadlines.handler),
+      cacheFor: authentication.cacheFor,
       logger: logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
     self.group = group
