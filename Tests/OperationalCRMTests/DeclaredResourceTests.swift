@@ -35,7 +35,8 @@ struct DeclaredResourceRightsTests {
     let contactID = try contact.json()["id"] ?? .null
     let bodies: [(String, JSON)] = [
       ("/v1/addresses", ["customer_id": id, "contact_id": contactID, "kind": "billing", "city": "İstanbul", "province_code": "34"]),
-      ("/v1/contact_points", ["customer_id": id, "contact_id": contactID, "kind": "phone", "value": "+905321234567"]), ("/v1/orders", ["customer_id": id, "channel": "field"]),
+      ("/v1/contact_points", ["customer_id": id, "contact_id": contactID, "kind": "phone", "value": "+905321234567"]),
+      ("/v1/orders", ["customer_id": id, "channel": "field"]),
     ]
     for (path, body) in bodies {
       let answer = try await api.send(.post, path, as: "ayse", json: body)
@@ -43,7 +44,9 @@ struct DeclaredResourceRightsTests {
       #expect(try answer.json()["customer_id"] == id)
       #expect(try await api.send(.post, path, as: "fatma", json: body).status == 403)
     }
-    for (kind, value, error) in [("phone", "0532 123", "contact_point_value_phone"), ("email", "nobody", "contact_point_value_email"), ("email", " ", "contact_point_value_length")] {
+    for (kind, value, error) in [
+      ("phone", "0532 123", "contact_point_value_phone"), ("email", "nobody", "contact_point_value_email"), ("email", " ", "contact_point_value_length"),
+    ] {
       let answer = try await api.send(.post, "/v1/contact_points", as: "ayse", json: ["customer_id": id, "kind": .string(kind), "value": .string(value)])
       #expect(answer.fieldErrors.contains("/value \(error)"), "\(answer.text)")
     }
@@ -55,14 +58,19 @@ struct DeclaredResourceRightsTests {
   @Test("an order's totals follow its lines, and its parts its visibility")
   func parts() async throws {
     let api = try await TestAPI.suite()
-    let customer = JSON.string(try #require(try await api.send(.post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": "Alıcı"]).json()["id"]?.string))
-    let order = try #require(try await api.send(.post, "/v1/orders", as: "ayse", json: ["customer_id": customer, "visibility": "department"]).json()["id"]?.string)
+    let customer = JSON.string(
+      try #require(try await api.send(.post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": "Alıcı"]).json()["id"]?.string))
+    let order = try #require(
+      try await api.send(.post, "/v1/orders", as: "ayse", json: ["customer_id": customer, "visibility": "department"]).json()["id"]?.string)
     let product = try await api.send(.get, "/v1/products", ["limit": "1"]).rows()[0]["id"] ?? .null
     var lines: [String] = []
     for (number, amount) in ["10.10", "-3.05", "0"].enumerated() {
       let line = try await api.send(
         .post, "/v1/order_lines", as: "ayse",
-        json: ["customer_id": customer, "order_id": .string(order), "line_number": .number(Decimal(number + 1)), "product_id": product, "quantity": "1", "amount": .string(amount), "coupon_discount": "0.05"])
+        json: [
+          "customer_id": customer, "order_id": .string(order), "line_number": .number(Decimal(number + 1)), "product_id": product, "quantity": "1",
+          "amount": .string(amount), "coupon_discount": "0.05",
+        ])
       #expect(line.status == 201, "\(line.text)")
       lines.append(try line.json()["id"]?.string ?? "")
     }

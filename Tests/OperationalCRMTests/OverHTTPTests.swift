@@ -32,11 +32,14 @@ struct OverHTTPTests {
       .patch, "/v1/contacts/\(id)", as: "ayse", body: Array(#"{"job_title":null}"#.utf8), headers: ["content-type": "application/merge-patch+json"])
     #expect(try merged.json()["job_title"] == .null, "\(merged.text)")
 
-    let list = try await server.send(.get, "/v1/contacts?name=eq.I%C5%9F%C4%B1l%20%26%20O%C4%9Fuz&customer.name=starts.%C3%87%C4%B1nar&count=exact&order=-name", as: "ayse")
+    let list = try await server.send(
+      .get, "/v1/contacts?name=eq.I%C5%9F%C4%B1l%20%26%20O%C4%9Fuz&customer.name=starts.%C3%87%C4%B1nar&count=exact&order=-name", as: "ayse")
     #expect(try list.json()["count"] == 1 && list.json()["data"]?.array?.first?["id"]?.string == id, "\(list.text)")
-    let query = try await server.send(.post, "/v1/contacts/query", as: "ayse", json: ["filter": ["name": "Işıl & Oğuz", "or": [["active": true], ["note": .null]]], "select": ["id"]])
+    let query = try await server.send(
+      .post, "/v1/contacts/query", as: "ayse", json: ["filter": ["name": "Işıl & Oğuz", "or": [["active": true], ["note": .null]]], "select": ["id"]])
     #expect(try query.json()["data"] == [["id": .string(id)]], "\(query.text)")
-    let sum = try await server.send(.post, "/v1/contacts/aggregate", as: "ayse", json: ["group": ["customer.name"], "measures": ["count"], "filter": ["customer_id": .string(parent)]])
+    let sum = try await server.send(
+      .post, "/v1/contacts/aggregate", as: "ayse", json: ["group": ["customer.name"], "measures": ["count"], "filter": ["customer_id": .string(parent)]])
     #expect(try sum.json()["data"] == [["customer.name": "Çınar Ltd. Şti.", "count": 1]], "\(sum.text)")
 
     let csv = try await server.send(.get, "/v1/contacts/export?format=csv&select=id,name&customer_id=eq.\(parent)", as: "ayse")
@@ -60,7 +63,8 @@ struct OverHTTPTests {
     #expect(batch.status == 200, "\(batch.text)")
     let again = try await server.send(.post, "/v1/customers/batch", as: "ayse", json: ["items": items], headers: ["idempotency-key": "batch-1"])
     #expect(again.bytes == batch.bytes && again.headers["idempotency-replayed"] == "true")
-    let other = try await server.send(.post, "/v1/customers/batch", as: "ayse", json: ["items": items, "atomic": false], headers: ["idempotency-key": "batch-1"])
+    let other = try await server.send(
+      .post, "/v1/customers/batch", as: "ayse", json: ["items": items, "atomic": false], headers: ["idempotency-key": "batch-1"])
     #expect(other.status == 422)
     let first = try await server.send(.put, "/v1/customers/external/erp/%C4%9F%2F1", as: "ayse", json: ["kind": "person", "name": "Harici"])
     let second = try await server.send(.put, "/v1/customers/external/erp/%C4%9F%2F1", as: "ayse", json: ["kind": "person", "name": "Harici 2"])
@@ -70,15 +74,25 @@ struct OverHTTPTests {
     #expect(try await server.send(.get, "/v1/customers?name=eq.Kuru", as: "ayse").json()["data"] == [])
   }
 
-  @Test("what an address refuses, it refuses as a problem with a code", arguments: [
-    (.get, "/v1/customers?statuss=eq.x", "ayse", nil, 400, "unknown-field"), (.get, "/v1/customers?name=eqq.x", "ayse", nil, 400, "unknown-operator"), (.get, "/v1/customers?limit=5000", "ayse", nil, 400, "bad-parameter"),
-    (.get, "/v1/customers?cursor=abc", "ayse", nil, 400, "bad-parameter"), (.get, "/v1/customers", "emre", nil, 403, "forbidden"), (.get, "/v1/customers/17", "ayse", nil, 404, "not-found"), (.get, "/v1/nothing", "ayse", nil, 404, "unknown-route"),
-    (.get, "/v1/customers/00000000-0000-0000-0000-000000000001/history", "ayse", nil, 404, "not-found"), (.get, "/v1/changes?resource=custmers", "ayse", nil, 400, "bad-parameter"), (.get, "/v1/orders/export?order=id", "ayse", nil, 400, "bad-parameter"),
-    (.post, "/v1/customers", "ayse", ["name": 1], 422, "invalid-fields"), (.post, "/v1/customers", "fatma", ["kind": "person", "name": "x"], 403, "forbidden"), (.post, "/v1/customers/query", "ayse", ["filter": 1], 400, "bad-filter"),
-    (.post, "/v1/orders/aggregate", "ayse", ["measures": []], 400, "bad-parameter"), (.post, "/v1/customers/batch", "ayse", ["items": []], 422, "invalid-fields"),
-    (.put, "/v1/customers/external/ERP/1", "ayse", ["kind": "person", "name": "x"], 400, "bad-parameter"), (.patch, "/v1/customers/00000000-0000-0000-0000-000000000001", "ayse", ["note": "x"], 404, "not-found"),
-    (.delete, "/v1/contacts/00000000-0000-0000-0000-000000000001", "ayse", nil, 404, "not-found"), (.delete, "/v1/customers/00000000-0000-0000-0000-000000000001", "ayse", nil, 405, "method-not-allowed"),
-  ] as [(Request.Method, String, String, JSON?, Int, String)])
+  @Test(
+    "what an address refuses, it refuses as a problem with a code",
+    arguments: [
+      (.get, "/v1/customers?statuss=eq.x", "ayse", nil, 400, "unknown-field"), (.get, "/v1/customers?name=eqq.x", "ayse", nil, 400, "unknown-operator"),
+      (.get, "/v1/customers?limit=5000", "ayse", nil, 400, "bad-parameter"),
+      (.get, "/v1/customers?cursor=abc", "ayse", nil, 400, "bad-parameter"), (.get, "/v1/customers", "emre", nil, 403, "forbidden"),
+      (.get, "/v1/customers/17", "ayse", nil, 404, "not-found"), (.get, "/v1/nothing", "ayse", nil, 404, "unknown-route"),
+      (.get, "/v1/customers/00000000-0000-0000-0000-000000000001/history", "ayse", nil, 404, "not-found"),
+      (.get, "/v1/changes?resource=custmers", "ayse", nil, 400, "bad-parameter"), (.get, "/v1/orders/export?order=id", "ayse", nil, 400, "bad-parameter"),
+      (.post, "/v1/customers", "ayse", ["name": 1], 422, "invalid-fields"),
+      (.post, "/v1/customers", "fatma", ["kind": "person", "name": "x"], 403, "forbidden"),
+      (.post, "/v1/customers/query", "ayse", ["filter": 1], 400, "bad-filter"),
+      (.post, "/v1/orders/aggregate", "ayse", ["measures": []], 400, "bad-parameter"),
+      (.post, "/v1/customers/batch", "ayse", ["items": []], 422, "invalid-fields"),
+      (.put, "/v1/customers/external/ERP/1", "ayse", ["kind": "person", "name": "x"], 400, "bad-parameter"),
+      (.patch, "/v1/customers/00000000-0000-0000-0000-000000000001", "ayse", ["note": "x"], 404, "not-found"),
+      (.delete, "/v1/contacts/00000000-0000-0000-0000-000000000001", "ayse", nil, 404, "not-found"),
+      (.delete, "/v1/customers/00000000-0000-0000-0000-000000000001", "ayse", nil, 405, "method-not-allowed"),
+    ] as [(Request.Method, String, String, JSON?, Int, String)])
   func refusals(method: Request.Method, path: String, person: String, json: JSON?, status: Int, code: String) async throws {
     let server = try await TestServer.suite()
     let answer = try await server.send(method, path, as: person, json: json, headers: ["accept-language": "tr"])
@@ -94,7 +108,9 @@ struct OverHTTPTests {
     let server = try await TestServer.suite()
     let hidden = try await customer(server, "Gizli Müşteri", ["visibility": "private"])
     let absent = UUID.v7().lowercase
-    for (method, suffix, json): (Request.Method, String, JSON?) in [(.get, "", nil), (.get, "?expand=contacts", nil), (.get, "/history", nil), (.patch, "", ["note": "x"])] {
+    for (method, suffix, json): (Request.Method, String, JSON?) in [
+      (.get, "", nil), (.get, "?expand=contacts", nil), (.get, "/history", nil), (.patch, "", ["note": "x"]),
+    ] {
       var answers: [String] = []
       for id in [hidden, absent] {
         let answer = try await server.send(method, "/v1/customers/\(id)\(suffix)", as: "zeynep", json: json)

@@ -9,7 +9,8 @@ extension Catalogue {
     var tables: [String: Table] = [:]
     for row in results[0].rows {
       let name = try row.decode(String.self, "qualified")
-      let table = try tables[name]
+      let table =
+        try tables[name]
         ?? Table(
           name: name, schemaIdentifier: row.decode(Identifier.self, "schema_name"), identifier: row.decode(Identifier.self, "table_name"),
           comment: row.decode(String?.self, "table_comment") ?? "", columns: [])

@@ -14,7 +14,8 @@ extension ResourceAPI {
           "Any field may be used as a filter: `?<field>=<operator>.<value>`, also of a neighbour (`customer.name`), up to three relations deep. Operators: "
           + Comparison.allCases.map(\.rawValue).joined(separator: ", ") + "; `not.` before one turns it around.",
         parameters: ResourceSchema.listParameters(entity),
-        answers: [(200, "A page.", "application/json", ResourceSchema.page(entity))], components: ResourceSchema.components(entity, customFields.current[entity.name])),
+        answers: [(200, "A page.", "application/json", ResourceSchema.page(entity))],
+        components: ResourceSchema.components(entity, customFields.current[entity.name])),
       handler: .read { request in
         try pageRead(try Query(parameters: request.query), entity, request)
       })

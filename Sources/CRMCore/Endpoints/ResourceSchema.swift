@@ -130,6 +130,7 @@ extension Endpoint.Documentation.Parameter {
   static let id = Self("id", in: .path, required: true, "The record's id.", schema: ["type": "string", "format": "uuid"])
   static let ifMatch = Self("If-Match", in: .header, "The ETag you read; the change is refused (412) if the record was changed since.")
   static let ifNoneMatch = Self("If-None-Match", in: .header, "The ETag you have; 304 if the record still has it.")
-  static let idempotencyKey = Self("Idempotency-Key", in: .header, "A key of yours; the same request sent again with it has its effect once and the same answer.")
+  static let idempotencyKey = Self(
+    "Idempotency-Key", in: .header, "A key of yours; the same request sent again with it has its effect once and the same answer.")
   static let prefer = Self("Prefer", in: .header, "`tx=rollback` tries the change and undoes it.")
 }

@@ -48,7 +48,9 @@ extension ResourceAPI {
         """)
     } catch let error as PostgresError where error.sqlState == "23514" {
       // System and key stand in the path and not in the body.
-      guard let rule = error.constraint.flatMap({ model.catalogue.constraints[$0] }), let column = rule.columns.first, let phrase = rule.phrase else { throw error }
+      guard let rule = error.constraint.flatMap({ model.catalogue.constraints[$0] }), let column = rule.columns.first, let phrase = rule.phrase else {
+        throw error
+      }
       throw Problem.badParameter(column, phrase)
     }
     return written

@@ -49,13 +49,15 @@ package struct Aggregate: Sendable {
     groups = try Self.list(members["group"], "/group").map(Self.group)
     measures = try Self.list(members["measures"], "/measures").map(Self.measure)
     having = try Self.having(members["having"])
-    order = try members["order"].map { value throws(Problem) in
-      try Query.orders(try Query.strings(value, "/order").joined(separator: ","))
-    } ?? []
-    limit = try members["limit"].map { value throws(Problem) in
-      guard case .number(let number) = value else { throw .badParameter("/limit", ColumnType.integer(bits: 32).expectation) }
-      return try Query.limit("\(number)")
-    } ?? Query.maximumLimit
+    order =
+      try members["order"].map { value throws(Problem) in
+        try Query.orders(try Query.strings(value, "/order").joined(separator: ","))
+      } ?? []
+    limit =
+      try members["limit"].map { value throws(Problem) in
+        guard case .number(let number) = value else { throw .badParameter("/limit", ColumnType.integer(bits: 32).expectation) }
+        return try Query.limit("\(number)")
+      } ?? Query.maximumLimit
     guard !measures.isEmpty else {
       throw .badParameter("/measures", Phrase("Ask for at least one measure, such as \"count\".", tr: "En az bir ölçü isteyin; örneğin \"count\"."))
     }
@@ -81,7 +83,9 @@ package struct Aggregate: Sendable {
       throw .unknownField(FieldPath(unknown), of: "group", at: "\(item.pointer)/\(Problem.clipped(unknown))", candidates: known)
     }
     guard let field = item.json["field"]?.string else {
-      throw .badParameter(item.pointer, Phrase("A group is a field, or an object with field, by, zone and as.", tr: "Grup bir alan ya da field, by, zone ve as içeren bir nesnedir."))
+      throw .badParameter(
+        item.pointer,
+        Phrase("A group is a field, or an object with field, by, zone and as.", tr: "Grup bir alan ya da field, by, zone ve as içeren bir nesnedir."))
     }
     let unit = try item.json["by"].map { value throws(Problem) in
       guard let unit = value.string.flatMap(Unit.init(rawValue:)) else {
@@ -113,7 +117,9 @@ package struct Aggregate: Sendable {
     let functions = Function.allCases.map(\.rawValue).joined(separator: ", ")
     return .badParameter(
       pointer,
-      Phrase("A measure is \"count\" or {function: field, as: name} with one of: \(functions).", tr: "Ölçü \"count\" ya da {işlev: alan, as: ad} olur; işlevler: \(functions)."))
+      Phrase(
+        "A measure is \"count\" or {function: field, as: name} with one of: \(functions).",
+        tr: "Ölçü \"count\" ya da {işlev: alan, as: ad} olur; işlevler: \(functions)."))
   }
 
   private static func name(_ json: JSON?, otherwise: String, _ pointer: String) throws(Problem) -> String {
@@ -127,11 +133,13 @@ package struct Aggregate: Sendable {
   private static func having(_ json: JSON?) throws(Problem) -> [Having] {
     guard let json else { return [] }
     guard case .all(let parts)? = try? Filter(json: json, pointer: "/having").asList else {
-      throw .badParameter("/having", Phrase("having compares measures: {\"sales\": {\"gt\": 1000}}.", tr: "having ölçüleri karşılaştırır: {\"sales\": {\"gt\": 1000}}."))
+      throw .badParameter(
+        "/having", Phrase("having compares measures: {\"sales\": {\"gt\": 1000}}.", tr: "having ölçüleri karşılaştırır: {\"sales\": {\"gt\": 1000}}."))
     }
     var conditions: [Having] = []
     for part in parts {
-      guard case .compare(let path, let comparison, .value(let value)) = part, path.names.count == 1, comparison.needsOrder || comparison == .equal || comparison == .notEqual
+      guard case .compare(let path, let comparison, .value(let value)) = part, path.names.count == 1,
+        comparison.needsOrder || comparison == .equal || comparison == .notEqual
       else {
         throw .badParameter("/having", Phrase("having takes eq, ne, lt, lte, gt and gte.", tr: "having; eq, ne, lt, lte, gt ve gte alır."))
       }

@@ -108,7 +108,9 @@ extension QueryCompiler {
       let list = nearest.joined(separator: ", ")
       throw .badFilter(
         pointer,
-        Phrase("\"\(Problem.clipped(text))\" is not a value of this field. Use: \(list).", tr: "\"\(Problem.clipped(text))\" bu alanın değeri değil. Şunu kullanın: \(list)."))
+        Phrase(
+          "\"\(Problem.clipped(text))\" is not a value of this field. Use: \(list).",
+          tr: "\"\(Problem.clipped(text))\" bu alanın değeri değil. Şunu kullanın: \(list)."))
     }
     do {
       // A day stands for its first instant in UTC.
@@ -117,7 +119,9 @@ extension QueryCompiler {
     } catch {
       let wanted = field.type.expectation
       throw .badFilter(
-        pointer, Phrase("\"\(Problem.clipped(text))\" does not fit; expected \(wanted.english).", tr: "\"\(Problem.clipped(text))\" uymuyor; beklenen: \(wanted.turkish)."))
+        pointer,
+        Phrase(
+          "\"\(Problem.clipped(text))\" does not fit; expected \(wanted.english).", tr: "\"\(Problem.clipped(text))\" uymuyor; beklenen: \(wanted.turkish)."))
     }
   }
 }

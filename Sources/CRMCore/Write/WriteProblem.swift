@@ -39,7 +39,9 @@ package struct WriteProblem: Sendable {
         409, "locked", Phrase("Someone else is changing this record. Try again.", tr: "Bu kaydı şu an başkası değiştiriyor. Yeniden deneyin."),
         retryAfter: 1)
     case let data where data.hasPrefix("22"):
-      return .invalid([.init(pointer, code: "value", Phrase("A value is out of range or of the wrong form.", tr: "Bir değer aralık dışında ya da yanlış biçimde."))])
+      return .invalid([
+        .init(pointer, code: "value", Phrase("A value is out of range or of the wrong form.", tr: "Bir değer aralık dışında ya da yanlış biçimde."))
+      ])
     default: return nil
     }
   }

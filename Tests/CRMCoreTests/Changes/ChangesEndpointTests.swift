@@ -76,7 +76,10 @@ struct ChangesEndpointTests {
     let counts = ["ayse": 4, "deniz": 3, "mehmet": 3, "gul": 2, "zeynep": 2, "emre": 1]
     var seen: [String: Set<String>] = [:]
     for (person, end) in ends {
-      seen[person] = Set(try await changes(api, after: end, as: person, expected: counts[person] ?? 0).rows.compactMap { $0["resource"] == "products" ? "product" : $0["id"]?.string })
+      seen[person] = Set(
+        try await changes(api, after: end, as: person, expected: counts[person] ?? 0).rows.compactMap {
+          $0["resource"] == "products" ? "product" : $0["id"]?.string
+        })
     }
     #expect(seen["ayse"] == [open, closed, departmental, "product"])
     #expect(seen["deniz"] == [open, departmental, "product"])
@@ -91,7 +94,8 @@ struct ChangesEndpointTests {
   func secrets() async throws {
     let api = try await TestAPI.suite()
     try await api.behind("UPDATE crm.app_user SET password_hash = 'scrypt$secret$hash', locale = 'en' WHERE email = 'ayse@carsi.example'")
-    try await api.behind("INSERT INTO crm.api_key (user_id, name, prefix, key_hash) SELECT id, 'k', 'p', sha256('topsecret') FROM crm.app_user WHERE email = 'ayse@carsi.example'")
+    try await api.behind(
+      "INSERT INTO crm.api_key (user_id, name, prefix, key_hash) SELECT id, 'k', 'p', sha256('topsecret') FROM crm.app_user WHERE email = 'ayse@carsi.example'")
     _ = try await end(api)
     let rows = try await changes(api, after: nil, limit: 1000).rows
     let user = try #require(rows.last { $0["resource"] == "users" && $0["op"] == "update" })
@@ -111,7 +115,9 @@ struct ChangesEndpointTests {
     let caller = try await api.caller("ayse")
     let slow = Task {
       try await Database(pool: api.database.app).transaction(as: caller) { tx in
-        try await tx.run("UPDATE crm.customer SET note = 'yavaş' WHERE id = (SELECT id FROM crm.customer WHERE visibility = 'company' AND department_id = \(caller.departmentID) LIMIT 1)")
+        try await tx.run(
+          "UPDATE crm.customer SET note = 'yavaş' WHERE id = (SELECT id FROM crm.customer WHERE visibility = 'company' AND department_id = \(caller.departmentID) LIMIT 1)"
+        )
         opened.yield()
         for await _ in mayEnd { break }
       }
@@ -134,7 +140,8 @@ struct ChangesEndpointTests {
     var rows: [JSON] = []
     var cursor: String?
     repeat {
-      let answer = try await api.send(.get, "/v1/customers/\(id)/history", [(name: "limit", value: "2")] + (cursor.map { [(name: "cursor", value: $0)] } ?? []), as: "zeynep", body: nil)
+      let answer = try await api.send(
+        .get, "/v1/customers/\(id)/history", [(name: "limit", value: "2")] + (cursor.map { [(name: "cursor", value: $0)] } ?? []), as: "zeynep", body: nil)
       try #require(answer.status == 200, "\(answer.text)")
       rows += try answer.rows()
       cursor = try answer.json()["next_cursor"]?.string

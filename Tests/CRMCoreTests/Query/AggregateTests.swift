@@ -21,7 +21,11 @@ struct AggregateTests {
   func exact(person: String) async throws {
     let rows = try await TestAPI.suite().send(.get, "/v1/orders", ["limit": "1000"], as: person).rows()
     let answer = try await ask(
-      "orders", ["group": ["currency", "status"], "measures": ["count", ["sum": "amount", "as": "sales"], ["avg": "amount"], ["max": "ordered_at", "as": "last"]], "order": ["-sales", "status"]],
+      "orders",
+      [
+        "group": ["currency", "status"], "measures": ["count", ["sum": "amount", "as": "sales"], ["avg": "amount"], ["max": "ordered_at", "as": "last"]],
+        "order": ["-sales", "status"],
+      ],
       as: person)
     #expect(answer.status == 200, "\(answer.text)")
     let groups = try answer.rows()
@@ -37,10 +41,13 @@ struct AggregateTests {
     #expect(sales == sales.sorted(by: >))
   }
 
-  @Test("amounts of several currencies are never added up silently, nor compared, own or of the order behind a line", arguments: [
-    ("orders", ["sum": "amount"]), ("orders", ["avg": "coupon_discount"]), ("orders", ["max": "amount"]), ("order_lines", ["sum": "amount"]), ("order_lines", ["max": "unit_price"]),
-    ("order_lines", ["sum": "order.amount"]),
-  ] as [(String, JSON)])
+  @Test(
+    "amounts of several currencies are never added up silently, nor compared, own or of the order behind a line",
+    arguments: [
+      ("orders", ["sum": "amount"]), ("orders", ["avg": "coupon_discount"]), ("orders", ["max": "amount"]), ("order_lines", ["sum": "amount"]),
+      ("order_lines", ["max": "unit_price"]),
+      ("order_lines", ["sum": "order.amount"]),
+    ] as [(String, JSON)])
   func mixedCurrencies(resource: String, measure: JSON) async throws {
     let prefix = resource == "orders" ? "" : "order."
     let mixed = try await ask(resource, ["measures": [measure]])
@@ -63,9 +70,15 @@ struct AggregateTests {
   @Test("a group may lead through neighbours, and a missing one is a group of its own")
   func dotted() async throws {
     let api = try await TestAPI.suite()
-    let lines = try await api.send(.get, "/v1/order_lines", ["limit": "1000", "select": "amount,product.category.name,product.category.parent.name", "order.currency": "eq.TRY"]).rows()
+    let lines = try await api.send(
+      .get, "/v1/order_lines", ["limit": "1000", "select": "amount,product.category.name,product.category.parent.name", "order.currency": "eq.TRY"]
+    ).rows()
     let answer = try await ask(
-      "order_lines", ["group": ["product.category.name", ["field": "product.category.parent.name", "as": "above"]], "measures": ["count", ["sum": "amount", "as": "sales"]], "filter": ["order.currency": "TRY"]])
+      "order_lines",
+      [
+        "group": ["product.category.name", ["field": "product.category.parent.name", "as": "above"]], "measures": ["count", ["sum": "amount", "as": "sales"]],
+        "filter": ["order.currency": "TRY"],
+      ])
     #expect(answer.status == 200, "\(answer.text)")
     let expected = Dictionary(grouping: lines) { [$0["product.category.name"], $0["product.category.parent.name"]] }
     let groups = try answer.rows()
@@ -85,7 +98,8 @@ struct AggregateTests {
       calendar.timeZone = try #require(TimeZone(secondsFromGMT: hours * 3600))
       let dates = try instants.map { try Date(String($0.prefix(19)) + "Z", strategy: .iso8601) }
       for (unit, component) in [("day", Calendar.Component.day), ("week", .weekOfYear), ("month", .month), ("quarter", .quarter), ("year", .year)] {
-        let answer = try await ask("orders", ["group": [["field": "ordered_at", "by": .string(unit), "zone": .string(zone), "as": "begin"]], "measures": ["count"]])
+        let answer = try await ask(
+          "orders", ["group": [["field": "ordered_at", "by": .string(unit), "zone": .string(zone), "as": "begin"]], "measures": ["count"]])
         #expect(answer.status == 200, "\(answer.text)")
         var expected: [String: Int] = [:]
         for date in dates {
@@ -120,7 +134,8 @@ struct AggregateTests {
     }
     #expect(try Set(answer.rows().map { $0["customer_id"] }) == Set(expected.keys))
     #expect(!expected.isEmpty && expected.count < byCustomer.count)
-    let last = try await ask("orders", ["group": ["customer_id"], "measures": [["max": "ordered_at", "as": "last"]], "having": ["last": ["lt": "2025-11-01T00:00:00Z"]]])
+    let last = try await ask(
+      "orders", ["group": ["customer_id"], "measures": [["max": "ordered_at", "as": "last"]], "having": ["last": ["lt": "2025-11-01T00:00:00Z"]]])
     #expect(last.status == 200, "\(last.text)")
     #expect(try last.rows().allSatisfy { ($0["last"]?.string ?? "") < "2025-11" })
     let text = try await ask("products", ["group": ["brand"], "measures": [["min": "name", "as": "first"]], "having": ["first": ["ne": "x"]]])
@@ -133,20 +148,33 @@ struct AggregateTests {
 
   @Test("without groups there is one answer; over no rows a sum is 0 and a maximum missing")
   func noRows() async throws {
-    let answer = try await ask("orders", ["measures": ["count", ["sum": "amount"], ["max": "amount", "as": "m"], ["count_distinct": "customer_id", "as": "buyers"]], "filter": ["note": "nothing"]])
+    let answer = try await ask(
+      "orders",
+      [
+        "measures": ["count", ["sum": "amount"], ["max": "amount", "as": "m"], ["count_distinct": "customer_id", "as": "buyers"]],
+        "filter": ["note": "nothing"],
+      ])
     #expect(try answer.rows() == [["count": 0, "sum_amount": "0", "m": .null, "buyers": 0]], "\(answer.text)")
   }
 
-  @Test("questions that make no sense are refused with what is wrong", arguments: [
-    ([:], "measures"), (["measures": []], "measures"), (["measures": ["sum"]], "function"), (["measures": [["summ": "amount"]]], "function"), (["measures": [["sum": "amout"]]], "amount"),
-    (["measures": [["sum": "status"]]], "status"), (["measures": [["max": "customer_id"]]], "customer_id"), (["measures": ["count"], "group": ["lines.amount"]], "lines"),
-    (["measures": ["count"], "group": [["field": "ordered_at", "by": "moth"]]], "month"), (["measures": ["count"], "group": [["field": "amount", "by": "month"]]], "amount"),
-    (["measures": ["count"], "group": [["field": "ordered_at", "by": "month", "zone": "Mars/Olympus"]]], "zone"), (["measures": ["count"], "group": [["field": "ordered_at", "by": "month", "zone": 3]]], "zone"),
-    (["measures": ["count"], "group": [["field": "ordered_at", "bye": "month"]]], "by"), (["measures": ["count", "count"]], "name"),
-    (["measures": ["count"], "group": [["field": "status", "as": "a b"]]], "name"), (["measures": ["count"], "order": ["-sales"]], "sales"), (["measures": ["count"], "limit": 0], "limit"),
-    (["measures": ["count"], "groups": ["status"]], "group"), (["measures": ["count"], "filter": ["statuss": "placed"]], "status"), (["measures": ["count"], "group": ["profile"]], "profile"),
-    (["measures": ["count"], "group": .array((1...30).map { ["field": "status", "as": .string("s\($0)")] })], "20"),
-  ] as [(JSON, String)])
+  @Test(
+    "questions that make no sense are refused with what is wrong",
+    arguments: [
+      ([:], "measures"), (["measures": []], "measures"), (["measures": ["sum"]], "function"), (["measures": [["summ": "amount"]]], "function"),
+      (["measures": [["sum": "amout"]]], "amount"),
+      (["measures": [["sum": "status"]]], "status"), (["measures": [["max": "customer_id"]]], "customer_id"),
+      (["measures": ["count"], "group": ["lines.amount"]], "lines"),
+      (["measures": ["count"], "group": [["field": "ordered_at", "by": "moth"]]], "month"),
+      (["measures": ["count"], "group": [["field": "amount", "by": "month"]]], "amount"),
+      (["measures": ["count"], "group": [["field": "ordered_at", "by": "month", "zone": "Mars/Olympus"]]], "zone"),
+      (["measures": ["count"], "group": [["field": "ordered_at", "by": "month", "zone": 3]]], "zone"),
+      (["measures": ["count"], "group": [["field": "ordered_at", "bye": "month"]]], "by"), (["measures": ["count", "count"]], "name"),
+      (["measures": ["count"], "group": [["field": "status", "as": "a b"]]], "name"), (["measures": ["count"], "order": ["-sales"]], "sales"),
+      (["measures": ["count"], "limit": 0], "limit"),
+      (["measures": ["count"], "groups": ["status"]], "group"), (["measures": ["count"], "filter": ["statuss": "placed"]], "status"),
+      (["measures": ["count"], "group": ["profile"]], "profile"),
+      (["measures": ["count"], "group": .array((1...30).map { ["field": "status", "as": .string("s\($0)")] })], "20"),
+    ] as [(JSON, String)])
   func senseless(question: JSON, hint: String) async throws {
     let answer = try await ask("orders", question)
     #expect(answer.status == 400, "\(answer.text)")

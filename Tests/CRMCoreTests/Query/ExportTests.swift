@@ -57,7 +57,9 @@ struct ExportTests {
     #expect(export.text.hasSuffix("\n"))
   }
 
-  @Test("an export as CSV holds the same values, with commas, quotes, line ends and missing values told apart", arguments: ["orders", "customers", "contacts", "products", "order_lines"])
+  @Test(
+    "an export as CSV holds the same values, with commas, quotes, line ends and missing values told apart",
+    arguments: ["orders", "customers", "contacts", "products", "order_lines"])
   func csv(resource: String) async throws {
     let api = try await TestAPI.suite()
     _ = try await WriteTests.customer(api, ["name": "a,\"b\"\r\nc\n", "note": ""])
@@ -86,10 +88,15 @@ struct ExportTests {
   @Test("filters, search and select narrow an export; what makes no sense for it is refused")
   func narrowed() async throws {
     let api = try await TestAPI.suite()
-    let list = try await api.send(.get, "/v1/orders", ["status": "eq.placed", "search": "isik", "select": "id,amount,customer.name", "order": "id", "limit": "1000"]).rows()
+    let list = try await api.send(
+      .get, "/v1/orders", ["status": "eq.placed", "search": "isik", "select": "id,amount,customer.name", "order": "id", "limit": "1000"]
+    ).rows()
     let export = try await api.send(.get, "/v1/orders/export", ["status": "eq.placed", "search": "isik", "select": "id,amount,customer.name"])
     #expect(try export.text.split(separator: "\n").map { try JSONDecoder().decode(JSON.self, from: Data($0.utf8)) } == list && !list.isEmpty)
-    for (name, value) in [("format", "xml"), ("order", "amount"), ("expand", "customer"), ("cursor", "x"), ("count", "exact"), ("limit", "5"), ("statuss", "eq.placed"), ("status", "eq.x"), ("select", "nothing")] {
+    for (name, value) in [
+      ("format", "xml"), ("order", "amount"), ("expand", "customer"), ("cursor", "x"), ("count", "exact"), ("limit", "5"), ("statuss", "eq.placed"),
+      ("status", "eq.x"), ("select", "nothing"),
+    ] {
       #expect(try await api.send(.get, "/v1/orders/export", [name: value]).status == 400, "\(name)")
     }
     #expect(try await api.send(.get, "/v1/orders/export", as: "emre").status == 403)
@@ -106,7 +113,8 @@ struct ExportTests {
   func pieces() async throws {
     let api = try await TestAPI.start()
     try await api.behind(
-      "INSERT INTO crm.customer (kind, name, department_id, visibility) SELECT 'person', 'Çok ' || i, (SELECT id FROM crm.department WHERE code = 'sales'), CASE WHEN i % 2 = 0 THEN 'company' ELSE 'department' END FROM generate_series(1, 4100) i")
+      "INSERT INTO crm.customer (kind, name, department_id, visibility) SELECT 'person', 'Çok ' || i, (SELECT id FROM crm.department WHERE code = 'sales'), CASE WHEN i % 2 = 0 THEN 'company' ELSE 'department' END FROM generate_series(1, 4100) i"
+    )
     for (person, visible) in [("ayse", 4_100), ("zeynep", 2_050)] {
       let export = try await api.send(.get, "/v1/customers/export", ["name": "starts.Çok", "select": "id", "format": "csv"], as: person)
       let ids = export.text.split(separator: "\r\n").dropFirst()

@@ -80,7 +80,8 @@ struct FilterRowsTests {
   func toMany() async throws {
     let api = try await TestAPI.suite()
     let orders = try await api.send(.get, "/v1/orders", ["limit": "1000", "expand": "lines"]).rows()
-    let expected = Set(orders.filter { ($0["lines"]?.array ?? []).contains { Decimal(string: $0["amount"]?.string ?? "") ?? 0 > 100 } }.compactMap { $0["id"]?.string })
+    let expected = Set(
+      orders.filter { ($0["lines"]?.array ?? []).contains { Decimal(string: $0["amount"]?.string ?? "") ?? 0 > 100 } }.compactMap { $0["id"]?.string })
     #expect(!expected.isEmpty && expected.count < orders.count)
     let found = try await api.send(.get, "/v1/orders", ["lines.amount": "gt.100", "limit": "1000"]).rows()
     #expect(Set(found.compactMap { $0["id"]?.string }) == expected)
@@ -124,7 +125,10 @@ struct FilterRowsTests {
       #expect(answer.status == 400, "\(name)=\(value): \(answer.text)")
       #expect(answer.fieldErrors.first?.hasPrefix("\(name) ") == true, "\(name)=\(value): \(answer.text)")
     }
-    let extremes = [("ordered_at", "lt.9999-12-31T23:59:59.999999999Z"), ("ordered_at", "gt.0001-01-01T00:00:00+15:59"), ("version", "gt.-2147483648"), ("amount", "lt.9999999999999999.99"), ("amount", "gt.-0.00")]
+    let extremes = [
+      ("ordered_at", "lt.9999-12-31T23:59:59.999999999Z"), ("ordered_at", "gt.0001-01-01T00:00:00+15:59"), ("version", "gt.-2147483648"),
+      ("amount", "lt.9999999999999999.99"), ("amount", "gt.-0.00"),
+    ]
     for (name, value) in extremes {
       #expect(try await api.send(.get, "/v1/orders", [name: value]).status == 200, "\(name)=\(value)")
     }
@@ -139,11 +143,14 @@ struct FilterRowsTests {
     #expect(!found.isEmpty)
   }
 
-  @Test("unknown names are answered with the nearest one", arguments: [
-    ("/v1/orders", "statuss", "eq.placed", "status"), ("/v1/orders", "customer.nmae", "eq.x", "name"), ("/v1/orders", "custmer.name", "eq.x", "customer"),
-    ("/v1/orders", "status", "eqq.placed", "eq"), ("/v1/orders", "order", "ordred_at", "ordered_at"), ("/v1/orders", "select", "amuont", "amount"),
-    ("/v1/orders", "expand", "custmer", "customer"), ("/v1/orders", "status", "eq.complete", "completed"), ("/v1/customers", "contcts.name", "eq.x", "contacts"),
-  ])
+  @Test(
+    "unknown names are answered with the nearest one",
+    arguments: [
+      ("/v1/orders", "statuss", "eq.placed", "status"), ("/v1/orders", "customer.nmae", "eq.x", "name"), ("/v1/orders", "custmer.name", "eq.x", "customer"),
+      ("/v1/orders", "status", "eqq.placed", "eq"), ("/v1/orders", "order", "ordred_at", "ordered_at"), ("/v1/orders", "select", "amuont", "amount"),
+      ("/v1/orders", "expand", "custmer", "customer"), ("/v1/orders", "status", "eq.complete", "completed"),
+      ("/v1/customers", "contcts.name", "eq.x", "contacts"),
+    ])
   func nearest(path: String, name: String, value: String, hint: String) async throws {
     let api = try await TestAPI.suite()
     let english = try await api.send(.get, path, [name: value])

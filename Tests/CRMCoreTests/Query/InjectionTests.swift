@@ -7,7 +7,8 @@ import Testing
 @Suite("Text that wants to be SQL")
 struct InjectionTests {
   private static let attempts = [
-    "'", "\"", "';--", "\" OR 1=1 --", "1); DROP TABLE crm.customer;--", "$1", "$$", "\\", "\\'", "%27", "/*", "a\"b", "name\" FROM crm.app_user --", "t.*", "*",
+    "'", "\"", "';--", "\" OR 1=1 --", "1); DROP TABLE crm.customer;--", "$1", "$$", "\\", "\\'", "%27", "/*", "a\"b", "name\" FROM crm.app_user --", "t.*",
+    "*",
     "crm.app_user", "pg_sleep(9)", "id::text", "ａ", "{", "}", "[", "]", "(", ")", ",", ";",
   ]
 
@@ -24,9 +25,12 @@ struct InjectionTests {
     let api = try await TestAPI.suite()
     let before = try await api.send(.get, "/v1/orders", ["count": "exact", "limit": "1"]).json()["count"]
     for (name, value) in [
-      (attempt, "eq.1"), ("name", "eq.\(attempt)"), ("name", "starts.\(attempt)"), ("name", "contains.\(attempt)"), ("name", "in.(\(attempt))"), ("name", "in.(\"\(attempt)\")"),
-      ("name", attempt), ("name", "\(attempt).x"), ("or", "(name.eq.\(attempt))"), ("or", "(\(attempt).eq.1)"), ("or", attempt), ("not", "(name.\(attempt).1)"), ("order", attempt),
-      ("order", "-\(attempt)"), ("order", "name,\(attempt)"), ("select", attempt), ("select", "name,\(attempt)"), ("expand", attempt), ("search", attempt), ("limit", attempt), ("cursor", attempt),
+      (attempt, "eq.1"), ("name", "eq.\(attempt)"), ("name", "starts.\(attempt)"), ("name", "contains.\(attempt)"), ("name", "in.(\(attempt))"),
+      ("name", "in.(\"\(attempt)\")"),
+      ("name", attempt), ("name", "\(attempt).x"), ("or", "(name.eq.\(attempt))"), ("or", "(\(attempt).eq.1)"), ("or", attempt), ("not", "(name.\(attempt).1)"),
+      ("order", attempt),
+      ("order", "-\(attempt)"), ("order", "name,\(attempt)"), ("select", attempt), ("select", "name,\(attempt)"), ("expand", attempt), ("search", attempt),
+      ("limit", attempt), ("cursor", attempt),
       ("count", attempt), ("custom.\(attempt)", "eq.1"), ("parent.\(attempt)", "eq.1"), ("\(attempt).name", "eq.1"),
     ] {
       expectHarmless(try await api.send(.get, "/v1/customers", [name: value]), "\(name)=\(value)")
@@ -43,14 +47,17 @@ struct InjectionTests {
     let text = JSON.string(attempt)
     let queries: [JSON] = [
       ["filter": .object([attempt: "x"])], ["filter": ["name": text]], ["filter": ["name": .object([attempt: "x"])]], ["filter": ["name": ["in": [text]]]],
-      ["filter": ["or": [["name": text], .object(["parent.\(attempt)": 1])]]], ["order": [text]], ["select": [text]], ["expand": [text]], ["search": text], ["cursor": text], ["count": text],
+      ["filter": ["or": [["name": text], .object(["parent.\(attempt)": 1])]]], ["order": [text]], ["select": [text]], ["expand": [text]], ["search": text],
+      ["cursor": text], ["count": text],
       .object([attempt: 1]),
     ]
     for query in queries { expectHarmless(try await api.send(.post, "/v1/customers/query", json: query), attempt) }
     let questions: [JSON] = [
-      ["measures": [text]], ["measures": [["count": "x", "as": text]]], ["measures": [["sum": text]]], ["measures": [.object([attempt: "version"])]], ["measures": ["count"], "group": [text]],
+      ["measures": [text]], ["measures": [["count": "x", "as": text]]], ["measures": [["sum": text]]], ["measures": [.object([attempt: "version"])]],
+      ["measures": ["count"], "group": [text]],
       ["measures": ["count"], "group": [["field": "kind", "as": text]]], ["measures": ["count"], "group": [["field": "created_at", "by": text]]],
-      ["measures": ["count"], "group": [["field": "created_at", "by": "day", "zone": text]]], ["measures": ["count"], "order": [text]], ["measures": ["count"], "having": .object([attempt: 1])],
+      ["measures": ["count"], "group": [["field": "created_at", "by": "day", "zone": text]]], ["measures": ["count"], "order": [text]],
+      ["measures": ["count"], "having": .object([attempt: 1])],
       ["measures": [["min": "name", "as": "m"]], "having": ["m": text]],
     ]
     for question in questions { expectHarmless(try await api.send(.post, "/v1/customers/aggregate", json: question), attempt) }
@@ -61,7 +68,10 @@ struct InjectionTests {
     let id = try #require(try made.json()["id"]?.string)
     #expect(try await api.send(.post, "/v1/customers/query", json: ["filter": ["name": text, "id": .string(id)]]).rows().count == 1)
     #expect(try await api.send(.patch, "/v1/customers/\(id)", json: .object([attempt: "x"])).status == 422)
-    expectHarmless(try await api.send(.put, "/v1/customers/external/erp/\(attempt.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? "x")", json: ["kind": "person", "name": text]), attempt)
+    expectHarmless(
+      try await api.send(
+        .put, "/v1/customers/external/erp/\(attempt.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? "x")",
+        json: ["kind": "person", "name": text]), attempt)
     try await api.behind("DELETE FROM crm.customer WHERE id = \(id)")
   }
 }

@@ -13,11 +13,14 @@ struct PagingTests {
   ]
 
   /// Follows the cursors to the end.
-  static func pages(_ api: TestAPI, _ path: String, _ query: [(name: String, value: String)], limit: Int, between: () async throws -> Void = {}) async throws -> [JSON] {
+  static func pages(_ api: TestAPI, _ path: String, _ query: [(name: String, value: String)], limit: Int, between: () async throws -> Void = {}) async throws
+    -> [JSON]
+  {
     var rows: [JSON] = []
     var cursor: String?
     repeat {
-      let answer = try await api.send(.get, path, query + [(name: "limit", value: "\(limit)")] + (cursor.map { [(name: "cursor", value: $0)] } ?? []), body: nil)
+      let answer = try await api.send(
+        .get, path, query + [(name: "limit", value: "\(limit)")] + (cursor.map { [(name: "cursor", value: $0)] } ?? []), body: nil)
       try #require(answer.status == 200, "\(answer.text)")
       let page = try answer.rows()
       #expect(page.count <= limit)
@@ -35,7 +38,8 @@ struct PagingTests {
     #expect(whole.count > 80)
     for limit in [7, whole.count] {
       let paged = try await Self.pages(
-        api, "/v1/orders", [(name: "order", value: order), (name: "select", value: "id"), (name: "status", value: "in.(placed,completed,returned)")], limit: limit)
+        api, "/v1/orders", [(name: "order", value: order), (name: "select", value: "id"), (name: "status", value: "in.(placed,completed,returned)")],
+        limit: limit)
       #expect(paged == whole)
     }
   }
@@ -52,7 +56,9 @@ struct PagingTests {
     }
   }
 
-  @Test("rows that are added between pages never repeat or hide the ones that were there", arguments: ["name", "-name", "tax_office,-name", "-website,tax_office", "id", "-created_at"])
+  @Test(
+    "rows that are added between pages never repeat or hide the ones that were there",
+    arguments: ["name", "-name", "tax_office,-name", "-website,tax_office", "id", "-created_at"])
   func insertedBetween(order: String) async throws {
     let api = try await TestAPI.start()
     let before = try await api.send(.get, "/v1/customers", ["order": order, "limit": "1000", "select": "id"]).rows()
@@ -88,7 +94,9 @@ struct PagingTests {
     let last = try #require(try first.rows().last?["id"]?.string)
     try await api.behind("DELETE FROM crm.contact_point WHERE contact_id = \(last)")
     try await api.behind("DELETE FROM crm.contact WHERE id = \(last)")
-    let second = try await api.send(.get, "/v1/contacts", ["order": "name", "limit": "5", "select": "id", "cursor": cursor]).rows().compactMap { $0["id"]?.string }
+    let second = try await api.send(.get, "/v1/contacts", ["order": "name", "limit": "5", "select": "id", "cursor": cursor]).rows().compactMap {
+      $0["id"]?.string
+    }
     #expect(second == Array(whole[5..<10]))
   }
 
@@ -99,7 +107,8 @@ struct PagingTests {
     let turned = String(cursor.prefix(8)) + (cursor.dropFirst(8).first == "A" ? "B" : "A") + cursor.dropFirst(9)
     let other = try #require(try await api.send(.get, "/v1/customers", ["limit": "5"]).json()["next_cursor"]?.string)
     let uses: [(String, String, [(name: String, value: String)])] = [
-      ("/v1/orders", turned, []), ("/v1/orders", String(cursor.dropLast()), []), ("/v1/orders", "", []), ("/v1/orders", "'; drop table", []), ("/v1/orders", other, []),
+      ("/v1/orders", turned, []), ("/v1/orders", String(cursor.dropLast()), []), ("/v1/orders", "", []), ("/v1/orders", "'; drop table", []),
+      ("/v1/orders", other, []),
       ("/v1/orders", String(repeating: "A", count: 5_000), []), ("/v1/orders", "ığü", []), ("/v1/orders", cursor, [(name: "order", value: "ordered_at")]),
       ("/v1/orders", cursor, [(name: "status", value: "eq.placed")]), ("/v1/orders", cursor, [(name: "search", value: "a")]), ("/v1/customers", cursor, []),
     ]
@@ -128,7 +137,8 @@ struct PagingTests {
     var rows: [JSON] = []
     var cursor: JSON = .null
     repeat {
-      let answer = try await api.send(.post, "/v1/orders/query", json: ["filter": ["currency": "TRY"], "order": ["-note", "amount"], "limit": 20, "cursor": cursor, "select": ["id"]])
+      let answer = try await api.send(
+        .post, "/v1/orders/query", json: ["filter": ["currency": "TRY"], "order": ["-note", "amount"], "limit": 20, "cursor": cursor, "select": ["id"]])
       try #require(answer.status == 200, "\(answer.text)")
       rows += try answer.rows()
       cursor = try answer.json()["next_cursor"] ?? .null
@@ -162,13 +172,17 @@ struct PagingTests {
   func limits() async throws {
     let api = try await TestAPI.suite()
     for limit in ["0", "-1", "1001", "ten", "1.5", ""] { #expect(try await api.send(.get, "/v1/orders", ["limit": limit]).status == 400) }
-    for limit: JSON in [0, 1001, "10", .number(Decimal(1.5)), .null] { #expect(try await api.send(.post, "/v1/orders/query", json: ["limit": limit]).status == 400, "\(limit)") }
+    for limit: JSON in [0, 1001, "10", .number(Decimal(1.5)), .null] {
+      #expect(try await api.send(.post, "/v1/orders/query", json: ["limit": limit]).status == 400, "\(limit)")
+    }
     #expect(try await api.send(.get, "/v1/orders").rows().count == 50)
   }
 
   @Test("what has no order cannot be sorted by")
   func unordered() async throws {
     let api = try await TestAPI.suite()
-    for order in ["profile", "custom", "contacts", "a.b.c.d.e"] { #expect(try await api.send(.get, "/v1/customers", ["order": order]).status == 400, "\(order)") }
+    for order in ["profile", "custom", "contacts", "a.b.c.d.e"] {
+      #expect(try await api.send(.get, "/v1/customers", ["order": order]).status == 400, "\(order)")
+    }
   }
 }

@@ -29,7 +29,8 @@ struct SearchTests {
     let found = try await api.send(.get, "/v1/products", ["search": "sut urunleri"]).rows()
     let expected = try await api.send(.get, "/v1/products", ["category.name": "eq.Süt ürünleri"]).rows()
     #expect(!expected.isEmpty && expected.allSatisfy(found.contains))
-    let orders = try await PagingTests.pages(api, "/v1/orders", [(name: "search", value: "ışık"), (name: "status", value: "eq.placed"), (name: "order", value: "customer.name")], limit: 2)
+    let orders = try await PagingTests.pages(
+      api, "/v1/orders", [(name: "search", value: "ışık"), (name: "status", value: "eq.placed"), (name: "order", value: "customer.name")], limit: 2)
     let names = try await api.send(.get, "/v1/orders", ["customer.name": "contains.isik", "status": "eq.placed", "limit": "1000"]).rows()
     #expect(orders.count == names.count && !orders.isEmpty)
   }

@@ -14,7 +14,8 @@ struct ModelTests {
       Resource("ghosts", singular: "ghost", table: "crm.ghost", area: .sales),
       Resource(
         "customers", singular: "customer", table: "crm.customer", area: .customers, create: ["nmae", "search_key", "name"], change: ["audience"],
-        expand: ["friend", .many("pets", of: "pets", by: "owner_id"), .many("contacts", of: "contacts", by: "client_id")], search: ["profile", "parent.nothing"], order: "profile"),
+        expand: ["friend", .many("pets", of: "pets", by: "owner_id"), .many("contacts", of: "contacts", by: "client_id")],
+        search: ["profile", "parent.nothing"], order: "profile"),
       Resource("contacts", singular: "contact", table: "crm.contact", area: .customers, create: ["name"]),
       Resource("contacts", singular: "contact", table: "crm.contact", area: .customers),
       Resource("users", singular: "user", table: "crm.app_user", area: .admin, change: ["password_hash"]),
@@ -25,8 +26,10 @@ struct ModelTests {
     let mistakes = #expect(throws: Model.Mistakes.self) { _ = try Model(resources: wrong, catalogue: catalogue) }
     let list = try #require(mistakes?.list)
     for part in [
-      "no table crm.ghost", "no column nmae", "search_key is computed", "audience is computed", "kind is required", "cannot expand friend", "pets has no column owner_id", "contacts has no column client_id",
-      "cannot search in profile", "cannot search in parent.nothing", "cannot be sorted by profile", "contacts: declared twice", "customer_id is required", "password_hash is secret", "crm.external_id has no column id",
+      "no table crm.ghost", "no column nmae", "search_key is computed", "audience is computed", "kind is required", "cannot expand friend",
+      "pets has no column owner_id", "contacts has no column client_id",
+      "cannot search in profile", "cannot search in parent.nothing", "cannot be sorted by profile", "contacts: declared twice", "customer_id is required",
+      "password_hash is secret", "crm.external_id has no column id",
       "custom fields need", "changes need a column named version",
     ] {
       #expect(list.contains { $0.contains(part) }, "“\(part)” is missing in\n\(mistakes?.description ?? "")")
@@ -45,7 +48,8 @@ struct ModelTests {
     #expect(line.column("amount")?.type == .numeric(precision: 18, scale: 2) && line.column("unit_price")?.type == .numeric(precision: 18, scale: 6))
     #expect(line.column("unit_price")?.isNullable == true && line.column("amount")?.isNullable == false && line.column("amount")?.hasDefault == false)
     #expect(line.primaryKey == ["customer_id", "order_id", "line_number"])
-    #expect(line.foreignKeys.contains { $0.columns == ["customer_id", "order_id"] && $0.target == "crm.sales_order" && $0.targetColumns == ["customer_id", "id"] })
+    #expect(
+      line.foreignKeys.contains { $0.columns == ["customer_id", "order_id"] && $0.target == "crm.sales_order" && $0.targetColumns == ["customer_id", "id"] })
     #expect(catalogue.tables["crm.app_user"]?.column("password_hash")?.isSecret == true)
     #expect(catalogue.tables["crm.custom_field"]?.column("options")?.type == .array(.text))
     #expect(catalogue.tables["crm.role_permission"]?.column("read_scope")?.options == ["none", "own", "department", "shared", "all"])
@@ -62,12 +66,13 @@ struct ModelTests {
   @Test("every address answers its reader without a defect, empty or not")
   func everyAddress() async throws {
     let api = try await TestAPI.suite()
-    let ids = Dictionary(uniqueKeysWithValues: try await withThrowingTaskGroup(of: (String, String?).self) { group in
-      for name in api.model.entities.keys {
-        group.addTask { (name, try await api.send(.get, "/v1/\(name)", ["limit": "1"]).rows().first?["id"]?.string) }
-      }
-      return try await group.reduce(into: []) { $0.append($1) }
-    })
+    let ids = Dictionary(
+      uniqueKeysWithValues: try await withThrowingTaskGroup(of: (String, String?).self) { group in
+        for name in api.model.entities.keys {
+          group.addTask { (name, try await api.send(.get, "/v1/\(name)", ["limit": "1"]).rows().first?["id"]?.string) }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }
+      })
     for endpoint in api.api.endpoints where endpoint.method == .get && endpoint.path.hasPrefix("/v1/") {
       let resource = endpoint.path.split(separator: "/").dropFirst().first.map(String.init) ?? ""
       guard let id = ids[resource] else { continue }
@@ -83,7 +88,9 @@ struct ModelTests {
         #expect(try await api.send(.get, "/v1/\(name)", [column.name: "is.null", "limit": "1"]).status == 200)
       }
       let expansions = entity.resource.expand.map(\.name).joined(separator: ",")
-      if !expansions.isEmpty { #expect(try await api.send(.get, "/v1/\(name)", ["expand": expansions, "limit": "20"]).status == 200, "\(name) with \(expansions)") }
+      if !expansions.isEmpty {
+        #expect(try await api.send(.get, "/v1/\(name)", ["expand": expansions, "limit": "20"]).status == 200, "\(name) with \(expansions)")
+      }
       if !entity.resource.search.isEmpty { #expect(try await api.send(.get, "/v1/\(name)", ["search": "ışık"]).status == 200, "\(name)") }
       #expect(try await api.send(.post, "/v1/\(name)/aggregate", json: ["measures": ["count"]]).status == 200, "\(name)")
     }

@@ -26,7 +26,12 @@ struct BatchTests {
     #expect(ids.count == 3)
     let next = try await api.send(
       .post, "/v1/contacts/batch", as: "ayse",
-      json: ["items": [item("change", ["note": "x"], id: ids[1], version: 1), item("delete", id: ids[0]), item("create", ["customer_id": .string(customer), "name": "Dört"])]])
+      json: [
+        "items": [
+          item("change", ["note": "x"], id: ids[1], version: 1), item("delete", id: ids[0]),
+          item("create", ["customer_id": .string(customer), "name": "Dört"]),
+        ]
+      ])
     let results = try #require(try next.json()["results"]?.array, "\(next.text)")
     #expect(results.map { $0["status"] } == [200, 204, 201])
     #expect(results[0]["data"]?["note"] == "x" && results[0]["data"]?["version"] == 2)
@@ -38,10 +43,12 @@ struct BatchTests {
   func atomic() async throws {
     let api = try await TestAPI.suite()
     for (bad, error): (JSON, String) in [
-      (["kind": "person", "name": " "], "/items/1/data/name customer_name_length"), (["kind": "x", "name": "y"], "/items/1/data/kind option"), (["kind": "person", "name": "y", "parent_id": .string(UUID.v7().lowercase)], "/items/1/data/parent_id not-found"),
+      (["kind": "person", "name": " "], "/items/1/data/name customer_name_length"), (["kind": "x", "name": "y"], "/items/1/data/kind option"),
+      (["kind": "person", "name": "y", "parent_id": .string(UUID.v7().lowercase)], "/items/1/data/parent_id not-found"),
     ] {
       let answer = try await api.send(
-        .post, "/v1/customers/batch", as: "ayse", json: ["items": [item("create", ["kind": "person", "name": "Bütün"]), item("create", bad), item("create", ["kind": "person", "name": "Bütün"])]])
+        .post, "/v1/customers/batch", as: "ayse",
+        json: ["items": [item("create", ["kind": "person", "name": "Bütün"]), item("create", bad), item("create", ["kind": "person", "name": "Bütün"])]])
       #expect(answer.status == 422)
       #expect(answer.fieldErrors == [error], "\(answer.text)")
     }
@@ -52,7 +59,12 @@ struct BatchTests {
   func atomicMistakes() async throws {
     let api = try await TestAPI.suite()
     let answer = try await api.send(
-      .post, "/v1/customers/batch", as: "ayse", json: ["items": [item("create", ["kind": "x", "name": "Y"]), item("create", ["kind": "person", "name": 5]), item("change", ["nmae": "x"], id: UUID.v7().lowercase)]])
+      .post, "/v1/customers/batch", as: "ayse",
+      json: [
+        "items": [
+          item("create", ["kind": "x", "name": "Y"]), item("create", ["kind": "person", "name": 5]), item("change", ["nmae": "x"], id: UUID.v7().lowercase),
+        ]
+      ])
     #expect(answer.status == 422)
     #expect(answer.fieldErrors == ["/items/0/data/kind option", "/items/1/data/name type", "/items/2/data/nmae unknown-field"], "\(answer.text)")
   }
@@ -63,16 +75,21 @@ struct BatchTests {
     let (customer, _) = try await WriteTests.customer(api)
     let (hidden, _) = try await WriteTests.customer(api, ["visibility": "private"], as: "zeynep")
     let (readable, _) = try await WriteTests.customer(api, as: "zeynep")
-    let contact = try #require(try await api.send(.post, "/v1/contacts", as: "ayse", json: ["customer_id": .string(customer), "name": "Bağlı"]).json()["id"]?.string)
-    _ = try await api.send(.post, "/v1/contact_points", as: "ayse", json: ["customer_id": .string(customer), "contact_id": .string(contact), "kind": "email", "value": "x@y.example"])
+    let contact = try #require(
+      try await api.send(.post, "/v1/contacts", as: "ayse", json: ["customer_id": .string(customer), "name": "Bağlı"]).json()["id"]?.string)
+    _ = try await api.send(
+      .post, "/v1/contact_points", as: "ayse",
+      json: ["customer_id": .string(customer), "contact_id": .string(contact), "kind": "email", "value": "x@y.example"])
     let data: (String) -> JSON = { ["customer_id": .string(customer), "name": .string($0)] }
     let answer = try await api.send(
       .post, "/v1/contacts/batch", as: "ayse",
       json: [
         "atomic": false,
         "items": [
-          item("create", data("Bir")), item("create", data(" ")), item("create", ["customer_id": .string(hidden), "name": "x"]), item("create", ["customer_id": .string(readable), "name": "x"]),
-          item("change", ["note": "x"], id: UUID.v7().lowercase), item("delete", id: contact), item("change", ["locale": "tr1", "name": ""], id: contact), item("change", ["note": "y"], id: contact, version: 9),
+          item("create", data("Bir")), item("create", data(" ")), item("create", ["customer_id": .string(hidden), "name": "x"]),
+          item("create", ["customer_id": .string(readable), "name": "x"]),
+          item("change", ["note": "x"], id: UUID.v7().lowercase), item("delete", id: contact), item("change", ["locale": "tr1", "name": ""], id: contact),
+          item("change", ["note": "y"], id: contact, version: 9),
           item("change", ["note": "son"], id: contact), item("create", data("İki")),
         ],
       ], headers: ["accept-language": "tr"])
@@ -90,12 +107,15 @@ struct BatchTests {
   func bounds() async throws {
     let api = try await TestAPI.suite()
     let create = item("create", ["kind": "person", "name": "Bin"])
-    let thousand = try await api.send(.post, "/v1/customers/batch", as: "ayse", json: ["items": .array(Array(repeating: create, count: 1_000))], headers: ["prefer": "tx=rollback"])
+    let thousand = try await api.send(
+      .post, "/v1/customers/batch", as: "ayse", json: ["items": .array(Array(repeating: create, count: 1_000))], headers: ["prefer": "tx=rollback"])
     #expect(thousand.status == 200)
     #expect(try thousand.json()["results"]?.array?.count == 1_000)
     for bad: JSON in [
-      ["items": .array(Array(repeating: create, count: 1_001))], ["items": []], [:], ["items": [create], "atomic": "no"], ["items": [["op": "destroy"]]], ["items": [item("change", [:])]], ["items": [item("change", [:], id: "x")]],
-      ["items": [["op": "change", "id": .string(UUID.v7().lowercase), "version": "1"]]], ["items": [["op": "create", "dat": [:]]]], ["items": [create], "atomik": false], ["items": ["create"]],
+      ["items": .array(Array(repeating: create, count: 1_001))], ["items": []], [:], ["items": [create], "atomic": "no"], ["items": [["op": "destroy"]]],
+      ["items": [item("change", [:])]], ["items": [item("change", [:], id: "x")]],
+      ["items": [["op": "change", "id": .string(UUID.v7().lowercase), "version": "1"]]], ["items": [["op": "create", "dat": [:]]]],
+      ["items": [create], "atomik": false], ["items": ["create"]],
       ["items": [item("delete", id: UUID.v7().lowercase)]],
     ] {
       let answer = try await api.send(.post, "/v1/customers/batch", as: "ayse", json: bad)

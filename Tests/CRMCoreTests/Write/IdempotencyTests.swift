@@ -25,7 +25,9 @@ struct IdempotencyTests {
     let key = ["idempotency-key": "two"]
     let made = try await api.send(.post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": "A"], headers: key)
     #expect(made.status == 201)
-    for (path, json): (String, JSON) in [("/v1/customers", ["kind": "person", "name": "B"]), ("/v1/customers/batch", ["items": [["op": "create", "data": ["kind": "person", "name": "A"]]]])] {
+    for (path, json): (String, JSON) in [
+      ("/v1/customers", ["kind": "person", "name": "B"]), ("/v1/customers/batch", ["items": [["op": "create", "data": ["kind": "person", "name": "A"]]]]),
+    ] {
       let other = try await api.send(.post, path, as: "ayse", json: json, headers: key)
       #expect(other.status == 422 && other.problem == "idempotency-key-reused", "\(other.text)")
     }
@@ -39,7 +41,9 @@ struct IdempotencyTests {
     let answers = try await withThrowingTaskGroup(of: TestAPI.Answer.self) { group in
       for _ in 0..<4 {
         group.addTask {
-          try await api.send(.post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": .string("Aynı Anda \(round)")], headers: ["idempotency-key": "at-once-\(round)"])
+          try await api.send(
+            .post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": .string("Aynı Anda \(round)")],
+            headers: ["idempotency-key": "at-once-\(round)"])
         }
       }
       return try await group.reduce(into: []) { $0.append($1) }

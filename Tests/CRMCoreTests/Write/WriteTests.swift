@@ -16,7 +16,8 @@ struct WriteTests {
   @Test("a new record answers with itself, its place and its version, and takes department and owner from its maker")
   func create() async throws {
     let api = try await TestAPI.suite()
-    let (id, answer) = try await Self.customer(api, ["note": "çok \"iyi\" müşteri \u{1F600}\t\\", "website": .null, "profile": ["a": ["b": [1, .null, true]]]])
+    let (id, answer) = try await Self.customer(
+      api, ["note": "çok \"iyi\" müşteri \u{1F600}\t\\", "website": .null, "profile": ["a": ["b": [1, .null, true]]]])
     #expect(answer.headers["etag"] == "\"1\"")
     #expect(answer.headers["location"] == "/v1/customers/\(id)")
     let made = try answer.json()
@@ -50,7 +51,8 @@ struct WriteTests {
   func merge() async throws {
     let api = try await TestAPI.suite()
     let (id, _) = try await Self.customer(api, ["profile": ["a": 1, "b": ["c": 2, "d": 3, "n": ["x": 1]], "l": [1, .null]]])
-    let changed = try await api.send(.patch, "/v1/customers/\(id)", as: "ayse", json: ["profile": ["a": .null, "b": ["d": .null, "e": 4, "n": ["y": 2]], "f": ["g": .null, "h": 1]]])
+    let changed = try await api.send(
+      .patch, "/v1/customers/\(id)", as: "ayse", json: ["profile": ["a": .null, "b": ["d": .null, "e": 4, "n": ["y": 2]], "f": ["g": .null, "h": 1]]])
     #expect(try changed.json()["profile"] == ["b": ["c": 2, "e": 4, "n": ["x": 1, "y": 2]], "f": ["h": 1], "l": [1, .null]], "\(changed.text)")
     #expect(try await api.send(.patch, "/v1/customers/\(id)", as: "ayse", json: ["profile": .null]).fieldErrors == ["/profile required"])
     #expect(try await api.send(.patch, "/v1/customers/\(id)", as: "ayse", json: ["profile": [1]]).status == 422)
@@ -80,7 +82,9 @@ struct WriteTests {
     let (id, _) = try await Self.customer(api)
     let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
       for number in 1...6 {
-        group.addTask { try await api.send(.patch, "/v1/customers/\(id)", as: "ayse", json: ["note": .string("\(number)")], headers: ["if-match": "\"1\""]).status }
+        group.addTask {
+          try await api.send(.patch, "/v1/customers/\(id)", as: "ayse", json: ["note": .string("\(number)")], headers: ["if-match": "\"1\""]).status
+        }
       }
       return try await group.reduce(into: []) { $0.append($1) }
     }
@@ -113,7 +117,8 @@ struct WriteTests {
     let api = try await TestAPI.suite()
     let (id, _) = try await Self.customer(api)
     let contact = try #require(try await api.send(.post, "/v1/contacts", as: "ayse", json: ["customer_id": .string(id), "name": "Kişi"]).json()["id"]?.string)
-    let point = try await api.send(.post, "/v1/contact_points", as: "ayse", json: ["customer_id": .string(id), "contact_id": .string(contact), "kind": "email", "value": "a@b.example"])
+    let point = try await api.send(
+      .post, "/v1/contact_points", as: "ayse", json: ["customer_id": .string(id), "contact_id": .string(contact), "kind": "email", "value": "a@b.example"])
     let pointID = try #require(try point.json()["id"]?.string)
     let inUse = try await api.send(.delete, "/v1/contacts/\(contact)", as: "ayse")
     #expect(inUse.status == 409 && inUse.problem == "in-use", "\(inUse.text)")
@@ -128,19 +133,25 @@ struct WriteTests {
   @Test("a dry run answers as the change would, and leaves nothing behind")
   func dryRun() async throws {
     let api = try await TestAPI.suite()
-    let before = try await api.behind("SELECT (SELECT count(*) FROM crm.customer), (SELECT count(*) FROM crm.change), (SELECT count(*) FROM crm.idempotency_key)")
-    let made = try await api.send(.post, "/v1/customers", as: "zeynep", json: ["kind": "person", "name": "Yok Olacak"], headers: ["prefer": "tx=rollback", "idempotency-key": "dry"])
+    let before = try await api.behind(
+      "SELECT (SELECT count(*) FROM crm.customer), (SELECT count(*) FROM crm.change), (SELECT count(*) FROM crm.idempotency_key)")
+    let made = try await api.send(
+      .post, "/v1/customers", as: "zeynep", json: ["kind": "person", "name": "Yok Olacak"], headers: ["prefer": "tx=rollback", "idempotency-key": "dry"])
     #expect(made.status == 201 && made.headers["preference-applied"] == "tx=rollback", "\(made.text)")
     let id = try #require(try made.json()["id"]?.string)
     #expect(try await api.send(.get, "/v1/customers/\(id)", as: "zeynep").status == 404)
     let broken = try await api.send(.post, "/v1/customers", as: "zeynep", json: ["kind": "person", "name": " "], headers: ["prefer": "tx=rollback"])
     #expect(broken.status == 422)
     let batch = try await api.send(
-      .post, "/v1/customers/batch", as: "zeynep", json: ["items": [["op": "create", "data": ["kind": "person", "name": "Yok"]]]], headers: ["prefer": "return=minimal, tx=rollback"])
+      .post, "/v1/customers/batch", as: "zeynep", json: ["items": [["op": "create", "data": ["kind": "person", "name": "Yok"]]]],
+      headers: ["prefer": "return=minimal, tx=rollback"])
     #expect(batch.status == 200)
-    let upsert = try await api.send(.put, "/v1/customers/external/erp/dry", as: "zeynep", json: ["kind": "person", "name": "Yok"], headers: ["prefer": "tx=rollback"])
+    let upsert = try await api.send(
+      .put, "/v1/customers/external/erp/dry", as: "zeynep", json: ["kind": "person", "name": "Yok"], headers: ["prefer": "tx=rollback"])
     #expect(upsert.status == 201)
-    let after = try await api.behind("SELECT (SELECT count(*) FROM crm.customer WHERE name LIKE 'Yok%'), (SELECT count(*) FROM crm.change WHERE after ->> 'name' LIKE 'Yok%'), (SELECT count(*) FROM crm.idempotency_key WHERE key = 'dry')")
+    let after = try await api.behind(
+      "SELECT (SELECT count(*) FROM crm.customer WHERE name LIKE 'Yok%'), (SELECT count(*) FROM crm.change WHERE after ->> 'name' LIKE 'Yok%'), (SELECT count(*) FROM crm.idempotency_key WHERE key = 'dry')"
+    )
     #expect(try (0..<3).map { try after[0].decode(Int.self, at: $0) } == [0, 0, 0])
     #expect(before.count == 1)
   }
@@ -154,11 +165,13 @@ struct WriteTests {
     let product = try #require(try await api.send(.get, "/v1/products", ["limit": "1"]).rows()[0]["id"]?.string)
     let cases: [(sent: String, price: String, amount: String)] = [
       (#""unit_price":"123456789012.345678","amount":"9999999999999999.99""#, "123456789012.345678", "9999999999999999.99"),
-      (#""unit_price":0.000001,"amount":-9999999999999999.98"#, "0.000001", "-9999999999999999.98"), (#""unit_price":"1.500000000","amount":0.1"#, "1.500000", "0.10"),
+      (#""unit_price":0.000001,"amount":-9999999999999999.98"#, "0.000001", "-9999999999999999.98"),
+      (#""unit_price":"1.500000000","amount":0.1"#, "1.500000", "0.10"),
       (#""unit_price":null,"amount":1234567890123456.78"#, "null", "1234567890123456.78"), (#""unit_price":1e3,"amount":"-0""#, "1000.000000", "0.00"),
     ]
     for (number, value) in cases.enumerated() {
-      let body = #"{"customer_id":"\#(customer)","order_id":"\#(orderID)","line_number":\#(number + 1),"product_id":"\#(product)","quantity":1.125,\#(value.sent)}"#
+      let body =
+        #"{"customer_id":"\#(customer)","order_id":"\#(orderID)","line_number":\#(number + 1),"product_id":"\#(product)","quantity":1.125,\#(value.sent)}"#
       let made = try await api.send(.post, "/v1/order_lines", as: "ayse", body: Array(body.utf8))
       #expect(made.status == 201, "\(made.text)")
       let line = try made.json()
@@ -166,7 +179,10 @@ struct WriteTests {
       #expect(line["quantity"] == "1.125")
     }
     #expect(try await api.send(.get, "/v1/orders/\(orderID)", as: "ayse").json()["amount"] == "1234567890123456.89")
-    for bad in [#""amount":"0.001""#, #""amount":1e16"#, #""amount":"NaN""#, #""amount":"1e2""#, #""amount":"abc""#, #""amount":true"#, #""amount":"""#, #""amount":"99999999999999999""#, #""amount":1,"unit_price":0.0000001"#] {
+    for bad in [
+      #""amount":"0.001""#, #""amount":1e16"#, #""amount":"NaN""#, #""amount":"1e2""#, #""amount":"abc""#, #""amount":true"#, #""amount":"""#,
+      #""amount":"99999999999999999""#, #""amount":1,"unit_price":0.0000001"#,
+    ] {
       let body = #"{"customer_id":"\#(customer)","order_id":"\#(orderID)","line_number":9,"product_id":"\#(product)","quantity":1,\#(bad)}"#
       let refused = try await api.send(.post, "/v1/order_lines", as: "ayse", body: Array(body.utf8))
       #expect(refused.status == 422, "\(bad): \(refused.text)")
