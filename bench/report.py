@@ -41,7 +41,7 @@ class Report:
         if self.ratios:
             parts += [
                 "## The gateway, with authentication and row-level security, against pgbench\n",
-                "pgbench (`-M prepared`, unix socket) sends the very statements that the gateway sends, taken from PostgreSQL's log. "
+                "pgbench (`-M prepared`, unix socket) sends the very statements that the gateway sends, taken from PostgreSQL's log, between BEGIN and COMMIT. "
                 "“pipelined” is the same in one `\\startpipeline … \\endpipeline`, as the gateway sends it.\n",
                 "| what | gateway /s | pgbench /s | ratio | bar | met | pgbench pipelined /s | ratio | p99 of the gateway |",
                 "|---|---|---|---|---|---|---|---|---|", *self.ratios, "",
