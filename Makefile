@@ -30,11 +30,11 @@ bench: release ## measure everything in docs/performance.md and write it anew
 
 build: ## debug build
 	@scripts/packages
-	swift build
+	swift build --no-color-diagnostics
 
 release: ## optimised build of the muhatap command
 	@scripts/packages
-	swift build --configuration release --product muhatap
+	swift build --configuration release --product muhatap --no-color-diagnostics
 
 clean: ## remove builds and everything that demo and tests made
 	@[ ! -e .local/postgres ] || scripts/cluster remove .local/postgres
