@@ -97,6 +97,11 @@ select crm.protect('crm.import_error', area => 'admin', kind => 'personal', verb
   reason => 'It is made anew by every check.');
 create policy import_keep on crm.import for select to crm_owner using (true);
 
+create function crm.import_is_stuck(import uuid) returns boolean language sql stable security definer set search_path = pg_catalog, pg_temp
+  return exists (select from crm.import as i join crm.job as j on j.id = i.job_id where i.id = import and j.status in ('dead', 'done') and i.status in ('checking', 'merging', 'undoing'));
+comment on function crm.import_is_stuck(uuid) is 'Whether the job of an import has ended without it, because every worker that tried vanished: it may be asked for again.';
+revoke execute on function crm.import_is_stuck(uuid) from crm_access, crm_bulk;
+
 -- Staging -------------------------------------------------------------------------------------------------------------------------
 
 create function crm.staging_name(part text, import uuid) returns name language sql immutable parallel safe
@@ -158,8 +163,8 @@ begin
   execute format('drop table if exists staging.%I', name);
   execute format('create unlogged table staging.%I as select %s from %s with no data', name,
     (select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute
-     where attrelid = target and attnum > 0 and not attisdropped and attgenerated = '' and attname <> 'row_number'), target);
-  execute format('alter table staging.%I add row_number bigint, add size bigint, add place bigint, add key text, add action text', name);
+     where attrelid = target and attnum > 0 and not attisdropped and attgenerated = '' and attname not in ('row_number', 'last_row', 'size', 'place', 'key', 'action')), target);
+  execute format('alter table staging.%I add row_number bigint, add last_row bigint, add size bigint, add place bigint, add key text, add action text', name);
   execute format('grant select, insert, update, delete on staging.%I to crm_worker', name);
   execute format('grant select on staging.%I to crm_bulk', name);
 end
@@ -180,7 +185,7 @@ revoke execute on function crm.make_file_staging(uuid, integer), crm.drop_stagin
 
 -- Ids of version 7 for many rows: the counter fills the 12 bits after the time and then moves the time on, so that the ids ascend with it.
 create function crm.bulk_id(milliseconds bigint, counter bigint, tail text) returns uuid language sql immutable strict parallel safe
-  return (lpad(to_hex(((milliseconds + (counter >> 12)) << 16) | 28672 | (counter & 4095)), 16, '0') || tail)::uuid;
+  return (encode(int8send(((milliseconds + (counter >> 12)) << 16) | 28672 | (counter & 4095)), 'hex') || tail)::uuid;
 comment on function crm.bulk_id(bigint, bigint, text) is 'A UUID version 7 from a time, a counter and 16 hexadecimal digits that begin with 8 to b.';
 
 -- Checks --------------------------------------------------------------------------------------------------------------------------

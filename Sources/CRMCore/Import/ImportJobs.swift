@@ -46,10 +46,11 @@ extension JobHandler {
 extension Importer {
   /// Asks the workers to run a staged import.
   func enqueueRun(_ id: UUID, dryRun: Bool, _ tx: PostgresTransaction) async throws {
-    let status = try await tx.result("SELECT status FROM crm.import WHERE id = \(id) FOR UPDATE")
+    let status = try await tx.result(Self.state(id))
     guard status.count == 1 else { throw Problem.notFound }
     let now = ImportJob.Status(rawValue: try status[0].decode(String.self, at: 0)) ?? .failed
-    guard [.staged, .checked, .failed].contains(now) else { throw Self.notNow(now) }
+    let isStuck = try status[0].decode(Bool.self, at: 1)
+    guard [.staged, .checked, .failed].contains(now) || isStuck && now != .undoing else { throw Self.notNow(now) }
     let job = try await JobQueue.enqueue(JobHandler.runImport, payload: ["import": .string(id.lowercase), "dry_run": .bool(dryRun)], in: tx)
     try await tx.run(
       """
@@ -59,11 +60,14 @@ extension Importer {
 
   /// Asks the workers to take an import back.
   func enqueueUndo(_ id: UUID, _ tx: PostgresTransaction) async throws {
-    let status = try await tx.result("SELECT status FROM crm.import WHERE id = \(id) FOR UPDATE")
+    let status = try await tx.result(Self.state(id))
     guard status.count == 1 else { throw Problem.notFound }
     let now = ImportJob.Status(rawValue: try status[0].decode(String.self, at: 0)) ?? .failed
-    guard now == .done else { throw Self.notNow(now) }
+    let isStuck = try status[0].decode(Bool.self, at: 1)
+    guard now == .done || isStuck && now == .undoing else { throw Self.notNow(now) }
     let job = try await JobQueue.enqueue(JobHandler.undoImport, payload: ["import": .string(id.lowercase)], in: tx)
     try await tx.run("UPDATE crm.import SET status = 'undoing', step = 'queued', job_id = \(job), updated_at = now() WHERE id = \(id)")
   }
+
+  private static func state(_ id: UUID) -> SQL { "SELECT status, crm.import_is_stuck(id) FROM crm.import WHERE id = \(id) FOR UPDATE" }
 }

@@ -21,7 +21,11 @@ struct ImportMerge {
     try await tx.run("SELECT crm.begin_merge()")
     try await tx.run(insert())
     try await step("writing \(lines.entity.name)")
-    try await tx.run(insertLines(lines, key))
+    // The planner knows nothing of orders that have only just been written, nor of the rows that the change log's trigger is given: it would look products
+    // up one by one, and sort lines to group them by customer.
+    try await tx.run("SELECT set_config('enable_nestloop', 'off', true), set_config('enable_sort', 'off', true)")
+    try await insertLines(lines, key)
+    try await tx.run("SELECT set_config('enable_nestloop', 'on', true), set_config('enable_sort', 'on', true)")
     try await tx.run("SELECT crm.end_merge()")
     try await mergeKnownLines(lines)
   }
@@ -122,21 +126,25 @@ struct ImportMerge {
     try await tx.run("SELECT crm.end_merge()")
   }
 
-  /// The lines of new orders, in the order of their orders, so that every index grows at one place.
-  private func insertLines(_ lines: ImportPlan.Part, _ key: SQL) -> SQL {
+  /// The lines of new orders. Where the rows of each order stand together, which is usual, they are written in the order of the file, and nothing is sorted.
+  private func insertLines(_ lines: ImportPlan.Part, _ key: SQL) async throws {
+    let standTogether = try await tx.value(
+      Bool.self, "SELECT coalesce(bool_and(r.last_row - r.row_number + 1 = r.size), true) FROM \(tables.record) r WHERE r.action = 'new'")
+    let isNumbered = lines.fields.contains { $0.column.name == "line_number" }
+    let number: SQL = standTogether && !isNumbered ? "f.row_number - r.row_number + 1" : plan.lineNumber
     let (columns, values, joins) = plan.lineValues(tables, areMade: true)
     let names: SQL = columns.map { ", \($0.identifier)" as SQL }.joined(separator: "")
     let inner: SQL = values.map { ", \($0)" as SQL }.joined(separator: "")
-    return """
+    try await tx.run(
+      """
       INSERT INTO \(lines.entity.table.sql) (customer_id, order_id, department_id, owner_id, audience, line_number, id\(names))
-      SELECT r.customer_id, r.id, r.department_id, r.owner_id, r.audience, \(plan.lineNumber),
-        crm.bulk_id((extract(epoch FROM now()) * 1000)::bigint, r.place + row_number() OVER (PARTITION BY r.place ORDER BY f.row_number), \(ImportRecords.tail()))\(inner)
+      SELECT r.customer_id, r.id, r.department_id, r.owner_id, r.audience, \(number),
+        crm.bulk_id(\(ImportRecords.milliseconds), f.row_number, \(ImportRecords.tail()))\(inner)
       FROM \(tables.file) f
-      JOIN (SELECT o.customer_id, o.id, o.department_id, o.owner_id, o.audience, r.place, r.key
+      JOIN (SELECT o.customer_id, o.id, o.department_id, o.owner_id, o.audience, r.place, r.row_number, r.key
         FROM \(tables.record) r JOIN \(plan.record.entity.table.sql) o ON o.customer_id = r.customer_id AND o.id = r.id WHERE r.action = 'new') r ON r.key = \(key)
       \(joins) WHERE \(live)
-      ORDER BY r.place, f.row_number
-      """
+      """)
   }
 
   /// The lines of orders that were there, by the ordinary way: triggers add them up.

@@ -34,11 +34,11 @@ struct ImportRecords {
     let joins = references.map { $0.join(tables, areMade: false) }.joined(separator: " ")
     let order: SQL = columns.contains { $0.name == "customer_id" } ? "s.customer_id, s.row_number" : "s.row_number"
     return """
-      INSERT INTO \(tables.record) (row_number, size, key, \(names), place, id, action)
-      SELECT s.row_number, s.size, s.key, \(selected), sum(s.size) OVER w - s.size,
-        coalesce(t.id, crm.bulk_id((extract(epoch FROM now()) * 1000)::bigint, row_number() OVER w, \(Self.tail()))),
+      INSERT INTO \(tables.record) (row_number, last_row, size, key, \(names), place, id, action)
+      SELECT s.row_number, s.last_row, s.size, s.key, \(selected), sum(s.size) OVER w - s.size,
+        coalesce(t.id, crm.bulk_id(\(Self.milliseconds), row_number() OVER w, \(Self.tail()))),
         CASE WHEN t.id IS NULL THEN \(absent) WHEN \(Self.same(compared)) THEN 'unchanged' \(closed) ELSE 'changed' END
-      FROM (SELECT f.row_number, f.size, \(plan.key ?? "NULL::text") AS key, \(values.joined(separator: ", ")) FROM \(rows) f \(joins)) s
+      FROM (SELECT f.row_number, f.last_row, f.size, \(plan.key ?? "NULL::text") AS key, \(values.joined(separator: ", ")) FROM \(rows) f \(joins)) s
       \(existing)
       WINDOW w AS (ORDER BY \(order))
       """
@@ -48,7 +48,7 @@ struct ImportRecords {
   private var rows: SQL {
     guard let lines = plan.lines else {
       let all: SQL = plan.columns.map { "f.\($0)" as SQL }.joined(separator: ", ")
-      return "(SELECT f.row_number, 1::bigint AS size, \(all) FROM \(tables.file) f WHERE \(live))"
+      return "(SELECT f.row_number, f.row_number AS last_row, 1::bigint AS size, \(all) FROM \(tables.file) f WHERE \(live))"
     }
     let said: SQL = plan.recordColumns.map { "f.\($0)" as SQL }.joined(separator: ", ")
     let sums: [SQL] = Self.sums.compactMap { name in
@@ -56,7 +56,7 @@ struct ImportRecords {
       return ", sum(\(line.sql)) AS \(column.identifier)"
     }
     return """
-      (SELECT min(f.row_number) AS row_number, count(*) AS size, \(said)\(sums.joined(separator: "")) FROM \(tables.file) f WHERE \(live) GROUP BY \(said))
+      (SELECT min(f.row_number) AS row_number, max(f.row_number) AS last_row, count(*) AS size, \(said)\(sums.joined(separator: "")) FROM \(tables.file) f WHERE \(live) GROUP BY \(said))
       """
   }
 
@@ -91,6 +91,9 @@ struct ImportRecords {
     }
     return parts.isEmpty ? "true" : parts.joined(separator: " AND ")
   }
+
+  /// The time in the ids of one statement, worked out once.
+  static let milliseconds: SQL = "(SELECT (extract(epoch FROM now()) * 1000)::bigint)"
 
   /// The random half of the ids of one statement: the variant and 60 bits.
   static func tail() -> String {

@@ -46,7 +46,7 @@ extension Importer {
   ) async throws {
     try await tx.run(
       """
-      SELECT set_config('work_mem', '192MB', true), set_config('jit', 'off', true), pg_advisory_xact_lock(hashtextextended('import/' || \(job.resource), 0))
+      SELECT set_config('work_mem', '320MB', true), set_config('jit', 'off', true), pg_advisory_xact_lock(hashtextextended('import/' || \(job.resource), 0))
       """)
     let names = try await tx.value([String]?.self, "SELECT file_columns FROM crm.import WHERE id = \(job.id)")
     let tables = try await tx.one(ImportTables.self, ImportTables.names(of: job.id))
