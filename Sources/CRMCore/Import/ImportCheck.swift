@@ -76,6 +76,9 @@ struct ImportCheck {
         reading.append(", count(\(field.sql))")
       }
     }
+    for member in plan.record.custom {
+      wrong.append(member.field.isRequired ? "(\(member.reads)) IS NOT TRUE" : "\(member.text) IS NOT NULL AND NOT \(member.reads)")
+    }
     if wrong.isEmpty, reading.isEmpty { return true }
     let condition = wrong.isEmpty ? "false" : wrong.joined(separator: " OR ")
     do {
@@ -104,6 +107,21 @@ struct ImportCheck {
           code: "required", column: field.source.columns.first, value: "NULL::text",
           Phrase("\(field.column.name) is required.", tr: "\(field.column.name) zorunludur."), "FROM \(tables.file) f WHERE \(text) IS NULL"
         )
+      }
+    }
+    for member in plan.record.custom {
+      let name = member.field.name
+      let expected =
+        member.field.options.isEmpty
+        ? member.field.type.expectation
+        : Phrase("one of: \(member.field.options.joined(separator: ", "))", tr: "şunlardan biri: \(member.field.options.joined(separator: ", "))")
+      try await refuse(
+        code: "value", column: member.column, value: member.text, Phrase("\(name) takes \(expected.english).", tr: "\(name): \(expected.turkish) gerekir."),
+        "FROM \(tables.file) f WHERE \(member.text) IS NOT NULL AND NOT \(member.reads)")
+      if member.field.isRequired {
+        try await refuse(
+          code: "required", column: member.column, value: "NULL::text", Phrase("\(name) is required.", tr: "\(name) zorunludur."),
+          "FROM \(tables.file) f WHERE \(member.text) IS NULL")
       }
     }
     try await setAside()

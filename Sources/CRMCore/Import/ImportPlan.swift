@@ -27,11 +27,21 @@ struct ImportPlan {
     let create: [Field]
   }
 
+  /// A custom field: one member of the column `custom`.
+  struct CustomMember {
+    let field: CustomField
+    let column: String?
+    let text: SQL
+    /// Whether the text is a value of the field, without raising.
+    let reads: SQL
+  }
+
   /// What becomes rows of one table.
   struct Part {
     let entity: Model.Entity
     var fields: [Field]
     var references: [Reference]
+    var custom: [CustomMember] = []
   }
 
   let id: UUID
@@ -67,12 +77,14 @@ struct ImportPlanner {
   let expression: SourceExpression
   /// The names of the file's columns; nil while the file has not come.
   let fileColumns: [String]?
+  private let customFields: CustomFields
   private(set) var errors: [Problem.FieldError] = []
   private var references = 0
 
-  init(model: Model, mapping: ImportMapping, fileColumns: [String]?, identifiers: [Identifier]) {
+  init(model: Model, mapping: ImportMapping, customFields: CustomFields, fileColumns: [String]?, identifiers: [Identifier]) {
     self.model = model
     self.mapping = mapping
+    self.customFields = customFields
     self.fileColumns = fileColumns
     expression = SourceExpression(
       columns: Dictionary(zip(fileColumns ?? [], identifiers), uniquingKeysWith: { first, _ in first }), timeZone: mapping.timeZone,
@@ -143,6 +155,8 @@ struct ImportPlanner {
       let here = "\(pointer)/\(name)"
       guard let column = column(name, of: entity, here) else { continue }
       switch source {
+      case .value(.object(let members)) where name == "custom" && entity.resource.customFields:
+        part.fields.append(try custom(members, column, entity, here, &part.custom))
       case .value(let value): part.fields.append(try field(column, value, here))
       case .reference(let reference):
         if let resolved = try resolve(reference, column, entity, here) { part.references.append(resolved) }
@@ -184,6 +198,36 @@ struct ImportPlanner {
     }
     return .init(
       column: column, source: value, sql: try expression.typed(value, as: column.type), reads: try expression.reads(value, as: column.type))
+  }
+
+  /// The column `custom`, of the fields that were defined for the resource.
+  private mutating func custom(
+    _ members: [(name: String, value: ImportMapping.Value)], _ column: Catalogue.Column, _ entity: Model.Entity, _ pointer: String,
+    _ checked: inout [ImportPlan.CustomMember]
+  ) throws -> ImportPlan.Field {
+    let known = customFields[entity.name]
+    var pairs: [SQL] = []
+    for (name, value) in members {
+      check(value.columns, "\(pointer)/object/\(name)")
+      guard let field = known.first(where: { $0.name == name }) else {
+        let hint = nearestName(to: name, in: known.map(\.name)).map { Phrase("Did you mean \"\($0)\"?", tr: "\"\($0)\" mı demek istediniz?") }
+        refuse(
+          "\(pointer)/object/\(name)",
+          Phrase(
+            "\(entity.name) has no custom field \"\(Problem.clipped(name))\". \(hint?.english ?? "")",
+            tr: "\(entity.name) kaynağında \"\(Problem.clipped(name))\" özel alanı yok. \(hint?.turkish ?? "")"), code: "unknown-field")
+        continue
+      }
+      let text = try expression.text(value)
+      let (typed, reads) = expression.custom(text, field)
+      pairs.append("\(name)::text, \(typed)")
+      checked.append(.init(field: field, column: value.columns.first, text: text, reads: reads))
+    }
+    for field in known where field.isRequired && !members.contains(where: { $0.name == field.name }) {
+      refuse("\(pointer)/object/\(field.name)", Phrase("\(field.name) is required.", tr: "\(field.name) zorunludur."), code: "required")
+    }
+    let sql: SQL = pairs.isEmpty ? "'{}'::jsonb" : "jsonb_strip_nulls(jsonb_build_object(\(pairs.joined(separator: ", "))))"
+    return .init(column: column, source: .object(members), sql: sql, reads: nil)
   }
 
   private mutating func resolve(_ source: ImportMapping.Reference, _ column: Catalogue.Column, _ entity: Model.Entity, _ pointer: String)

@@ -84,7 +84,9 @@ package struct Importer: Sendable {
       }
       department = try found[0].decode(UUID.self, at: 0)
     }
-    var planner = ImportPlanner(model: model, mapping: mapping, fileColumns: fileColumns, identifiers: identifiers)
+    let customFields = CustomFieldCache()
+    try await customFields.reload(from: database)
+    var planner = ImportPlanner(model: model, mapping: mapping, customFields: customFields.current, fileColumns: fileColumns, identifiers: identifiers)
     let plan = try planner.plan(id, resource: resource, department: department, identifiers: identifiers)
     for area in plan.areas where !caller.writes(area) {
       throw Problem.forbidden(

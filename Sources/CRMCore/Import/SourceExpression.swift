@@ -96,6 +96,19 @@ struct SourceExpression {
     }
   }
 
+  /// A custom field's value as JSON, and whether a text is one. Several choices are separated by semicolons.
+  func custom(_ text: SQL, _ field: CustomField) -> (typed: SQL, reads: SQL) {
+    let none: Int? = nil
+    switch field.kind {
+    case .text: return ("to_jsonb(\(text))", "true")
+    case .number: return ("to_jsonb((\(number(text)))::numeric)", check(number(text), "numeric", none))
+    case .boolean: return ("to_jsonb((\(text))::boolean)", check(text, "boolean", none))
+    case .date: return ("to_jsonb((\(text))::date)", check(text, "date", none))
+    case .choice: return ("to_jsonb(\(text))", "\(text) = ANY(\(field.options)::text[])")
+    case .choices: return ("to_jsonb(string_to_array(\(text), ';'))", "string_to_array(\(text), ';') <@ \(field.options)::text[]")
+    }
+  }
+
   private func check(_ text: SQL, _ type: String, _ scale: Int?) -> SQL { "crm.reads_as(\(text), \(type), \(scale))" }
 
   private func number(_ text: SQL) -> SQL {

@@ -340,4 +340,46 @@ struct ImporterTests {
     let places = try await fixture.run("code,name\n34,İstanbul\n06,Ankara\n", "locations", locations, as: fixture.system)
     #expect(places.rowsNew == 2)
   }
+
+  @Test("custom fields are imported as what they are, and refused when they are not")
+  func customFields() async throws {
+    let fixture = try await ImportFixture()
+    try await fixture.door.transaction(as: fixture.system) { tx in
+      try await tx.run(
+        """
+        INSERT INTO crm.custom_field (resource, name, type, label_en, label_tr, options) VALUES ('customers', 'score', 'number', 'Score', 'Puan', NULL),
+          ('customers', 'since', 'date', 'Since', 'Beri', NULL), ('customers', 'tier', 'choice', 'Tier', 'Düzey', '{gold,silver}'),
+          ('customers', 'likes', 'choices', 'Likes', 'Sevdikleri', '{tea,coffee}')
+        """)
+    }
+    func mapping(_ score: String) -> JSON {
+      [
+        "source_system": "erp", "key": "no", "department": "sales",
+        "fields": [
+          "kind": ["constant": "person"], "name": "name",
+          "custom": ["object": .object([score: "score", "since": "since", "tier": "tier", "likes": "likes"])],
+        ],
+      ]
+    }
+    let file = """
+      no,name,score,since,tier,likes
+      1,Bir,4.50,2026-01-31,gold,tea;coffee
+      2,İki,many,2026-01-31,gold,
+      3,Üç,1,soon,gold,
+      4,Dört,1,,bronze,
+      5,Beş,,,,tea;beer
+      6,Altı,,,,
+
+      """
+    let job = try await fixture.run(file, "customers", mapping("score"), as: fixture.system)
+    #expect(try await fixture.faults(job) == [2, 3, 4, 5].map { .init(row: $0 + 1, code: "value") })
+    let custom = try await fixture.door.read(as: fixture.system, "SELECT custom FROM crm.customer ORDER BY name").rows.map {
+      try $0.decode(JSONText.self, at: 0).text
+    }
+    #expect(custom == ["{}", #"{"tier": "gold", "likes": ["tea", "coffee"], "score": 4.50, "since": "2026-01-31"}"#])
+    let wrong = await #expect(throws: Problem.self) {
+      try await fixture.importer.create(resource: "customers", mapping: mapping("scroe"), fileName: nil, as: fixture.system)
+    }
+    #expect(wrong?.errors.first?.message.english.contains("\"score\"") == true)
+  }
 }
