@@ -270,6 +270,13 @@ struct ImportPlanner {
             tr: "Yeni bir \(target.resource.singular) için \(needed.name) gerekir."))
       }
     }
+    guard references < ImportRecords.aliases.count else {
+      refuse(
+        pointer,
+        Phrase(
+          "An import looks up at most \(ImportRecords.aliases.count) references.", tr: "Bir içe aktarma en çok \(ImportRecords.aliases.count) başvuru arar."))
+      return nil
+    }
     defer { references += 1 }
     return .init(
       number: references, column: column, target: target, source: source, key: expression.key(source.columns),

@@ -117,7 +117,7 @@ package struct JobQueue: Sendable {
   /// The queue's own statements do not wait behind the jobs: they use the interactive lane.
   @discardableResult
   private func run<Value: Sendable>(_ body: @Sendable @escaping (PostgresTransaction) async throws -> Value) async throws -> Value {
-    try await database.transaction(as: Self.caller, deadline: .after(.seconds(5)), body)
+    try await database.transaction(as: Self.caller, deadline: .after(.seconds(10)), body)
   }
 }
 

@@ -345,7 +345,7 @@ struct ImporterTests {
   func customFields() async throws {
     let fixture = try await ImportFixture()
     try await fixture.door.transaction(as: fixture.system) { tx in
-      try await tx.run(
+      _ = try await tx.run(
         """
         INSERT INTO crm.custom_field (resource, name, type, label_en, label_tr, options) VALUES ('customers', 'score', 'number', 'Score', 'Puan', NULL),
           ('customers', 'since', 'date', 'Since', 'Beri', NULL), ('customers', 'tier', 'choice', 'Tier', 'Düzey', '{gold,silver}'),

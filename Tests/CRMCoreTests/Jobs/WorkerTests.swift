@@ -22,12 +22,12 @@ struct WorkerTests {
   private let system = Caller.system("test")
 
   private func worker(
-    _ database: Database, _ handlers: [JobHandler], schedules: [Schedule] = [], lease: Duration = .seconds(30),
-    grace: Duration = .seconds(5)
+    _ database: Database, _ handlers: [JobHandler], schedules: [Schedule] = [], lease: Duration = .seconds(60), pause: Duration = .seconds(1),
+    grace: Duration = .seconds(60)
   ) -> Worker {
     Worker(
       database: database, handlers: handlers, schedules: schedules,
-      configuration: .init(name: "test-\(UUID().uuidString.prefix(8))", concurrency: 2, lease: lease, pause: .seconds(1), grace: grace),
+      configuration: .init(name: "test-\(UUID().uuidString.prefix(8))", concurrency: 2, lease: lease, pause: pause, grace: grace),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 
@@ -57,7 +57,7 @@ struct WorkerTests {
     return try State(row: result[0])
   }
 
-  private func wait(_ seconds: Double = 10, until condition: () async throws -> Bool) async throws {
+  private func wait(_ seconds: Double = 90, until condition: () async throws -> Bool) async throws {
     let deadline = Deadline.after(.milliseconds(seconds * 1_000))
     while try await !condition() {
       guard !deadline.hasPassed else { throw WaitedInVain() }
@@ -73,16 +73,16 @@ struct WorkerTests {
       database,
       [
         JobHandler("wakes") { lease in
-          try await lease.complete(as: .system("test"), deadline: .after(.seconds(5))) { _ in }
+          try await lease.complete(as: .system("test"), deadline: .after(.seconds(60))) { _ in }
           _ = tally.add("done")
         }
-      ])
+      ], pause: .seconds(600))
     async let running: Void = worker.run()
     try await Task.sleep(for: .milliseconds(300))
     let began = ContinuousClock.now
     let id = try await enqueue(database, "wakes")
     try await wait { tally["done"] == 1 }
-    #expect(ContinuousClock.now - began < .milliseconds(900), "the pause is a second: only a notification is quicker")
+    #expect(ContinuousClock.now - began < .seconds(60), "the pause is ten minutes: only a notification is quicker")
     worker.stop()
     await running
     #expect(try await state(database, id).status == "done")
@@ -112,7 +112,7 @@ struct WorkerTests {
     async let running: Void = worker.run()
     try await wait { tally["tried"] == 1 }
     try await wait { try await state(database, id).status == "queued" }
-    let due = try await database.read(as: system, "SELECT run_at > now() + interval '1 second' AS later FROM crm.job WHERE id = \(id)")
+    let due = try await database.read(as: system, "SELECT run_at > started_at + interval '1 second' AS later FROM crm.job WHERE id = \(id)")
     #expect(try due[0].decode(Bool.self, "later"))
     try await database.transaction(as: system) { tx in _ = try await tx.run("UPDATE crm.job SET run_at = now() WHERE id = \(id)") }
     try await wait { try await state(database, id).status == "dead" }
@@ -142,20 +142,22 @@ struct WorkerTests {
     let database = Database(pool: try await TestDatabase.suite().worker)
     let queue = JobQueue(database: database)
     let id = try await enqueue(database, "takeover")
-    let first = try #require(try await queue.take(["takeover"], worker: "vanished", lease: .milliseconds(200)))
-    #expect(try await queue.take(["takeover"], worker: "impatient", lease: .seconds(30)) == nil)
-    try await Task.sleep(for: .milliseconds(300))
-    let second = try #require(try await queue.take(["takeover"], worker: "successor", lease: .seconds(30)))
+    let first = try #require(try await queue.take(["takeover"], worker: "vanished", lease: .seconds(600)))
+    #expect(try await queue.take(["takeover"], worker: "impatient", lease: .seconds(600)) == nil)
+    try await database.transaction(as: system) { tx in
+      _ = try await tx.run("UPDATE crm.job SET leased_until = now() - interval '1 second' WHERE id = \(id)")
+    }
+    let second = try #require(try await queue.take(["takeover"], worker: "successor", lease: .seconds(600)))
     #expect(second.id == id && second.attempt == 2)
     let code = "late_\(UUID().uuidString.prefix(8).lowercased())"
     await #expect(throws: JobLease.Lost.self) {
-      try await JobLease(job: first, database: database).complete(as: .system("test"), deadline: .after(.seconds(5))) { tx in
+      try await JobLease(job: first, database: database).complete(as: .system("test"), deadline: .after(.seconds(60))) { tx in
         try await tx.run("INSERT INTO crm.department (code, name) VALUES (\(code), 'Late')")
       }
     }
     #expect(try await database.read(as: system, "SELECT 1 FROM crm.department WHERE code = \(code)").count == 0)
-    #expect(try await queue.renew(first, lease: .seconds(30)) == false)
-    try await JobLease(job: second, database: database).complete(as: .system("test"), deadline: .after(.seconds(5))) { tx in
+    #expect(try await queue.renew(first, lease: .seconds(600)) == false)
+    try await JobLease(job: second, database: database).complete(as: .system("test"), deadline: .after(.seconds(60))) { tx in
       try await tx.run("INSERT INTO crm.department (code, name) VALUES (\(code), 'In time')")
     }
     #expect(try await database.read(as: system, "SELECT 1 FROM crm.department WHERE code = \(code)").count == 1)
@@ -181,11 +183,11 @@ struct WorkerTests {
     let tally = Tally()
     let handler = JobHandler("long") { lease in
       _ = tally.add("began")
-      try await Task.sleep(for: .milliseconds(1_500))
-      try await lease.complete(as: .system("test"), deadline: .after(.seconds(5))) { _ in }
+      try await Task.sleep(for: .seconds(8))
+      try await lease.complete(as: .system("test"), deadline: .after(.seconds(60))) { _ in }
     }
-    let one = worker(database, [handler], lease: .milliseconds(500))
-    let other = worker(database, [handler], lease: .milliseconds(500))
+    let one = worker(database, [handler], lease: .seconds(6))
+    let other = worker(database, [handler], lease: .seconds(6))
     let id = try await enqueue(database, "long")
     async let first: Void = one.run()
     async let second: Void = other.run()
@@ -202,7 +204,7 @@ struct WorkerTests {
     let database = Database(pool: try await TestDatabase.suite().worker)
     let tally = Tally()
     let handler = JobHandler("counted") { lease in
-      try await lease.complete(as: .system("test"), deadline: .after(.seconds(10))) { _ in }
+      try await lease.complete(as: .system("test"), deadline: .after(.seconds(60))) { _ in }
       _ = tally.add(lease.job.id.lowercase)
       _ = tally.add("all")
     }
@@ -211,7 +213,7 @@ struct WorkerTests {
     let workers = (0..<3).map { _ in worker(database, [handler]) }
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in workers { group.addTask { await worker.run() } }
-      try await wait(30) { tally["all"] == 60 }
+      try await wait(120) { tally["all"] == 60 }
       for worker in workers { worker.stop() }
       try await group.waitForAll()
     }
@@ -248,6 +250,7 @@ struct WorkerTests {
     let workers = (0..<2).map { _ in worker(database, [handler], schedules: [schedule]) }
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in workers { group.addTask { await worker.run() } }
+      try await wait { tally["ran"] > 0 }
       try await Task.sleep(for: .seconds(2))
       for worker in workers { worker.stop() }
     }
