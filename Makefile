@@ -1,5 +1,7 @@
 # Every target sets up what it needs; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .PHONY: help demo test check format lint generated bench build release clean
 swift_sources := Package.swift Sources Tests
 
@@ -30,11 +32,11 @@ bench: release ## measure everything in docs/performance.md and write it anew
 
 build: ## debug build
 	@scripts/packages
-	swift build --no-color-diagnostics
+	swift build 2>&1 | cat
 
 release: ## optimised build of the muhatap command
 	@scripts/packages
-	swift build --configuration release --product muhatap --no-color-diagnostics
+	swift build --configuration release --product muhatap 2>&1 | cat
 
 clean: ## remove builds and everything that demo and tests made
 	@[ ! -e .local/postgres ] || scripts/cluster remove .local/postgres
