@@ -21,7 +21,7 @@ package struct JSONWriter: Sendable {
   }
 
   /// A member's name that is JSON text with its colon already, prepared once for many rows.
-  package mutating func key(prepared key: [UInt8]) {
+  package mutating func key(prepared key: UnsafeRawBufferPointer) {
     separate()
     bytes.append(contentsOf: key)
     needsComma = false

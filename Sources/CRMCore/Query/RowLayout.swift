@@ -2,26 +2,39 @@ package import PostgresClient
 
 /// How the columns of a result become a JSON object: which column is which member, which make up a nested object, which stay hidden.
 package struct RowLayout: Sendable {
-  indirect enum Member: Sendable {
-    /// `key` is the member's name as JSON text with its colon.
-    case value(key: [UInt8], column: Int)
-    /// A to-one neighbour: null when its id (the column `presence`) is null.
-    case object(key: [UInt8], presence: Int, members: [Member])
+  /// One member. Its key lies in `keys`, so that a member owns nothing and walking over them, row by row, counts no references.
+  private struct Member: Sendable {
+    enum Kind: Sendable {
+      case value
+      /// A to-one neighbour, null when its id (the member's column) is null; the next `count` members are its own.
+      case object(count: Int)
+    }
+    let kind: Kind
+    let key: Range<Int>
+    let column: Int
   }
 
-  private(set) var members: [Member] = []
+  private var members: [Member] = []
+  /// The members' names as JSON text with their colons, one after the other.
+  private var keys: [UInt8] = []
   /// The select list.
   private(set) var list: SQL = ""
   private var columnCount = 0
   /// The names of the top-level members, in order: the header of a CSV.
   package private(set) var names: [String] = []
+  /// The column of each of `names`; nil for a nested object.
+  private var columns: [Int?] = []
 
-  static func key(_ name: String) -> [UInt8] { Array("\"\(name)\":".utf8) }
+  private mutating func key(_ name: String) -> Range<Int> {
+    let start = keys.count
+    keys += "\"\(name)\":".utf8
+    return start..<keys.count
+  }
 
   /// The place of a member that is shown as it is; nil for a nested object and for what is not shown.
   func column(of name: String) -> Int? {
-    guard let index = names.firstIndex(of: name), case .value(_, let column) = members[index] else { return nil }
-    return column
+    guard let index = names.firstIndex(of: name) else { return nil }
+    return columns[index]
   }
 
   /// Adds an expression that only the program reads; the answer is its place in the result.
@@ -33,39 +46,48 @@ package struct RowLayout: Sendable {
   }
 
   mutating func add(_ name: String, _ sql: SQL) {
+    let column = hidden(sql)
     names.append(name)
-    members.append(.value(key: Self.key(name), column: hidden(sql)))
+    columns.append(column)
+    members.append(Member(kind: .value, key: key(name), column: column))
   }
 
   mutating func addObject(_ name: String, presence: SQL, members inner: [(name: String, sql: SQL)]) {
     names.append(name)
-    let presenceColumn = hidden(presence)
-    let nested = inner.map { Member.value(key: Self.key($0.name), column: hidden($0.sql)) }
-    members.append(.object(key: Self.key(name), presence: presenceColumn, members: nested))
+    columns.append(nil)
+    members.append(Member(kind: .object(count: inner.count), key: key(name), column: hidden(presence)))
+    for member in inner { members.append(Member(kind: .value, key: key(member.name), column: hidden(member.sql))) }
   }
 
   /// Writes one row as a JSON object.
   package func write(_ result: PostgresResult, row: Int, to writer: inout JSONWriter) {
-    Self.write(members, result, row, &writer)
-  }
-
-  private static func write(_ members: [Member], _ result: PostgresResult, _ row: Int, _ writer: inout JSONWriter) {
-    writer.beginObject()
-    for member in members {
-      switch member {
-      case .value(let key, let column):
-        writer.key(prepared: key)
-        writer.writeValue(result, row, column)
-      case .object(let key, let presence, let inner):
-        writer.key(prepared: key)
-        if result.bytes(row, presence) == nil {
-          writer.null()
-        } else {
-          write(inner, result, row, &writer)
+    keys.withUnsafeBytes { keys in
+      members.withUnsafeBufferPointer { members in
+        writer.beginObject()
+        var index = 0
+        while index < members.count {
+          let member = members[index]
+          index += 1
+          writer.key(prepared: UnsafeRawBufferPointer(rebasing: keys[member.key]))
+          guard case .object(let count) = member.kind else {
+            writer.writeValue(result, row, member.column)
+            continue
+          }
+          if result.bytes(row, member.column) == nil {
+            writer.null()
+          } else {
+            writer.beginObject()
+            for inner in members[index..<(index + count)] {
+              writer.key(prepared: UnsafeRawBufferPointer(rebasing: keys[inner.key]))
+              writer.writeValue(result, row, inner.column)
+            }
+            writer.endObject()
+          }
+          index += count
         }
+        writer.endObject()
       }
     }
-    writer.endObject()
   }
 }
 
