@@ -11,7 +11,8 @@ struct CustomFieldDescriptionTests {
     let made = try await server.send(
       .post, "/v1/custom_fields",
       json: [
-        "resource": "customers", "name": "loyalty", "type": "choice", "label_en": "Loyalty", "label_tr": "Sadakat", "options": ["gold", "silver"], "required": true,
+        "resource": "customers", "name": "loyalty", "type": "choice", "label_en": "Loyalty", "label_tr": "Sadakat",
+        "options": ["gold", "silver"], "required": true,
       ])
     #expect(made.status == 201, "\(made.text)")
     var property: JSON?

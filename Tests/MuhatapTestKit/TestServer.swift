@@ -80,7 +80,10 @@ package final class TestServer: Sendable {
   package func send(
     _ method: Request.Method, _ path: String, as person: String? = "deniz", json: JSON? = nil, headers: [String: String] = [:]
   ) async throws -> Answer {
-    try await send(method, path, as: person, body: json.map { try $0.encoded() }, headers: json == nil ? headers : headers.merging(["content-type": "application/json"]) { own, _ in own })
+    let isJSON = json != nil && headers["content-type"] == nil
+    return try await send(
+      method, path, as: person, body: json.map { try $0.encoded() },
+      headers: isJSON ? headers.merging(["content-type": "application/json"]) { own, _ in own } : headers)
   }
 
   package func send(

@@ -60,7 +60,9 @@ extension Problem {
       tr: "Değişikliğin kaydedilip kaydedilmediği bilinmiyor. İsteği aynı Idempotency-Key ile yeniden gönderin."))
   package static let unexpected = Problem(
     500, "internal-error",
-    Phrase("Something went wrong on our side. The request id helps us find it.", tr: "Bizim tarafımızda bir şey ters gitti. İstek kimliği bulmamıza yardım eder."))
+    Phrase(
+      "Something went wrong on our side. The request id helps us find it.",
+      tr: "Bizim tarafımızda bir şey ters gitti. İstek kimliği bulmamıza yardım eder."))
 
   /// The caller is known but may not do this.
   package static func forbidden(_ detail: Phrase) -> Problem {

@@ -36,16 +36,36 @@ package enum DemoCompany {
   ]
 
   package static let people = [
-    Person(name: "Deniz Aydın", email: "deniz@carsi.example", department: "company", role: "administrator", note: "administrator: sees and changes everything"),
-    Person(name: "Ayşe Yılmaz", email: "ayse@carsi.example", department: "sales", role: "sales_manager", note: "sales manager: customers and all orders of sales"),
-    Person(name: "Mehmet Demir", email: "mehmet@carsi.example", department: "sales", role: "sales_rep", note: "sales: reads sales, changes only what is his"),
-    Person(name: "Gül Işık", email: "gul@carsi.example", department: "sales_corporate", role: "sales_manager", note: "corporate sales: not the orders of the stores"),
-    Person(name: "Elif Kaya", email: "elif@carsi.example", department: "marketing", role: "marketer", note: "marketing: customers, and orders that sales shares"),
-    Person(name: "Can Şahin", email: "can@carsi.example", department: "marketing", role: "marketer", note: "marketing"),
-    Person(name: "Zeynep Çelik", email: "zeynep@carsi.example", department: "service", role: "service_agent", note: "service: orders that sales shares, read only"),
-    Person(name: "Burak Öztürk", email: "burak@carsi.example", department: "service", role: "service_agent", note: "service"),
-    Person(name: "Fatma Arslan", email: "fatma@carsi.example", department: "finance", role: "accountant", note: "finance: reads the orders of every department"),
-    Person(name: "Emre Doğan", email: "emre@carsi.example", department: "purchasing", role: "buyer", note: "purchasing: products, but no orders"),
+    Person(
+      name: "Deniz Aydın", email: "deniz@carsi.example", department: "company", role: "administrator",
+      note: "administrator: sees and changes everything"),
+    Person(
+      name: "Ayşe Yılmaz", email: "ayse@carsi.example", department: "sales", role: "sales_manager",
+      note: "sales manager: customers and all orders of sales"),
+    Person(
+      name: "Mehmet Demir", email: "mehmet@carsi.example", department: "sales", role: "sales_rep",
+      note: "sales: reads sales, changes only what is his"),
+    Person(
+      name: "Gül Işık", email: "gul@carsi.example", department: "sales_corporate", role: "sales_manager",
+      note: "corporate sales: not the orders of the stores"),
+    Person(
+      name: "Elif Kaya", email: "elif@carsi.example", department: "marketing", role: "marketer",
+      note: "marketing: customers, and orders that sales shares"),
+    Person(
+      name: "Can Şahin", email: "can@carsi.example", department: "marketing", role: "marketer",
+      note: "marketing"),
+    Person(
+      name: "Zeynep Çelik", email: "zeynep@carsi.example", department: "service", role: "service_agent",
+      note: "service: orders that sales shares, read only"),
+    Person(
+      name: "Burak Öztürk", email: "burak@carsi.example", department: "service", role: "service_agent",
+      note: "service"),
+    Person(
+      name: "Fatma Arslan", email: "fatma@carsi.example", department: "finance", role: "accountant",
+      note: "finance: reads the orders of every department"),
+    Person(
+      name: "Emre Doğan", email: "emre@carsi.example", department: "purchasing", role: "buyer",
+      note: "purchasing: products, but no orders"),
   ]
 
   static let roles = [

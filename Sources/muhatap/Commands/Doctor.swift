@@ -53,10 +53,17 @@ struct Doctor: AsyncParsableCommand {
     let remote = try row.decode(Bool.self, "remote")
     let encrypted = try row.decode(Bool.self, "encrypted")
     var findings = [
-      Finding(isGood: version >= 150_000, text: "PostgreSQL \(try row.decode(String.self, "name")), as \(try row.decode(String.self, "role"))\(version >= 150_000 ? "" : ": 15 or newer is needed")"),
+      Finding(
+        isGood: version >= 150_000,
+        text:
+          "PostgreSQL \(try row.decode(String.self, "name")), as \(try row.decode(String.self, "role"))\(version >= 150_000 ? "" : ": 15 or newer is needed")"
+      ),
       Finding(isGood: encoding == "UTF8", text: "encoding \(encoding)\(encoding == "UTF8" ? "" : ": make the database anew with ENCODING 'UTF8'")"),
       Finding(isGood: skew < 1, text: "clocks differ by \(Int(skew * 1000)) ms\(skew < 1 ? "" : ": set both by NTP; tokens and deadlines depend on it")"),
-      Finding(isGood: true, text: remote ? "connected over the network, \(encrypted ? "encrypted" : "NOT encrypted: add sslmode=verify-full") " : "connected by unix socket"),
+      Finding(
+        isGood: true,
+        text: remote
+          ? "connected over the network, \(encrypted ? "encrypted" : "NOT encrypted: add sslmode=verify-full")" : "connected by unix socket"),
     ]
     if try row.decode(String.self, "checksums") == "off" {
       findings.append(Finding(isGood: false, text: "data checksums are off: pg_checksums --enable on the stopped server finds damaged disks early"))

@@ -43,13 +43,17 @@ struct Settings: Sendable {
     jobConcurrency = source.integer("worker.concurrency", default: 2, in: 1...100, "How many jobs a worker does at a time.")
     let resources = Self.resources
     migrations = URL(filePath: source.text("database.sql", default: resources.appending(path: "sql").path, "The folder with migrations/ and current/."))
-    demoFolder = URL(filePath: source.text("demo.folder", default: resources.appending(path: "demo").path, "The folder with the demo company's data/ and mappings/."))
+    demoFolder = URL(
+      filePath: source.text(
+        "demo.folder", default: resources.appending(path: "demo").path,
+        "The folder with the demo company's data/ and mappings/."))
   }
 
   private static func database(from source: inout SettingsReader, for purpose: Purpose) -> PostgresPool.Configuration {
     let connection = source.text(
       "database.url", secret: true,
-      "How libpq reaches PostgreSQL; several hosts and any sslmode are fine. DATABASE_URL does as well. Its role: crm_app to serve, crm_worker for the worker, crm_migrator to migrate and administer.")
+      "How libpq reaches PostgreSQL; several hosts and any sslmode are fine. DATABASE_URL does as well. "
+        + "Its role: crm_app to serve, crm_worker for the worker, crm_migrator to migrate and administer.")
     if purpose != .list { source.demand("database.url", "where is the database? For example postgresql://crm_app@localhost/muhatap") }
     return PostgresPool.Configuration(
       connection: connection ?? "",
@@ -59,7 +63,9 @@ struct Settings: Sendable {
         .reports: source.integer("database.reportConnections", default: 2, in: 1...100, "The most connections for exports and aggregates."),
         .health: 1,
       ],
-      queueLimit: source.integer("database.queueLimit", default: 1_000, in: 0...100_000, "The most requests that wait for a connection; one more is answered 503."),
+      queueLimit: source.integer(
+        "database.queueLimit", default: 1_000, in: 0...100_000,
+        "The most requests that wait for a connection; one more is answered 503."),
       preparedStatements: source.integer(
         "database.preparedStatements", default: 256, in: 0...10_000, "Prepared statements kept for each connection; 0 for a pooler that cannot keep them."),
       lockTimeout: .seconds(source.integer("database.lockTimeout", default: 2, in: 1...60, "Seconds a statement waits for a lock.")),
@@ -87,7 +93,9 @@ struct Settings: Sendable {
       tls: tls(from: &source),
       http2: source.truth("http.http2", default: true, "Whether HTTP/2 is offered to clients that connect by TLS."),
       limits: limits(from: &source), deadlines: deadlines(from: &source),
-      gzipFrom: source.integer("http.gzipFrom", default: 4096, in: 0...1 << 30, "Bodies of at least this many bytes are compressed for clients that accept gzip."),
+      gzipFrom: source.integer(
+        "http.gzipFrom", default: 4096, in: 0...1 << 30,
+        "Bodies of at least this many bytes are compressed for clients that accept gzip."),
       trustsForwardedFor: source.truth(
         "http.trustsForwardedFor", default: false, "Whether the last address in X-Forwarded-For is the client's: only behind a proxy that sets it."),
       publicAddress: source.text("http.publicAddress", "The base address that clients use, such as https://crm.example.com."),
@@ -156,4 +164,3 @@ struct Settings: Sendable {
     return URL(filePath: FileManager.default.currentDirectoryPath)
   }()
 }
-
