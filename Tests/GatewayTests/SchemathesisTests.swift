@@ -17,11 +17,16 @@ struct SchemathesisTests {
     let schemathesis = URL(filePath: python).deletingLastPathComponent().appending(path: "schemathesis").path
     let folder = FileManager.default.temporaryDirectory.appending(path: "muhatap-schemathesis-\(UUID().uuidString)").path
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let found = try await Command(
-      schemathesis,
-      ["run", "\(server.address)/openapi.json", "--header", "Authorization: Bearer \(try await server.key(of: "deniz"))", "--report-dir", folder]
-        + Self.arguments
-    ).output()
+    let key = try await server.key(of: "deniz")
+    func run() async throws -> Command.Output {
+      try await Command(
+        schemathesis,
+        ["run", "\(server.address)/openapi.json", "--header", "Authorization: Bearer \(key)", "--report-dir", folder] + Self.arguments
+      ).output()
+    }
+    var found = try await run()
+    // An error of the checker's own (a connection it lost, say) is no finding and hides none: it is asked once more.
+    if found.standardOutput.contains("Runtime Error"), !found.standardOutput.contains("Failures:") { found = try await run() }
     #expect(found.exitCode == 0, "\(found.standardOutput.suffix(8_000))\(found.standardError)")
     #expect(found.standardOutput.contains("Test cases:"))
   }
