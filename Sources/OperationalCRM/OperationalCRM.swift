@@ -2,7 +2,9 @@ package import CRMCore
 
 /// Sales, marketing and customer service: the daily work with customers.
 package enum OperationalCRM {
-  package static let resources: [Resource] = [
-    .customers, .contacts, .addresses, .contactPoints, .products, .productCategories, .locations, .orders, .orderLines,
+  package static let concepts: [Concept] = [
+    .customers, .products, .orders,
   ]
+
+  package static let resources: [Resource] = concepts.flatMap(\.resources)
 }

@@ -25,6 +25,16 @@ package struct Caller: Sendable {
       readableSetting = readable.map(\.lowercase).sorted().joined(separator: ",")
       writableSetting = writable.map(\.lowercase).sorted().joined(separator: ",")
     }
+
+    private init(setting: String) {
+      readable = []
+      writable = []
+      readableSetting = setting
+      writableSetting = setting
+    }
+
+    /// Every row, for reading and writing.
+    static let everything = Reach(setting: "*")
   }
 
   package let identity: Identity
@@ -63,8 +73,17 @@ package struct Caller: Sendable {
   }
 
   /// Whether the caller reads anything at all in an area; which rows is row-level security's to say.
-  package func reads(_ area: Area) -> Bool { isSystem || reach[area]?.readable.isEmpty == false }
-  package func writes(_ area: Area) -> Bool { isSystem || reach[area]?.writable.isEmpty == false }
+  package func reads(_ area: Area) -> Bool { isSystem || reach[area]?.readableSetting.isEmpty == false }
+  package func writes(_ area: Area) -> Bool { isSystem || reach[area]?.writableSetting.isEmpty == false }
+
+  /// The same caller for one operation that works beyond their own reach in some areas, once they were let in: accepting a quote reserves stock
+  /// that only purchasing may write. The change log still names them.
+  package func extended(to areas: Set<Area>) -> Caller {
+    areas.isEmpty
+      ? self
+      : Caller(
+        identity: identity, name: name, departmentID: departmentID, reach: reach.merging(areas.map { ($0, .everything) }) { $1 }, scopes: scopes, via: via)
+  }
 }
 
 extension UUID {

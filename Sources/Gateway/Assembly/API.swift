@@ -10,6 +10,7 @@ package struct API: Sendable {
   package let resources: ResourceAPI
   private let customFields: CustomFieldCache
   private let database: Database
+  private let beyondResources: [Endpoint]
 
   /// Reads the catalogue and resolves every declaration. Throws `Model.Mistakes` with all disagreements at once.
   /// - Parameter cursorKey: seals paging cursors; the same for all gateways of a deployment.
@@ -21,16 +22,22 @@ package struct API: Sendable {
     self.model = model
     self.database = database
     self.customFields = customFields
-    resources = ResourceAPI(database: database, model: model, customFields: customFields, signer: CursorSigner(key: cursorKey))
+    let resources = ResourceAPI(database: database, model: model, customFields: customFields, signer: CursorSigner(key: cursorKey))
+    self.resources = resources
+    beyondResources = try Self.concepts.flatMap(resources.endpoints(of:))
   }
 
   /// Every address, described with the custom fields as they stand now.
   package var endpoints: [Endpoint] {
-    resources.endpoints() + [AccessExplanation(database: database, model: model).endpoint] + ImportAPI(database: database, model: model).endpoints
+    resources.endpoints() + beyondResources + [AccessExplanation(database: database, model: model).endpoint]
+      + ImportAPI(database: database, model: model).endpoints
   }
 
+  /// What the three modules know.
+  package static let concepts = OperationalCRM.concepts
+
   /// Every resource the API has.
-  package static let declared = Resource.access + OperationalCRM.resources
+  package static let declared = Resource.access + concepts.flatMap(\.resources)
 
   /// Follows changes of custom fields until the task is cancelled; `changed` is told after each.
   package func followCustomFields(logger: Logger, changed: @Sendable () throws -> Void = {}) async {

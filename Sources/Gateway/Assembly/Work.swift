@@ -3,8 +3,9 @@ import PostgresClient
 
 /// What workers do: the handlers of all kinds of jobs, and the jobs that come round by the clock.
 package enum Work {
-  package static let handlers: [JobHandler] = [.housekeeping] + JobHandler.imports(of: API.declared)
-  package static let schedules: [Schedule] = [Schedule("housekeeping", kind: "housekeeping", .every(.seconds(3600)))]
+  package static let handlers: [JobHandler] = [.housekeeping] + JobHandler.imports(of: API.declared) + API.concepts.flatMap(\.jobs)
+  package static let schedules: [Schedule] =
+    [Schedule("housekeeping", kind: "housekeeping", .every(.seconds(3600)))] + API.concepts.flatMap(\.schedules)
 }
 
 extension JobHandler {

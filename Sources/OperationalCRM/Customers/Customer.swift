@@ -1,5 +1,10 @@
 package import CRMCore
 
+extension Concept {
+  /// Who buys, the people there, and how to reach them.
+  static let customers = Concept(resources: [.customers, .contacts, .addresses, .contactPoints])
+}
+
 extension Resource {
   /// A person or an organisation that buys, or may one day.
   package static let customers = Resource(

@@ -1,5 +1,10 @@
 package import CRMCore
 
+extension Concept {
+  /// What is sold, and where.
+  static let products = Concept(resources: [.products, .productCategories, .locations])
+}
+
 extension Resource {
   /// What is sold.
   package static let products = Resource(

@@ -1,5 +1,10 @@
 package import CRMCore
 
+extension Concept {
+  /// What was ordered.
+  static let orders = Concept(resources: [.orders, .orderLines])
+}
+
 extension Resource {
   /// What a customer ordered: the history of sales, whichever system it was made in.
   package static let orders = Resource(

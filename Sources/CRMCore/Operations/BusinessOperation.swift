@@ -1,0 +1,171 @@
+package import Foundation
+package import PostgresClient
+
+/// Something people do that is more than storing a row: accept a quote, ship an order, resolve a ticket. One transaction on the caller's behalf;
+/// its SQL stands beside its rule. Idempotency keys, dry runs, problems and documentation come with it.
+package struct BusinessOperation: Sendable {
+  /// What the answer is, for OpenAPI.
+  package enum Answer: Sendable {
+    /// The record of a resource as reading it would show it, with some neighbours.
+    case record(String, status: Int = 200, expand: [String] = [])
+    /// A JSON object of its own.
+    case json(JSON, status: Int = 200)
+    /// 204
+    case empty
+  }
+
+  /// What the operation came to.
+  package enum Outcome: Sendable {
+    /// The id of the record that `Answer.record` promises.
+    case record(UUID)
+    case json(JSON)
+    case empty
+  }
+
+  /// What an operation works with.
+  package struct Run: Sendable {
+    package let request: Request
+    package let tx: PostgresTransaction
+
+    package var caller: Caller { request.caller }
+
+    /// The id in the path. Whatever is not a UUID names no record.
+    package func id(_ name: String = "id") throws(Problem) -> UUID {
+      guard let id = request.parameters[name].flatMap(UUID.init(uuidString:)) else { throw .notFound }
+      return id
+    }
+
+    /// The department a new record belongs to when nobody says otherwise: the caller's own.
+    package func department() throws(Problem) -> UUID {
+      guard let id = request.caller.departmentID else {
+        throw .invalid([.init("/department_id", code: "required", Phrase("department_id is required.", tr: "department_id zorunludur."))])
+      }
+      return id
+    }
+  }
+
+  let name: String
+  let method: Request.Method
+  let path: String
+  /// The resource it belongs to: its tag in the documentation, and the table whose words explain refusals.
+  let resource: String
+  let access: Endpoint.Access
+  let summary: String
+  let description: String?
+  let answer: Answer
+  let extending: Set<Area>
+  let inputSchema: JSON?
+  let perform: @Sendable (Run, JSON) async throws -> Outcome
+
+  /// - Parameters:
+  ///   - name: the `operationId`, such as `accept_quote`.
+  ///   - extending: areas in which the operation, once the caller was let in, works beyond the caller's own reach: a seller's order reserves
+  ///     stock that only purchasing may write. The change log still names the caller.
+  ///   - perform: throws `Problem` for what a rule refuses; violated constraints are put into words by their comments.
+  package init<Input: OperationInput>(
+    _ name: String, _ method: Request.Method = .post, _ path: String, of resource: String, access: Endpoint.Access,
+    _ summary: String, description: String? = nil, input: Input.Type, answer: Answer, extending: Set<Area> = [],
+    perform: @Sendable @escaping (Run, Input) async throws -> Outcome
+  ) {
+    self.name = name
+    self.method = method
+    self.path = path
+    self.resource = resource
+    self.access = access
+    self.summary = summary
+    self.description = description
+    self.answer = answer
+    self.extending = extending
+    let fields = InputReader.fields(of: Input.self)
+    inputSchema = fields.isEmpty ? nil : InputReader.schema(of: Input.self)
+    self.perform = { run, body in
+      try await perform(run, InputReader.read(Input.self, from: body))
+    }
+  }
+
+  /// Whether a request without a body is as good as one with an empty object.
+  var bodyIsOptional: Bool { inputSchema?["required"]?.array?.isEmpty ?? true }
+}
+
+extension ResourceAPI {
+  package func endpoint(_ operation: BusinessOperation) throws -> Endpoint {
+    guard let entity = model.entities[operation.resource] else { throw UnknownResource(name: operation.resource, user: operation.name) }
+    let answering = try answering(operation)
+    return Endpoint(
+      operation.method, operation.path, access: operation.access, body: operation.inputSchema == nil ? .none : .collected,
+      documentation: .init(
+        operation.name, tag: entity.name, operation.summary, description: operation.description,
+        parameters: Endpoint.Documentation.Parameter.path(operation.path) + [.idempotencyKey, .prefer],
+        input: operation.inputSchema.map { ("application/json", $0) }, answers: [answering.documentation]),
+      handler: .operation { request in
+        let body: JSON
+        if case .bytes(let bytes) = request.body, !bytes.isEmpty || !operation.bodyIsOptional {
+          body = try request.json()
+        } else if operation.bodyIsOptional {
+          body = [:]
+        } else {
+          body = try request.json()
+        }
+        var acting = request
+        acting.caller = request.caller.extended(to: operation.extending)
+        let asked = acting
+        return try await database.write(asked, model: model) { tx in
+          let outcome = try await operation.perform(.init(request: asked, tx: tx), body)
+          return try await answering.respond(outcome, tx)
+        }
+      })
+  }
+
+  private struct Answering: Sendable {
+    let documentation: (status: Int, description: String, mediaType: String?, schema: JSON?)
+    let respond: @Sendable (BusinessOperation.Outcome, PostgresTransaction) async throws -> Response
+  }
+
+  /// An operation's outcome does not fit the answer it declares.
+  private struct WrongOutcome: Error { let operation: String }
+
+  private func answering(_ operation: BusinessOperation) throws -> Answering {
+    switch operation.answer {
+    case .record(let name, let status, let expand):
+      guard let shown = model.entities[name] else { throw UnknownResource(name: name, user: operation.name) }
+      return Answering(documentation: (status, "The \(shown.resource.singular).", "application/json", ResourceSchema.reference(shown))) { outcome, tx in
+        guard case .record(let id) = outcome else { throw WrongOutcome(operation: operation.name) }
+        let bytes = try await record(shown, id, expand: expand, tx)
+        let location = status == 201 ? [(name: "location", value: "/v1/\(name)/\(id.lowercase)")] : []
+        return Response(status: status, headers: location + bytes.headers, body: bytes.body)
+      }
+    case .json(let schema, let status):
+      return Answering(documentation: (status, "Done.", "application/json", schema)) { outcome, _ in
+        guard case .json(let json) = outcome else { throw WrongOutcome(operation: operation.name) }
+        return .json(try json.encoded(), status: status)
+      }
+    case .empty:
+      return Answering(documentation: (204, "Done.", nil, nil)) { _, _ in Response(status: 204) }
+    }
+  }
+
+  /// A record as `GET /v1/<resource>/<id>` shows it, read within a transaction.
+  private func record(_ entity: Model.Entity, _ id: UUID, expand: [String], _ tx: PostgresTransaction) async throws -> Response {
+    var compiler = compiler()
+    let query = expand.isEmpty ? Query() : try Query(parameters: [("expand", expand.joined(separator: ","))])
+    let one = try compiler.one(query, of: entity, id: id.lowercase)
+    return try one.answer([try await tx.result(one.statement)], ifNoneMatch: nil)
+  }
+}
+
+/// An operation names a resource that is not declared; the program does not start.
+package struct UnknownResource: Error, CustomStringConvertible {
+  let name: String
+  let user: String
+  package var description: String { "\(user): there is no resource \"\(name)\"" }
+}
+
+extension Endpoint.Documentation.Parameter {
+  /// The parameters in a path such as `/v1/quotes/{id}/accept`.
+  static func path(_ path: String) -> [Self] {
+    path.split(separator: "/").filter { $0.hasPrefix("{") }.map { segment in
+      let name = String(segment.dropFirst().dropLast())
+      return name == "id" ? .id : .init(name, in: .path, required: true, "Part of the address.")
+    }
+  }
+}

@@ -1,0 +1,57 @@
+package import PostgresClient
+
+/// A question with an answer of its own: availability of a product, a forecast, the value of a metric. One pipeline, read-only.
+package struct ReadOperation: Sendable {
+  let endpoint: @Sendable () -> Endpoint
+
+  /// Answered as `{"data":[…]}` with the statement's rows.
+  /// - Parameters:
+  ///   - row: JSON Schema of the properties of one row, by the names of the statement's columns.
+  ///   - reading: the areas whose rows the statement reads, as far as the caller reaches.
+  ///   - extending: areas read beyond the caller's own reach.
+  package init<Input: OperationInput>(
+    _ name: String, _ path: String, tag: String, access: Endpoint.Access, _ summary: String, description: String? = nil, input: Input.Type,
+    row: [String: JSON], reading: Set<Area>, extending: Set<Area> = [], lane: PostgresPool.Lane = .interactive,
+    statement: @Sendable @escaping (Request, Input) throws -> SQL
+  ) {
+    let schema: JSON = [
+      "type": "object", "required": ["data"],
+      "properties": ["data": ["type": "array", "items": ["type": "object", "required": .array(row.keys.sorted().map(JSON.string)), "properties": .object(row)]]],
+    ]
+    self.init(
+      name, path, tag: tag, access: access, summary, description: description, input: input, answer: ("application/json", schema), reading: reading,
+      extending: extending, lane: lane, statements: { [try statement($0, $1)] },
+      respond: { _, results in
+        var writer = JSONWriter(capacity: 1024)
+        writer.beginObject()
+        writer.key("data")
+        writer.writeRows(results[0])
+        writer.endObject()
+        return .json(writer.take())
+      })
+  }
+
+  /// Answered in a form of its own.
+  package init<Input: OperationInput>(
+    _ name: String, _ path: String, tag: String, access: Endpoint.Access, _ summary: String, description: String? = nil, input: Input.Type,
+    answer: (mediaType: String, schema: JSON?), reading: Set<Area>, extending: Set<Area> = [], lane: PostgresPool.Lane = .interactive,
+    statements: @Sendable @escaping (Request, Input) throws -> [SQL], respond: @Sendable @escaping (Request, [PostgresResult]) throws -> Response
+  ) {
+    endpoint = {
+      Endpoint(
+        .get, path, access: access,
+        documentation: .init(
+          name, tag: tag, summary, description: description,
+          parameters: Endpoint.Documentation.Parameter.path(path)
+            + InputReader.fields(of: Input.self).map { .init($0.name, in: .query, required: $0.required, $0.meaning, schema: .object($0.schema)) },
+          answers: [(200, "The answer.", answer.mediaType, answer.schema)]),
+        handler: .read { request in
+          let input = try InputReader.read(Input.self, from: request.query)
+          let caller = request.caller.extended(to: extending)
+          return Endpoint.Read(try statements(request, input), context: caller.context(reading: reading.union(extending)), lane: lane) { results in
+            try respond(request, results)
+          }
+        })
+    }
+  }
+}
