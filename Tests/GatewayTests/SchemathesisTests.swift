@@ -5,8 +5,10 @@ import Testing
 @Suite("The API as its own document describes it")
 struct SchemathesisTests {
   /// What is left out: `positive_data_acceptance`, because a reference to a record that does not exist fits the schema and is refused all the same.
+  /// One worker: Python 3.11 counts the depth of `ast.parse` for all threads together, so that two of them now and then end in a
+  /// `SystemError` ("AST constructor recursion depth mismatch", python/cpython#106905), which schemathesis reports as a Runtime Error.
   private static let arguments = [
-    "--phases", "examples,coverage,fuzzing", "--max-examples", "2", "--seed", "20171231", "--workers", "2", "--continue-on-failure",
+    "--phases", "examples,coverage,fuzzing", "--max-examples", "2", "--seed", "20171231", "--workers", "1", "--continue-on-failure",
     "--exclude-checks", "positive_data_acceptance", "--generation-database", "none", "--no-color",
   ]
 
@@ -18,20 +20,10 @@ struct SchemathesisTests {
     let folder = FileManager.default.temporaryDirectory.appending(path: "muhatap-schemathesis-\(UUID().uuidString)").path
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let key = try await server.key(of: "deniz")
-    func run() async throws -> Command.Output {
-      try await Command(
-        schemathesis,
-        ["run", "\(server.address)/openapi.json", "--header", "Authorization: Bearer \(key)", "--report-dir", folder] + Self.arguments
-      ).output()
-    }
-    var found = try await run()
-    // An error of the checker's own (a connection it lost, say) is no finding and hides none: it is asked once more.
-    // What it said goes into the log as a warning, so that its cause is not lost.
-    if found.standardOutput.contains("Runtime Error"), !found.standardOutput.contains("Failures:") {
-      let said = found.standardOutput.range(of: "= ERRORS =").map { String(found.standardOutput[$0.lowerBound...].prefix(2_000)) }
-      Issue.record("schemathesis fell over itself and was asked again: \(said ?? "no reason given")", severity: .warning)
-      found = try await run()
-    }
+    let found = try await Command(
+      schemathesis,
+      ["run", "\(server.address)/openapi.json", "--header", "Authorization: Bearer \(key)", "--report-dir", folder] + Self.arguments
+    ).output()
     #expect(found.exitCode == 0, "\(found.standardOutput.suffix(8_000))\(found.standardError)")
     #expect(found.standardOutput.contains("Test cases:"))
   }
