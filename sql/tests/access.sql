@@ -48,6 +48,8 @@ insert into access_test.maker values
   ('crm.bi_login', 'insert into crm.bi_login (id, login, department_id) values ($1, ''bi_x'' || $7, $4)'),
   ('crm.currency', 'insert into crm.currency (id, code, name_en, name_tr) values ($1, ''X'' || chr(65 + $7 / 26 % 26) || chr(65 + $7 % 26), ''x'', ''x'')'),
   ('crm.province', 'insert into crm.province (id, code, name) values ($1, lpad((82 + $7 % 18)::text, 2, ''0''), ''x'' || $7)'),
+  ('crm.number_series', 'insert into crm.number_series (series, prefix) values (''x'' || $7, ''Z'' || chr(65 + $7 / 676 % 26) || chr(65 + $7 / 26 % 26) || chr(65 + $7 % 26))'),
+  ('crm.unit', 'insert into crm.unit (id, code, name_en, name_tr) values ($1, ''Z'' || chr(65 + $7 / 26 % 26) || chr(65 + $7 % 26), ''x'', ''x'')'),
   ('crm.custom_field', 'insert into crm.custom_field (id, resource, name, type, label_en, label_tr) values ($1, ''customers'', ''x'' || $7, ''text'', ''x'', ''x'')'),
   ('crm.external_id', 'insert into crm.external_id (relation, system, key, row_id, area) values (''customers'', ''test'', ''x'' || $7, $1, ''customers'')'),
   ('crm.api_key', 'insert into crm.api_key (id, user_id, name, prefix, key_hash) values ($1, $5, ''x'', ''x'', sha256($1::text::bytea))'),

@@ -105,9 +105,11 @@ comment on column bi.product_categories.top_name is 'Name of the topmost categor
 comment on column bi.product_categories.path is 'All names from the top, separated by " / ".';
 
 create view bi.products with (security_invoker = true) as
-select p.id as product_id, p.sku, p.name, p.brand, p.manufacturer, p.unit, p.package_size, p.active, p.placeholder,
+select p.id as product_id, p.sku, p.name, p.brand, p.manufacturer, p.unit_code, u.name_en as unit_name_en, u.name_tr as unit_name_tr, p.vat_rate, p.cost, p.tracked,
+  p.package_size, p.active, p.placeholder,
   p.category_id as product_category_id, c.name as category, c.top_name as top_category, c.path as category_path
 from crm.product as p
+join crm.unit as u on u.code = p.unit_code
 left join bi.product_categories as c on c.product_category_id = p.category_id;
 comment on view bi.products is 'One row a product.';
 comment on column bi.products.product_id is 'Id of the product.';
@@ -115,7 +117,12 @@ comment on column bi.products.sku is 'The company''s own number for it.';
 comment on column bi.products.name is 'Name.';
 comment on column bi.products.brand is 'Brand.';
 comment on column bi.products.manufacturer is 'Who makes it.';
-comment on column bi.products.unit is 'What a quantity of 1 means.';
+comment on column bi.products.unit_code is 'What a quantity of 1 means (UN/ECE code).';
+comment on column bi.products.unit_name_en is 'Name of the unit in English.';
+comment on column bi.products.unit_name_tr is 'Name of the unit in Turkish.';
+comment on column bi.products.vat_rate is 'VAT in percent.';
+comment on column bi.products.cost is 'What one unit costs the company, in Turkish lira; null if it is not known.';
+comment on column bi.products.tracked is 'Whether stock is kept of it.';
 comment on column bi.products.package_size is 'Size of the package as printed on it.';
 comment on column bi.products.active is 'Whether it may be sold.';
 comment on column bi.products.placeholder is 'Whether an import made it because a sale named a product nobody knew.';
