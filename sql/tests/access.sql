@@ -36,6 +36,14 @@ insert into access_test.maker values
   ('crm.contact_point', 'insert into crm.contact_point (customer_id, id, kind, value) values ($2, $1, ''other'', ''x'' || $7)'),
   ('crm.sales_order', 'insert into crm.sales_order (customer_id, id, department_id, owner_id, visibility) values ($2, $1, $4, $5, $6)'),
   ('crm.sales_order_line', 'insert into crm.sales_order_line (customer_id, id, order_id, product_id, line_number, quantity, amount) values ($2, $1, $3, access_test.id(''product''), $7, 1, 1)'),
+  ('crm.pipeline', 'insert into crm.pipeline (id, name) values ($1, ''x'')'),
+  ('crm.stage', 'insert into crm.stage (id, pipeline_id, position, name, probability) select $1, p.id, 1000 + $7, ''x'', 10 from crm.pipeline as p limit 1'),
+  ('crm.lost_reason', 'insert into crm.lost_reason (id, code, name_en, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
+  ('crm.opportunity', 'insert into crm.opportunity (customer_id, id, name, department_id, owner_id, visibility) values ($2, $1, ''x'', $4, $5, $6)'),
+  ('crm.opportunity_stage', 'insert into crm.opportunity_stage (customer_id, id, opportunity_id, pipeline_id, stage_id, status, entered_at, left_at, department_id, owner_id, audience)
+    select $2, $1, o.id, o.pipeline_id, o.stage_id, ''open'', now(), now(), o.department_id, o.owner_id, o.audience from crm.opportunity as o where o.customer_id = $2 and o.id = $3'),
+  ('crm.opportunity_line', 'insert into crm.opportunity_line (customer_id, id, opportunity_id, product_id, line_number, unit_price) values ($2, $1, $3, access_test.id(''product''), $7, 1)'),
+  ('crm.opportunity_competitor', 'insert into crm.opportunity_competitor (customer_id, id, opportunity_id, name) values ($2, $1, $3, ''x'')'),
   ('crm.product', 'insert into crm.product (id, sku, name) values ($1, ''x'' || $7, ''x'')'),
   ('crm.product_category', 'insert into crm.product_category (id, code, name) values ($1, ''x'' || $7, ''x'')'),
   ('crm.location', 'insert into crm.location (id, code, name) values ($1, ''x'' || $7, ''x'')'),
@@ -89,8 +97,10 @@ begin
   loop
     customer := gen_random_uuid();
     "order" := gen_random_uuid();
-    foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.sales_order', 'crm.sales_order_line'] loop
-      new_id := case table_name when 'crm.customer' then customer when 'crm.sales_order' then "order" else gen_random_uuid() end;
+    foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.sales_order', 'crm.sales_order_line',
+      'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor'] loop
+      -- The opportunity has the order's id, so that its parts find it.
+      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity') then "order" else gen_random_uuid() end;
       perform access_test.make(table_name, new_id, customer, "order", access_test.id(place.department), access_test.id(place.owner), place.visibility);
       insert into access_test.row values (table_name, new_id, customer, "order", place.department, place.owner, place.visibility);
     end loop;
@@ -244,7 +254,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -260,7 +270,7 @@ begin
   -- A row may not be given away to a department that the caller cannot write for.
   perform access_test.become(p.area, 'all', 'department');
   for r in select * from access_test.row as x where x.relation = p.relation and x.department = 'home' and x.owner = 'colleague' and x.visibility = 'company' loop
-    continue when p.relation not in ('crm.customer', 'crm.sales_order');
+    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity');
     actual := access_test.works(format('update %s set department_id = access_test.id(''other'') where id = $1', p.relation), r.row_id);
     if actual then
       return next row (p.relation, 'reads all, writes department', 'give away', 'home company colleague', false, actual)::access_test.failure;

@@ -1,0 +1,95 @@
+import CRMCore
+import Foundation
+import MuhatapTestKit
+import PostgresClient
+import Testing
+
+@Suite("Opportunities")
+struct OpportunityTests {
+  @Test("a new opportunity starts in the first stage of the nearest default pipeline")
+  func start() async throws {
+    let sales = try await SalesFixture.suite()
+    let opportunity = try await sales.opportunity(["name": "Ofis kahvesi"])
+    #expect(opportunity["status"] == "open" && opportunity["probability"] == "10.00" && opportunity["currency"] == "TRY")
+    let shown = try await sales.get("/v1/opportunities/\(opportunity.id)?expand=stage,pipeline,stages")
+    #expect(shown["stage"]?["position"] == 10 && shown["pipeline"]?["name"] == "Standart satış", "\(shown)")
+    #expect(shown["stages"]?.array?.count == 1 && shown["stages"]?.array?.first?["left_at"] == .null)
+
+    let own = try await sales.pipeline("Kurumsal", department: "sales_corporate", isDefault: true, stages: [("Keşif", 5), ("Sözleşme", 90)])
+    let corporate = try await sales.opportunity(["name": "Kurumsal kahve"], as: "gul")
+    #expect(corporate["pipeline_id"] == .string(own.id) && corporate["probability"] == "5.00")
+    let second = try await sales.send(.post, "/v1/pipelines", as: "deniz", json: ["name": "Bir daha", "is_default": true])
+    #expect(second.status == 409 && second.text.contains("already has a default pipeline"), "\(second.text)")
+  }
+
+  @Test("a stage of another pipeline and an unknown stage are refused")
+  func wrongStage() async throws {
+    let sales = try await SalesFixture.suite()
+    let one = try await sales.pipeline("Bir", stages: [("A", 10)])
+    let two = try await sales.pipeline("İki", stages: [("B", 10)])
+    let mixed = try await sales.send(
+      .post, "/v1/opportunities",
+      json: ["customer_id": .string(sales.customer), "name": "x", "pipeline_id": .string(one.id), "stage_id": .string(two.stages[0])])
+    #expect(mixed.status == 422 && mixed.text.contains("has no such stage"), "\(mixed.text)")
+    let unknown = try await sales.send(
+      .post, "/v1/opportunities", json: ["customer_id": .string(sales.customer), "name": "x", "stage_id": .string(UUID.v7().lowercase)])
+    #expect(unknown.status == 422 && unknown.text.contains("/stage_id"), "\(unknown.text)")
+    let moved = try await sales.send(.patch, "/v1/opportunities/\(try await sales.opportunity([:]).id)", json: ["stage_id": .string(two.stages[0])])
+    #expect(moved.status == 422 && moved.text.contains("read-only"))
+  }
+
+  @Test("the amount is the sum of the lines while there are any, in the same statement")
+  func lines() async throws {
+    let sales = try await SalesFixture.suite()
+    let opportunity = try await sales.opportunity(["amount": "500"])
+    let first = try await sales.line(opportunity, 1, quantity: "3", price: "10.005", discount: "10")
+    #expect(try await sales.get("/v1/opportunities/\(opportunity.id)")["amount"] == "27.01")
+    _ = try await sales.line(opportunity, 2, quantity: "2.5", price: "4")
+    #expect(try await sales.get("/v1/opportunities/\(opportunity.id)")["amount"] == "37.01")
+    let byHand = try await sales.send(.patch, "/v1/opportunities/\(opportunity.id)", json: ["amount": "1"])
+    #expect(byHand.status == 422 && byHand.text.contains("change the lines"), "\(byHand.text)")
+    #expect(try await sales.send(.patch, "/v1/opportunity_lines/\(first)", json: ["quantity": "1"]).status == 200)
+    #expect(try await sales.get("/v1/opportunities/\(opportunity.id)")["amount"] == "19.00")
+    for line in try await sales.get("/v1/opportunity_lines?opportunity_id=eq.\(opportunity.id)")["data"]?.array ?? [] {
+      #expect(try await sales.send(.delete, "/v1/opportunity_lines/\(line["id"]?.string ?? "")").status == 204)
+    }
+    #expect(try await sales.send(.patch, "/v1/opportunities/\(opportunity.id)", json: ["amount": "1"]).status == 200)
+    for body: JSON in [["quantity": "0"], ["unit_price": "-1"], ["discount_percent": "101"]] {
+      let line = JSON.object(
+        [
+          "customer_id": .string(sales.customer), "opportunity_id": .string(opportunity.id), "line_number": 9, "product_id": .string(sales.product),
+          "unit_price": "1",
+        ]
+        .merging(body.object ?? [:]) { $1 })
+      #expect(try await sales.send(.post, "/v1/opportunity_lines", json: line).status == 422, "\(body)")
+    }
+  }
+
+  @Test("whoever may not write sales makes no opportunity, and its parts are as hidden as itself")
+  func hidden() async throws {
+    let sales = try await SalesFixture.suite()
+    let body: JSON = ["customer_id": .string(sales.customer), "name": "x"]
+    #expect(try await sales.send(.post, "/v1/opportunities", as: "fatma", json: body).status == 403)
+    let secret = try await sales.opportunity(["visibility": "private"])
+    let line = try await sales.line(secret, 1, quantity: "1", price: "1")
+    for path in ["/v1/opportunities/\(secret.id)", "/v1/opportunity_lines/\(line)"] {
+      #expect(try await sales.send(.get, path, as: "gul").status == 404)
+    }
+    #expect(try await sales.get("/v1/opportunity_stages?opportunity_id=eq.\(secret.id)", as: "gul")["data"] == [])
+    #expect(try await sales.get("/v1/opportunity_stages?opportunity_id=eq.\(secret.id)")["data"]?.array?.count == 1)
+    #expect(try await sales.send(.patch, "/v1/opportunities/\(secret.id)", json: ["visibility": "company"]).status == 200)
+    #expect(try await sales.send(.get, "/v1/opportunity_lines/\(line)", as: "gul").status == 200)
+    #expect(try await sales.get("/v1/opportunity_stages?opportunity_id=eq.\(secret.id)", as: "gul")["data"]?.array?.count == 1)
+    let hand = try await sales.send(
+      .post, "/v1/opportunity_competitors", as: "mehmet",
+      json: [
+        "customer_id": .string(sales.customer), "opportunity_id": .string(secret.id), "name": "Rakip",
+      ])
+    #expect(hand.status == 403, "\(hand.text)")
+  }
+}
+
+extension JSON {
+  /// The record's id.
+  var id: String { self["id"]?.string ?? "" }
+}
