@@ -3,38 +3,55 @@ import PostgresClient
 
 /// Holds the staged rows against the tables, set by set, without writing anything but staging and the error file.
 struct ImportCheck {
+  /// What was worked out and waits in staging to be written.
+  struct Result: Sendable {
+    let plan: ImportPlan
+    let tables: ImportTables
+    /// The rows of the file, `f`, that are taken.
+    let live: SQL
+    let summary: JSONText
+
+    var outcome: ImportOutcome { ImportOutcome(plan: plan, tables: tables) }
+  }
+
   let plan: ImportPlan
   let tables: ImportTables
   let expression: SourceExpression
   let tx: PostgresTransaction
+  /// Whether two rows of the file may be the same in every column.
+  let mayRepeat: Bool
   /// Whether any row was refused so far; until then no statement need look.
   private var hasRefused = false
 
-  init(plan: ImportPlan, tables: ImportTables, expression: SourceExpression, tx: PostgresTransaction) {
+  init(plan: ImportPlan, tables: ImportTables, expression: SourceExpression, tx: PostgresTransaction, mayRepeat: Bool) {
     self.plan = plan
     self.tables = tables
     self.expression = expression
     self.tx = tx
+    self.mayRepeat = mayRepeat
   }
 
   /// The rows that are still taken.
   var live: SQL { hasRefused ? "NOT EXISTS (SELECT FROM \(tables.refused) x WHERE x.row_number = f.row_number)" : "true" }
 
-  mutating func run(step: (String) async throws -> Void) async throws {
+  mutating func run(step: (String) async throws -> Void) async throws -> Result {
     try await step("checking values")
     try await begin()
     try await analyse("file")
     if try await !valuesRead() { try await refuseUnreadable() }
     try await refuseWithoutKey()
-    if plan.lines != nil, plan.duplicates == .refuse { try await refuseDuplicateLines() }
+    if plan.lines != nil, plan.duplicates == .refuse, mayRepeat { try await refuseDuplicateLines() }
     try await step("looking up references")
     for reference in plan.references { try await lookUp(reference) }
-    try await analyse("missing")
+    try await tx.run("ANALYZE \(tables.reference)")
     try await step("comparing records")
     try await recordsWorkedOut()
     try await analyse("record")
     try await step("checking rules")
     try await refuseRecords()
+    // Counted before anything is written, because afterwards what is changed is as it will be.
+    let summary = try await tx.value(JSONText.self, ImportOutcome(plan: plan, tables: tables).summary())
+    return Result(plan: plan, tables: tables, live: live, summary: summary)
   }
 
   private func analyse(_ part: String) async throws {
@@ -43,7 +60,14 @@ struct ImportCheck {
 
   private func begin() async throws {
     try await tx.run("DELETE FROM crm.import_error WHERE import_id = \(plan.id) AND phase = 'check'")
-    try await tx.run("TRUNCATE \(tables.refused), \(tables.missing)")
+    try await tx.run("TRUNCATE \(tables.refused)")
+    try await tx.run("DROP TABLE IF EXISTS \(tables.reference), \(tables.gathered), \(tables.newLine)")
+    try await tx.run(
+      """
+      CREATE UNLOGGED TABLE \(tables.reference) (reference integer NOT NULL, level integer NOT NULL, key text NOT NULL, parent text, row_number bigint NOT NULL,
+        id uuid NOT NULL, is_new boolean NOT NULL) WITH (autovacuum_enabled = false)
+      """)
+    try await tx.run("GRANT SELECT ON \(tables.reference) TO crm_bulk")
     try await tx.run("SELECT crm.make_record_staging(\(plan.id), 'record', \(plan.record.entity.table.name)::regclass)")
     if let lines = plan.lines {
       try await tx.run("SELECT crm.make_record_staging(\(plan.id), 'line', \(lines.entity.table.name)::regclass)")
@@ -159,26 +183,26 @@ struct ImportCheck {
   // MARK: References
 
   private mutating func lookUp(_ reference: ImportPlan.Reference) async throws {
-    let target = reference.target.table.sql
     if case .path = reference.source.recognition {
       for level in 1...reference.levels.count {
         let levels = Array(reference.levels.prefix(level))
         try await tx.run(
           """
-          INSERT INTO \(tables.missing) (reference, level, key, parent, row_number, id)
-          SELECT \(reference.number)::integer, \(level)::integer, k.key, k.parent, k.row_number, crm.uuid_v7()
+          INSERT INTO \(tables.reference) (reference, level, key, parent, row_number, id, is_new)
+          SELECT \(reference.number)::integer, \(level)::integer, k.key, k.parent, k.row_number, coalesce(t.id, crm.uuid_v7()), t.id IS NULL
           FROM (SELECT \(Self.path(levels)) AS key, \(Self.path(levels.dropLast())) AS parent, min(f.row_number) AS row_number
             FROM \(tables.file) f WHERE \(levels[level - 1]) IS NOT NULL AND \(live) GROUP BY 1, 2) k
-          WHERE NOT EXISTS (SELECT FROM \(target) t WHERE t.code = k.key) AND NOT EXISTS (SELECT FROM \(tables.missing) m WHERE m.key = k.key AND m.reference = \(reference.number))
+          LEFT JOIN (\(reference.existing)) t ON t.key = k.key
+          WHERE NOT EXISTS (SELECT FROM \(tables.reference) m WHERE m.key = k.key AND m.reference = \(reference.number))
           """)
       }
     } else {
       try await tx.run(
         """
-        INSERT INTO \(tables.missing) (reference, level, key, row_number, id)
-        SELECT \(reference.number)::integer, 0, k.key, k.row_number, crm.uuid_v7()
+        INSERT INTO \(tables.reference) (reference, level, key, row_number, id, is_new)
+        SELECT \(reference.number)::integer, 0, k.key, k.row_number, coalesce(t.id, crm.uuid_v7()), t.id IS NULL
         FROM (SELECT \(reference.key) AS key, min(f.row_number) AS row_number FROM \(tables.file) f WHERE \(live) GROUP BY 1) k
-        WHERE k.key IS NOT NULL AND NOT EXISTS (\(reference.found))
+        LEFT JOIN (\(reference.existing)) t ON t.key = k.key WHERE k.key IS NOT NULL
         """)
     }
     switch reference.source.absence {
@@ -190,12 +214,12 @@ struct ImportCheck {
         where:
           "EXISTS (SELECT FROM crm.external_id x WHERE x.relation = \(reference.target.name) AND x.system = \(system) AND x.key = m.key)")
     case .refuse: try await refuseMissing(reference, where: "true")
-    case .empty: try await tx.run("DELETE FROM \(tables.missing) WHERE reference = \(reference.number)")
+    case .empty: try await tx.run("DELETE FROM \(tables.reference) WHERE reference = \(reference.number) AND is_new")
     }
   }
 
   private mutating func refuseMissing(_ reference: ImportPlan.Reference, where condition: SQL) async throws {
-    let keys = try await tx.value(Int.self, "SELECT count(*) FROM \(tables.missing) m WHERE m.reference = \(reference.number) AND \(condition)")
+    let keys = try await tx.value(Int.self, "SELECT count(*) FROM \(tables.reference) m WHERE m.reference = \(reference.number) AND m.is_new AND \(condition)")
     if keys == 0 { return }
     let key = reference.joinKey
     let refused = try await refuse(
@@ -203,9 +227,9 @@ struct ImportCheck {
       Phrase(
         "There is no such record in \(reference.target.name), or you may not see it.",
         tr: "\(reference.target.name) içinde böyle bir kayıt yok ya da görme yetkiniz yok."),
-      "FROM \(tables.file) f JOIN (SELECT m.key FROM \(tables.missing) m WHERE m.reference = \(reference.number) AND \(condition) OFFSET 0) m ON m.key = \(key) WHERE \(live)"
+      "FROM \(tables.file) f JOIN (SELECT m.key FROM \(tables.reference) m WHERE m.reference = \(reference.number) AND m.is_new AND \(condition) OFFSET 0) m ON m.key = \(key) WHERE \(live)"
     )
-    try await tx.run("DELETE FROM \(tables.missing) m WHERE m.reference = \(reference.number) AND \(condition)")
+    try await tx.run("DELETE FROM \(tables.reference) m WHERE m.reference = \(reference.number) AND m.is_new AND \(condition)")
     if refused > 0 { try await setAside() }
   }
 
@@ -217,11 +241,17 @@ struct ImportCheck {
 
   private mutating func recordsWorkedOut() async throws {
     do {
-      try await tx.savepoint { _ = try await tx.run(ImportRecords(plan: plan, tables: tables, live: live).insert()) }
+      try await tx.savepoint { try await workOut() }
     } catch let error as PostgresError where error.isAboutValues {
       try await refuseUnreadable()
-      try await tx.run(ImportRecords(plan: plan, tables: tables, live: live).insert())
+      try await workOut()
     }
+  }
+
+  private func workOut() async throws {
+    let records = ImportRecords(plan: plan, tables: tables, live: live)
+    if let gather = records.gather() { try await tx.run(gather) }
+    try await tx.run(records.insert())
   }
 
   private mutating func refuseRecords() async throws {
@@ -284,6 +314,23 @@ struct ImportCheck {
     try await setAside()
     if let lines = plan.lines, let key = plan.key {
       try await tx.run(ImportRecords(plan: plan, tables: tables, live: live).insertKnownLines(lines, key: key))
+    }
+    if hasRefused { try await forgetUnused() }
+  }
+
+  /// What only refused rows refer to is not made; what others refer to as well is made from the first of those that are taken.
+  private func forgetUnused() async throws {
+    for reference in plan.references where reference.source.absence == .create {
+      let keys = reference.levels.isEmpty ? [(level: 0, key: reference.key)] : (1...reference.levels.count).map { ($0, Self.path(reference.levels.prefix($0))) }
+      for (level, key) in keys {
+        let mine: SQL = "m.reference = \(reference.number) AND m.level = \(level) AND m.is_new"
+        try await tx.run(
+          """
+          UPDATE \(tables.reference) m SET row_number = k.row_number
+          FROM (SELECT \(key) AS key, min(f.row_number) AS row_number FROM \(tables.file) f WHERE \(live) GROUP BY 1) k WHERE \(mine) AND m.key = k.key
+          """)
+        try await tx.run("DELETE FROM \(tables.reference) m WHERE \(mine) AND EXISTS (SELECT FROM \(tables.refused) x WHERE x.row_number = m.row_number)")
+      }
     }
   }
 

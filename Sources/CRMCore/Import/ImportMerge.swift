@@ -3,39 +3,54 @@ import PostgresClient
 
 /// Writes what a check has worked out. Small tables are written as the caller, under every policy, trigger and foreign key; new orders
 /// and lines, which come by the hundred thousand, set-wise in a bulk merge (migration 0012), whose conditions the check has established.
-struct ImportMerge {
-  let plan: ImportPlan
-  let tables: ImportTables
-  let live: SQL
+struct ImportMerge: Sendable {
+  let checked: ImportCheck.Result
+  let database: Database
+  let caller: Caller
   let tx: PostgresTransaction
 
+  private var plan: ImportPlan { checked.plan }
+  private var tables: ImportTables { checked.tables }
+
   func run(step: (String) async throws -> Void) async throws {
-    for reference in plan.references where reference.source.absence == .create {
-      try await step("creating \(reference.target.name)")
-      try await create(reference)
+    guard let lines = plan.lines, let key = plan.key else {
+      try await writeReferred(step)
+      try await step("writing \(plan.record.entity.name)")
+      try await changeRecords()
+      return try await insertRecords()
     }
+    let newLines = ImportNewLines(checked: checked, lines: lines, key: key)
+    // Worked out on a connection of their own while the orders are being written here.
+    async let prepared: Void = newLines.prepare(in: database, as: caller)
+    try await writeReferred(step)
     try await step("writing \(plan.record.entity.name)")
     try await changeRecords()
-    guard let lines = plan.lines, let key = plan.key else { return try await insertRecords() }
-    try await lockReferred(lines)
     try await tx.run("SELECT crm.begin_merge()")
+    try await lockReferred()
     try await tx.run(insert())
+    try await prepared
     try await step("writing \(lines.entity.name)")
-    // The planner knows nothing of orders that have only just been written, nor of the rows that the change log's trigger is given: it would look products
-    // up one by one, and sort lines to group them by customer.
-    try await tx.run("SELECT set_config('enable_nestloop', 'off', true), set_config('enable_sort', 'off', true)")
-    try await insertLines(lines, key)
-    try await tx.run("SELECT set_config('enable_nestloop', 'on', true), set_config('enable_sort', 'on', true)")
+    // The planner knows nothing of the rows that the change log's trigger is given: it would sort them to group them by customer.
+    try await tx.run("SELECT set_config('enable_sort', 'off', true)")
+    try await tx.run(newLines.insert())
+    try await tx.run("SELECT set_config('enable_sort', 'on', true)")
     try await tx.run("SELECT crm.end_merge()")
     try await mergeKnownLines(lines)
   }
 
   // MARK: Referred records
 
+  private func writeReferred(_ step: (String) async throws -> Void) async throws {
+    for reference in plan.references where reference.source.absence == .create {
+      try await step("creating \(reference.target.name)")
+      try await create(reference)
+    }
+  }
+
   private func create(_ reference: ImportPlan.Reference) async throws {
     let target = reference.target
     let missing: SQL =
-      "FROM \(tables.missing) m JOIN \(tables.file) f ON f.row_number = m.row_number WHERE m.reference = \(reference.number)"
+      "FROM \(tables.reference) m JOIN \(tables.file) f ON f.row_number = m.row_number WHERE m.reference = \(reference.number) AND m.is_new"
     if case .path = reference.source.recognition {
       for (index, level) in reference.levels.enumerated() {
         try await tx.run(
@@ -61,8 +76,28 @@ struct ImportMerge {
       try await tx.run(
         """
         INSERT INTO crm.external_id (relation, system, key, row_id, area)
-        SELECT \(target.name)::text, \(system)::text, m.key, m.id, \(target.resource.area.rawValue)::text FROM \(tables.missing) m WHERE m.reference = \(reference.number)
+        SELECT \(target.name)::text, \(system)::text, m.key, m.id, \(target.resource.area.rawValue)::text FROM \(tables.reference) m
+        WHERE m.reference = \(reference.number) AND m.is_new
         """)
+    }
+  }
+
+  /// What was there and is referred to must be there until the merge has ended, because no foreign key looks.
+  private func lockReferred() async throws {
+    for reference in plan.references {
+      let found: SQL = "FROM \(tables.reference) m WHERE m.reference = \(reference.number) AND NOT m.is_new"
+      let isThere = try await tx.value(
+        Bool.self,
+        """
+        SELECT (SELECT count(*) FROM (SELECT t.id FROM \(reference.target.table.sql) t WHERE t.id IN (SELECT m.id \(found)) ORDER BY t.id FOR KEY SHARE) l)
+          = (SELECT count(DISTINCT m.id) \(found))
+        """)
+      if isThere { continue }
+      throw Problem(
+        409, "changed-meanwhile",
+        Phrase(
+          "A record in \(reference.target.name) that the file refers to was removed while the file was checked. Run the import again.",
+          tr: "Dosya denetlenirken \(reference.target.name) içinde dosyanın gösterdiği bir kayıt silindi. İçe aktarmayı yeniden çalıştırın."))
     }
   }
 
@@ -113,43 +148,9 @@ struct ImportMerge {
 
   // MARK: Lines
 
-  /// What the lines refer to must be there until the merge has ended, because no foreign key looks.
-  private func lockReferred(_ lines: ImportPlan.Part) async throws {
-    try await tx.run("SELECT crm.begin_merge()")
-    for reference in plan.record.references where reference.source.absence != .create {
-      try await tx.run(
-        """
-        SELECT count(*) FROM (SELECT t.id FROM \(reference.target.table.sql) t
-          WHERE t.id IN (SELECT r.\(reference.column.identifier) FROM \(tables.record) r WHERE r.action = 'new') ORDER BY t.id FOR KEY SHARE) l
-        """)
-    }
-    try await tx.run("SELECT crm.end_merge()")
-  }
-
-  /// The lines of new orders. Where the rows of each order stand together, which is usual, they are written in the order of the file, and nothing is sorted.
-  private func insertLines(_ lines: ImportPlan.Part, _ key: SQL) async throws {
-    let standTogether = try await tx.value(
-      Bool.self, "SELECT coalesce(bool_and(r.last_row - r.row_number + 1 = r.size), true) FROM \(tables.record) r WHERE r.action = 'new'")
-    let isNumbered = lines.fields.contains { $0.column.name == "line_number" }
-    let number: SQL = standTogether && !isNumbered ? "f.row_number - r.row_number + 1" : plan.lineNumber
-    let (columns, values, joins) = plan.lineValues(tables, areMade: true)
-    let names: SQL = columns.map { ", \($0.identifier)" as SQL }.joined(separator: "")
-    let inner: SQL = values.map { ", \($0)" as SQL }.joined(separator: "")
-    try await tx.run(
-      """
-      INSERT INTO \(lines.entity.table.sql) (customer_id, order_id, department_id, owner_id, audience, line_number, id\(names))
-      SELECT r.customer_id, r.id, r.department_id, r.owner_id, r.audience, \(number),
-        crm.bulk_id(\(ImportRecords.milliseconds), f.row_number, \(ImportRecords.tail()))\(inner)
-      FROM \(tables.file) f
-      JOIN (SELECT o.customer_id, o.id, o.department_id, o.owner_id, o.audience, r.place, r.row_number, r.key
-        FROM \(tables.record) r JOIN \(plan.record.entity.table.sql) o ON o.customer_id = r.customer_id AND o.id = r.id WHERE r.action = 'new') r ON r.key = \(key)
-      \(joins) WHERE \(live)
-      """)
-  }
-
   /// The lines of orders that were there, by the ordinary way: triggers add them up.
   private func mergeKnownLines(_ lines: ImportPlan.Part) async throws {
-    let columns = plan.lineValues(tables, areMade: true).columns
+    let columns = plan.lineValues(tables).columns
     let names: SQL = columns.map { ", \($0.identifier)" as SQL }.joined(separator: "")
     let values: SQL = columns.map { ", l.\($0.identifier)" as SQL }.joined(separator: "")
     let table = lines.entity.table.sql

@@ -4,7 +4,6 @@ import PostgresClient
 struct ImportOutcome {
   let plan: ImportPlan
   let tables: ImportTables
-  let live: SQL
 
   /// One JSON object: counts by resource, created references, samples of new and changed records.
   func summary() -> SQL {
@@ -19,7 +18,7 @@ struct ImportOutcome {
         """
       } ?? ""
     let created: SQL = plan.references.filter { $0.source.absence == .create }.map {
-      "|| jsonb_build_object(\($0.target.name)::text, (SELECT count(*) FROM \(tables.missing) m WHERE m.reference = \($0.number)))" as SQL
+      "|| jsonb_build_object(\($0.target.name)::text, (SELECT count(*) FROM \(tables.reference) m WHERE m.reference = \($0.number) AND m.is_new))" as SQL
     }.joined(separator: "")
     return """
       SELECT jsonb_build_object(

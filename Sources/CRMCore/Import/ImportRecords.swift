@@ -31,7 +31,7 @@ struct ImportRecords {
     }
     let names: SQL = columns.map { "\($0.identifier)" as SQL }.joined(separator: ", ")
     let selected: SQL = columns.map { "s.\($0.identifier)" as SQL }.joined(separator: ", ")
-    let joins = references.map { $0.join(tables, areMade: false) }.joined(separator: " ")
+    let joins = references.map { $0.join(tables) }.joined(separator: " ")
     let order: SQL = columns.contains { $0.name == "customer_id" } ? "s.customer_id, s.row_number" : "s.row_number"
     return """
       INSERT INTO \(tables.record) (row_number, last_row, size, key, \(names), place, id, action)
@@ -44,19 +44,24 @@ struct ImportRecords {
       """
   }
 
-  /// The rows that records are made of: each by itself, or those of one record together with the sums of their lines.
+  /// The rows that records are made of: each by itself, or those of one record gathered.
   private var rows: SQL {
-    guard let lines = plan.lines else {
-      let all: SQL = plan.columns.map { "f.\($0)" as SQL }.joined(separator: ", ")
-      return "(SELECT f.row_number, f.row_number AS last_row, 1::bigint AS size, \(all) FROM \(tables.file) f WHERE \(live))"
-    }
+    if plan.lines != nil { return tables.gathered }
+    let all: SQL = plan.columns.map { "f.\($0)" as SQL }.joined(separator: ", ")
+    return "(SELECT f.row_number, f.row_number AS last_row, 1::bigint AS size, \(all) FROM \(tables.file) f WHERE \(live))"
+  }
+
+  /// Gathers the rows that make one record, with the sums of their lines; nil when each row is a record by itself.
+  func gather() -> SQL? {
+    guard let lines = plan.lines else { return nil }
     let said: SQL = plan.recordColumns.map { "f.\($0)" as SQL }.joined(separator: ", ")
     let sums: [SQL] = Self.sums.compactMap { name in
       guard let line = lines.fields.first(where: { $0.column.name == name }), let column = entity.table.column(name) else { return nil }
       return ", sum(\(line.sql)) AS \(column.identifier)"
     }
     return """
-      (SELECT min(f.row_number) AS row_number, max(f.row_number) AS last_row, count(*) AS size, \(said)\(sums.joined(separator: "")) FROM \(tables.file) f WHERE \(live) GROUP BY \(said))
+      CREATE UNLOGGED TABLE \(tables.gathered) WITH (autovacuum_enabled = false) AS
+      SELECT min(f.row_number) AS row_number, max(f.row_number) AS last_row, count(*) AS size, \(said)\(sums.joined(separator: "")) FROM \(tables.file) f WHERE \(live) GROUP BY \(said)
       """
   }
 
@@ -107,7 +112,7 @@ extension ImportRecords {
 
   /// Works out the lines of orders that were there: recognised by their number; new, changed or unchanged.
   func insertKnownLines(_ lines: ImportPlan.Part, key: SQL) -> SQL {
-    let (columns, values, joins) = plan.lineValues(tables, areMade: false)
+    let (columns, values, joins) = plan.lineValues(tables)
     let names: SQL = columns.map { ", \($0.identifier)" as SQL }.joined(separator: "")
     let inner: SQL = zip(columns, values).map { ", \($1) AS \($0.identifier)" as SQL }.joined(separator: "")
     let outer: SQL = columns.map { ", l.\($0.identifier)" as SQL }.joined(separator: "")
@@ -125,13 +130,13 @@ extension ImportRecords {
 
 extension ImportPlan {
   /// What a row of the file says of its line: columns, their values over `f`, and the joins these need.
-  func lineValues(_ tables: ImportTables, areMade: Bool) -> (columns: [Catalogue.Column], values: [SQL], joins: SQL) {
+  func lineValues(_ tables: ImportTables) -> (columns: [Catalogue.Column], values: [SQL], joins: SQL) {
     guard let lines else { return ([], [], "") }
     let fields = lines.fields.filter { $0.column.name != "line_number" }
     return (
       fields.map(\.column) + lines.references.map(\.column),
       fields.map(\.sql) + lines.references.map { "\(ImportRecords.aliases[$0.number]).id" },
-      lines.references.map { $0.join(tables, areMade: areMade) }.joined(separator: " ")
+      lines.references.map { $0.join(tables) }.joined(separator: " ")
     )
   }
 
@@ -142,35 +147,23 @@ extension ImportPlan {
 }
 
 extension ImportPlan.Reference {
-  /// The key over a row of the file, as the missing ones are kept.
+  /// The key over a row of the file, as it was looked up.
   var joinKey: SQL { levels.isEmpty ? key : "nullif(concat_ws(' › ', NULL, \(levels.joined(separator: ", "))), '')" }
 
-  /// Whether the record of the key `k.key` exists and may be seen.
-  var found: SQL {
+  /// The records that exist and may be seen: `key` and `id`.
+  var existing: SQL {
     if case .externalID(let system) = source.recognition {
       return """
-        SELECT FROM crm.external_id x JOIN \(target.table.sql) t ON t.id = x.row_id
-        WHERE x.relation = \(target.name) AND x.system = \(system) AND x.key = k.key
+        SELECT x.key, t.id FROM crm.external_id x JOIN \(target.table.sql) t ON t.id = x.row_id WHERE x.relation = \(target.name) AND x.system = \(system)
         """
     }
-    guard let keyColumn else { return "SELECT WHERE false" }
-    return "SELECT FROM \(target.table.sql) t WHERE t.\(keyColumn.identifier) = k.key"
+    guard let keyColumn else { return "SELECT NULL::text AS key, NULL::uuid AS id WHERE false" }
+    return "SELECT t.\(keyColumn.identifier) AS key, t.id FROM \(target.table.sql) t"
   }
 
-  /// Joins the referred records to the rows `f`: the existing ones and, until they have been made, the missing ones.
-  func join(_ tables: ImportTables, areMade: Bool) -> SQL {
-    let existing: SQL
-    if case .externalID(let system) = source.recognition {
-      existing = "SELECT x.key, x.row_id AS id FROM crm.external_id x WHERE x.relation = \(target.name) AND x.system = \(system)"
-    } else if let keyColumn {
-      existing = "SELECT t.\(keyColumn.identifier) AS key, t.id FROM \(target.table.sql) t"
-    } else {
-      existing = "SELECT NULL::text AS key, NULL::uuid AS id WHERE false"
-    }
+  /// Joins the referred records to the rows `f`, whether they exist or have yet to be made.
+  func join(_ tables: ImportTables) -> SQL {
     let alias = ImportRecords.aliases[number]
-    if areMade { return "LEFT JOIN (\(existing)) \(alias) ON \(alias).key = \(joinKey)" }
-    return """
-      LEFT JOIN (\(existing) UNION ALL SELECT m.key, m.id FROM \(tables.missing) m WHERE m.reference = \(number)) \(alias) ON \(alias).key = \(joinKey)
-      """
+    return "LEFT JOIN (SELECT m.key, m.id FROM \(tables.reference) m WHERE m.reference = \(number)) \(alias) ON \(alias).key = \(joinKey)"
   }
 }

@@ -22,12 +22,13 @@ struct ImportStaging {
     let isJSON: Bool
   }
 
-  func run(_ source: some AsyncSequence<[UInt8], any Error>) async throws {
+  /// - Returns: whether two of the file's rows may be the same in every column.
+  func run(_ source: some AsyncSequence<[UInt8], any Error>) async throws -> Bool {
     var input = try UnpackedInput()
     var opening: [UInt8] = []
     var scanner: RecordScanner?
     var target: Target?
-    try await withThrowingTaskGroup(of: Void.self) { group in
+    return try await withThrowingTaskGroup(of: Void.self) { group in
       var inFlight = 0
       func send(_ piece: [UInt8], _ records: Int, _ bytes: Int, _ unclosed: [RecordScanner.Unclosed], _ target: Target) async throws {
         if inFlight >= Self.piecesInFlight {
@@ -72,6 +73,7 @@ struct ImportStaging {
       scanner?.finish()
       try await flush()
       try await group.waitForAll()
+      return scanner?.mayRepeat ?? true
     }
   }
 

@@ -7,17 +7,22 @@ struct ImportTables: Sendable {
   let file: SQL
   /// The records worked out of them.
   let record: SQL
+  /// Rows that make one record, gathered into one, when several do.
+  let gathered: SQL
   /// Lines of records that exist already.
   let line: SQL
-  /// Keys of records that are referred to and do not exist.
-  let missing: SQL
+  /// Lines of new records, as they will be written and in that order.
+  let newLine: SQL
+  /// The keys of what the rows refer to, each with the id of its record, which may yet have to be made.
+  let reference: SQL
   /// Numbers of the rows that are not taken.
   let refused: SQL
 
   static func names(of id: UUID) -> SQL {
     """
-    SELECT crm.staging_name('file', \(id)) AS file, crm.staging_name('record', \(id)) AS record, crm.staging_name('line', \(id)) AS line,
-      crm.staging_name('missing', \(id)) AS missing, crm.staging_name('refused', \(id)) AS refused
+    SELECT crm.staging_name('file', \(id)) AS file, crm.staging_name('record', \(id)) AS record, crm.staging_name('gathered', \(id)) AS gathered,
+      crm.staging_name('line', \(id)) AS line, crm.staging_name('new_line', \(id)) AS new_line, crm.staging_name('reference', \(id)) AS reference,
+      crm.staging_name('refused', \(id)) AS refused
     """
   }
 
@@ -35,8 +40,10 @@ extension ImportTables: RowDecodable {
     func table(_ part: String) throws -> SQL { "staging.\(try row.decode(Identifier.self, part))" }
     file = try table("file")
     record = try table("record")
+    gathered = try table("gathered")
     line = try table("line")
-    missing = try table("missing")
+    newLine = try table("new_line")
+    reference = try table("reference")
     refused = try table("refused")
   }
 }

@@ -3,16 +3,17 @@ package import PostgresClient
 
 extension Importer {
   /// The longest a merge may take.
-  private static let patience = Duration.seconds(6 * 3_600)
+  static let patience = Duration.seconds(6 * 3_600)
+  /// Memory for sets of rows, and no compiling of statements that run once.
+  static let room: SQL = "SELECT set_config('work_mem', '320MB', true), set_config('jit', 'off', true), set_config('client_min_messages', 'warning', true)"
 
-  /// Checks a staged file and, unless it is a dry run, merges it, in one transaction: after a kill nothing of it is there, and it can be run again.
+  /// Checks a staged file and, unless it is a dry run, merges it in one transaction: after a kill nothing of it is there, and it can be run again.
   /// - Parameter lease: the job that runs it; completed in the same transaction.
   package func run(
     _ id: UUID, dryRun: Bool, as caller: Caller, lease: JobLease? = nil, progress: @escaping @Sendable (Progress) async -> Void = { _ in }
   ) async throws {
     let job = try await find(id, as: caller)
     guard [.staged, .checking, .checked, .merging, .failed].contains(job.status) else { throw Self.notNow(job.status) }
-    let mapping = try ImportMapping(job.mapping)
     let importing = caller.importing(id)
     let step: @Sendable (String) async throws -> Void = { name in
       await progress(Progress(step: name, rows: job.rowsRead))
@@ -25,7 +26,13 @@ extension Importer {
     do {
       try await step("beginning")
       let body: @Sendable (PostgresTransaction) async throws -> Void = { tx in
-        try await merge(job, mapping, dryRun: dryRun, as: importing, tx, step)
+        try await tx.run(Self.room)
+        // One import of a resource at a time: what this one finds missing, no other may be making.
+        try await tx.run("SELECT pg_advisory_xact_lock(hashtextextended('import/' || \(job.resource), 0))")
+        let checked = try await check(job, as: importing, step)
+        if !dryRun { try await ImportMerge(checked: checked, database: database, caller: importing, tx: tx).run(step: step) }
+        try await tx.run(checked.outcome.save(checked.summary, dryRun: dryRun))
+        if !dryRun { try await tx.run("SELECT crm.drop_staging(\(id))") }
       }
       if let lease {
         try await lease.complete(as: importing, deadline: .after(Self.patience), body)
@@ -40,37 +47,35 @@ extension Importer {
     }
   }
 
-  private func merge(
-    _ job: ImportJob, _ mapping: ImportMapping, dryRun: Bool, as caller: Caller, _ tx: PostgresTransaction,
-    _ step: (String) async throws -> Void
-  ) async throws {
-    try await tx.run(
-      """
-      SELECT set_config('work_mem', '320MB', true), set_config('jit', 'off', true), pg_advisory_xact_lock(hashtextextended('import/' || \(job.resource), 0))
-      """)
-    let names = try await tx.value([String]?.self, "SELECT file_columns FROM crm.import WHERE id = \(job.id)")
-    let tables = try await tx.one(ImportTables.self, ImportTables.names(of: job.id))
-    let identifiers = try await tx.result(ImportTables.columns(of: job.id)).rows.map { try $0.decode(Identifier.self, at: 0) }
-    guard let names, identifiers.count == names.count, try await tx.value(Int.self, "SELECT count(*) FROM \(tables.file)") == job.rowsStaged
-    else {
-      throw Problem(
-        409, "no-file",
-        Phrase(
-          "The file is not here, or was lost in a crash of the database. Send it again.",
-          tr: "Dosya burada değil ya da veritabanı çökünce kayboldu. Yeniden gönderin."))
+  /// Checks in a transaction of its own, which writes nothing but staging and the error file: what it has worked out can then be read beside the merge.
+  private func check(_ job: ImportJob, as caller: Caller, _ step: @escaping @Sendable (String) async throws -> Void) async throws -> ImportCheck.Result {
+    let mapping = try ImportMapping(job.mapping)
+    return try await database.transaction(as: caller, lane: .reports, deadline: .after(Self.patience)) { tx in
+      try await tx.run(Self.room)
+      let (names, mayRepeat) = try await staged(job, tx)
+      let tables = try await tx.one(ImportTables.self, ImportTables.names(of: job.id))
+      let identifiers = try await tx.result(ImportTables.columns(of: job.id)).rows.map { try $0.decode(Identifier.self, at: 0) }
+      guard let names, identifiers.count == names.count, try await tx.value(Int.self, "SELECT count(*) FROM \(tables.file)") == job.rowsStaged
+      else {
+        throw Problem(
+          409, "no-file",
+          Phrase(
+            "The file is not here, or was lost in a crash of the database. Send it again.",
+            tr: "Dosya burada değil ya da veritabanı çökünce kayboldu. Yeniden gönderin."))
+      }
+      let plan = try await plan(job.id, job.resource, mapping, fileColumns: names, identifiers: identifiers, as: caller)
+      let expression = SourceExpression(
+        columns: Dictionary(zip(names, identifiers), uniquingKeysWith: { first, _ in first }), timeZone: mapping.timeZone,
+        decimalComma: mapping.decimalComma)
+      var check = ImportCheck(plan: plan, tables: tables, expression: expression, tx: tx, mayRepeat: mayRepeat)
+      return try await check.run(step: step)
     }
-    let plan = try await plan(job.id, job.resource, mapping, fileColumns: names, identifiers: identifiers, as: caller)
-    let expression = SourceExpression(
-      columns: Dictionary(zip(names, identifiers), uniquingKeysWith: { first, _ in first }), timeZone: mapping.timeZone,
-      decimalComma: mapping.decimalComma)
-    var check = ImportCheck(plan: plan, tables: tables, expression: expression, tx: tx)
-    try await check.run(step: step)
-    let outcome = ImportOutcome(plan: plan, tables: tables, live: check.live)
-    // Before anything is written, because afterwards what is changed is as it will be.
-    let summary = try await tx.value(JSONText.self, outcome.summary())
-    if !dryRun { try await ImportMerge(plan: plan, tables: tables, live: check.live, tx: tx).run(step: step) }
-    try await tx.run(outcome.save(summary, dryRun: dryRun))
-    if !dryRun { try await tx.run("SELECT crm.drop_staging(\(job.id))") }
+  }
+
+  /// The names of the file's columns, nil when there is no file; and whether two of its rows may be the same.
+  private func staged(_ job: ImportJob, _ tx: PostgresTransaction) async throws -> ([String]?, Bool) {
+    let row = try await tx.result("SELECT file_columns, may_repeat FROM crm.import WHERE id = \(job.id)")[0]
+    return (try row.decode([String]?.self, at: 0), try row.decode(Bool.self, at: 1))
   }
 
   /// Takes back what an import wrote; what a person has changed since stays and is counted.
@@ -78,7 +83,7 @@ extension Importer {
     let job = try await find(id, as: caller)
     guard [.done, .undoing].contains(job.status) else { throw Self.notNow(job.status) }
     let body: @Sendable (PostgresTransaction) async throws -> Void = { tx in
-      try await tx.run("SELECT set_config('work_mem', '192MB', true), set_config('jit', 'off', true)")
+      try await tx.run(Self.room)
       let counts = try await tx.value(JSONText?.self, "SELECT crm.undo_import(\(id))")
       try await tx.run(
         """

@@ -50,14 +50,15 @@ package struct Importer: Sendable {
       database: database, id: id, caller: caller, mapping: mapping,
       check: { names in _ = try await plan(id, job.resource, mapping, fileColumns: names, identifiers: [], as: caller) },
       progress: { rows in await progress(Progress(step: "reading", rows: rows)) })
+    let mayRepeat: Bool
     do {
-      try await staging.run(source)
+      mayRepeat = try await staging.run(source)
     } catch {
       try await fail(id, error, as: caller)
       throw error
     }
     try await database.transaction(as: caller) { tx in
-      try await tx.run("UPDATE crm.import SET status = 'staged', updated_at = now() WHERE id = \(id)")
+      try await tx.run("UPDATE crm.import SET status = 'staged', may_repeat = \(mayRepeat), updated_at = now() WHERE id = \(id)")
     }
   }
 

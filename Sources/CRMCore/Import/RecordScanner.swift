@@ -21,6 +21,7 @@ struct RecordScanner {
   /// How many records `piece` holds.
   private(set) var records = 0
   private(set) var unclosed: [Unclosed] = []
+  private var fingerprints = RecordFingerprints()
   private var pending: [UInt8] = []
   private var isQuoted = false
 
@@ -28,8 +29,13 @@ struct RecordScanner {
     self.delimiter = delimiter
     self.quote = quote
     rowNumber = firstRow
+    // Two spellings of one JSON object would look different.
+    if quote == nil { fingerprints.giveUp() }
     piece.reserveCapacity(Self.pieceSize + (256 << 10))
   }
+
+  /// Whether two records may be the same in every field; false only when none are.
+  var mayRepeat: Bool { fingerprints.mayRepeat }
 
   var isFull: Bool { piece.count >= Self.pieceSize }
 
@@ -72,6 +78,8 @@ struct RecordScanner {
       let byte = bytes[index]
       if UInt16(byte) == quote {
         isQuoted.toggle()
+        // With and without quotes a field is the same.
+        fingerprints.giveUp()
       } else if byte == 0x0a, !isQuoted {
         let rest = UnsafeBufferPointer(rebasing: bytes[start..<index])
         if pending.isEmpty {
@@ -98,6 +106,7 @@ struct RecordScanner {
       piece.append(contentsOf: UnsafeBufferPointer(rebasing: record[..<count]))
       piece.append(0x0a)
       records += 1
+      fingerprints.insert(UnsafeBufferPointer(rebasing: record[..<count]))
     }
     rowNumber += 1
   }

@@ -158,6 +158,72 @@ struct ImporterTests {
       try await fixture.count("SELECT count(*) FROM crm.sales_order_line l JOIN crm.sales_order o ON o.id = l.order_id WHERE o.external_number = 'A1'") == 2)
   }
 
+  @Test("a row that repeats another in quotes is refused as one that repeats it in every letter")
+  func quotedRepetition() async throws {
+    let fixture = try await withCustomers()
+    let file = "receipt;customer;at;kind;sku;quantity;amount\nA1;1;2026-01-31 23:30:00;web;X;1;1\nA1;1;2026-01-31 23:30:00;web;\"X\";1;1\n"
+    let job = try await fixture.run(file, "orders", Self.orders, as: fixture.system)
+    #expect(try await fixture.faults(job) == [.init(row: 3, code: "duplicate-row")])
+  }
+
+  @Test("nothing is made for the sake of rows that are refused")
+  func unused() async throws {
+    let fixture = try await withCustomers()
+    let file = """
+      receipt;customer;at;kind;sku;quantity;amount
+      A1;1;2026-01-31 23:30:00;web;Good;1;1
+      A2;9;2026-01-31 23:30:00;web;Bad;1;1
+      A3;1;2026-01-31 23:30:00;web;Good;1;much
+      A1;1;2026-02-28 23:30:00;web;Odd;1;1
+
+      """
+    let job = try await fixture.run(file, "orders", Self.orders, as: fixture.system)
+    #expect(job.rowsRefused == 3 && job.summary?["created"]?["products"] == 1)
+    #expect(try await fixture.count("SELECT count(*) FROM crm.product") == 1)
+    #expect(try await fixture.count("SELECT count(*) FROM crm.product WHERE sku = 'Good'") == 1)
+  }
+
+  @Test("what the file refers to and somebody removes while it is checked makes the import fail whole, and it can be run again")
+  func removedMeanwhile() async throws {
+    let fixture = try await withCustomers()
+    var members = try #require(Self.orders.object)
+    members["lines"] = ["fields": ["product_id": ["reference": "products", "by": "sku", "from": "sku"], "quantity": "quantity", "amount": "amount"]]
+    let mapping = JSON.object(members)
+    try await fixture.door.transaction(as: fixture.system) { tx in
+      _ = try await tx.run("INSERT INTO crm.product (sku, name) VALUES ('X', 'X'), ('Y', 'Y')")
+    }
+    let file = "receipt;customer;at;kind;sku;quantity;amount\nA1;1;2026-01-31 23:30:00;web;X;1;1\nA2;2;2026-01-31 23:30:00;web;Y;1;2\n"
+    let dry = try await fixture.run(file, "orders", mapping, dryRun: true, as: fixture.system)
+    let problem = await #expect(throws: Problem.self) {
+      try await fixture.importer.run(dry.id, dryRun: false, as: fixture.system) { progress in
+        guard progress.step == "writing orders" else { return }
+        _ = try? await fixture.door.transaction(as: fixture.system) { tx in try await tx.run("DELETE FROM crm.product WHERE sku = 'Y'") }
+      }
+    }
+    #expect(problem?.code == "changed-meanwhile")
+    #expect(try await fixture.count("SELECT count(*) FROM crm.sales_order") == 0)
+    #expect(try await fixture.count("SELECT count(*) FROM crm.sales_order_line") == 0)
+    try await fixture.importer.run(dry.id, dryRun: false, as: fixture.system)
+    let done = try await fixture.importer.find(dry.id, as: fixture.system)
+    #expect((done.rowsNew, done.rowsRefused) == (1, 1))
+  }
+
+  @Test("lines of orders whose rows lie apart are numbered in the order of the file, each with an id of its own")
+  func scattered() async throws {
+    let fixture = try await withCustomers()
+    let rows = (0..<60).map { "R\($0 % 7);\(1 + $0 % 7 % 2);2026-01-31 23:30:00;web;P\($0);1;\($0)" }
+    let job = try await fixture.run("receipt;customer;at;kind;sku;quantity;amount\n" + rows.joined(separator: "\n"), "orders", Self.orders, as: fixture.system)
+    #expect(job.rowsNew == 60)
+    #expect(try await fixture.count("SELECT count(DISTINCT id) FROM crm.sales_order_line") == 60)
+    let last = try await fixture.count(
+      """
+      SELECT l.line_number FROM crm.sales_order_line l JOIN crm.sales_order o ON o.id = l.order_id JOIN crm.product p ON p.id = l.product_id
+      WHERE o.external_number = 'R3' AND p.sku = 'P59'
+      """)
+    #expect(last == 9)
+    #expect(try await fixture.count("SELECT sum(cardinality(coalesce(row_ids, ARRAY[row_id])))::int FROM crm.change WHERE relation = 'order_lines'") == 60)
+  }
+
   @Test("undo removes what nobody touched and keeps what a person edited or refers to")
   func undo() async throws {
     let fixture = try await withCustomers()
