@@ -103,6 +103,9 @@ let package = Package(
       name: "OperationalCRMTests", dependencies: ["OperationalCRM", "MuhatapTestKit"],
       swiftSettings: strict),
     .testTarget(
+      name: "AnalyticalCRMTests", dependencies: ["AnalyticalCRM", "MuhatapTestKit"],
+      swiftSettings: strict),
+    .testTarget(
       name: "GatewayTests",
       dependencies: [
         "Gateway", "MuhatapTestKit",

@@ -1,6 +1,7 @@
 package import CRMCore
 package import Crypto
 package import Logging
+import AnalyticalCRM
 import OperationalCRM
 package import PostgresClient
 
@@ -34,7 +35,7 @@ package struct API: Sendable {
   }
 
   /// What the three modules know.
-  package static let concepts = OperationalCRM.concepts
+  package static let concepts = OperationalCRM.concepts + AnalyticalCRM.concepts
 
   /// Every resource the API has.
   package static let declared = Resource.access + concepts.flatMap(\.resources)

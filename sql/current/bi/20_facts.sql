@@ -3,7 +3,7 @@ set local role crm_owner;
 
 create view bi.orders with (security_invoker = true) as
 select
-  o.id as order_id, o.customer_id, o.department_id, o.location_id, o.source_system, o.external_number, o.status, o.channel, o.ordered_at,
+  o.id as order_id, o.customer_id, o.department_id, o.owner_id as seller_id, o.location_id, o.source_system, o.external_number, o.status, o.channel, o.ordered_at,
   (o.ordered_at at time zone coalesce(l.time_zone, 'UTC'))::date as ordered_on, o.currency, o.amount,
   o.loyalty_discount, o.coupon_discount, o.coupon_match_discount,
   o.loyalty_discount + o.coupon_discount + o.coupon_match_discount as discount
@@ -13,6 +13,7 @@ comment on view bi.orders is 'One row an order: what a customer bought at one ti
 comment on column bi.orders.order_id is 'Id of the order.';
 comment on column bi.orders.customer_id is 'Who bought.';
 comment on column bi.orders.department_id is 'The department that works with the order.';
+comment on column bi.orders.seller_id is 'The colleague responsible for the order.';
 comment on column bi.orders.location_id is 'Where it was bought.';
 comment on column bi.orders.source_system is 'The system the order comes from.';
 comment on column bi.orders.external_number is 'The order''s number in that system.';
