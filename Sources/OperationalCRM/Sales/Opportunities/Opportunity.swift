@@ -2,7 +2,9 @@ package import CRMCore
 
 extension Concept {
   /// What may become a sale, how far it has come, and how it ended.
-  static let opportunities = Concept(resources: [.opportunities, .opportunityLines, .opportunityCompetitors, .opportunityStages])
+  static let opportunities = Concept(
+    resources: [.opportunities, .opportunityLines, .opportunityCompetitors, .opportunityStages],
+    operations: [.moveOpportunity, .winOpportunity, .loseOpportunity, .reopenOpportunity])
 }
 
 extension Resource {
