@@ -52,17 +52,13 @@ package struct EInvoiceCheck: Sendable {
       found.append(
         .init(
           "/number", code: "number",
-          Phrase(
-            "A number has three capital letters or digits, the year and nine digits.", tr: "Numara üç büyük harf ya da rakam, yıl ve dokuz rakamdan oluşur.")))
+          Phrase("A number has three capital letters or digits, the year and nine digits.", tr: "Numara üç büyük harf ya da rakam, yıl ve dokuz rakamdan oluşur.")))
     }
     if document.issuedOn.daysSince1970 > today.daysSince1970 || document.issuedOn.year < 2005 {
-      found.append(
-        .init(
-          "/issued_on", code: "day", Phrase("The date must be today or earlier, and not before 2005.", tr: "Tarih bugünden ileri ya da 2005'ten önce olamaz.")))
+      found.append(.init("/issued_on", code: "day", Phrase("The date must be today or earlier, and not before 2005.", tr: "Tarih bugünden ileri ya da 2005'ten önce olamaz.")))
     }
     if !codes.currencies.contains(document.currency) {
-      found.append(
-        .init("/currency", code: "currency", Phrase("Use an ISO 4217 currency code, such as TRY.", tr: "TRY gibi bir ISO 4217 para birimi kodu kullanın.")))
+      found.append(.init("/currency", code: "currency", Phrase("Use an ISO 4217 currency code, such as TRY.", tr: "TRY gibi bir ISO 4217 para birimi kodu kullanın.")))
     }
     if document.currency != "TRY" {
       if let rate = document.exchangeRate, rate > 0 {
@@ -71,8 +67,7 @@ package struct EInvoiceCheck: Sendable {
         }
       } else {
         found.append(
-          .init("/exchange_rate", code: "required", Phrase("An invoice in a foreign currency needs the exchange rate.", tr: "Dövizli faturada kur zorunludur."))
-        )
+          .init("/exchange_rate", code: "required", Phrase("An invoice in a foreign currency needs the exchange rate.", tr: "Dövizli faturada kur zorunludur.")))
       }
     }
     if document.lines.isEmpty {
@@ -92,9 +87,7 @@ package struct EInvoiceCheck: Sendable {
     case .taxNumber(let number):
       if number.wholeMatch(of: /[0-9]{10}/) == nil || !codes.validNumbers.contains(number) {
         found.append(
-          .init(
-            "\(pointer)/tax_number", code: "tax-number",
-            Phrase("This tax number (VKN) is not valid; check its ten digits.", tr: "VKN geçersiz; on hanesini denetleyin.")))
+          .init("\(pointer)/tax_number", code: "tax-number", Phrase("This tax number (VKN) is not valid; check its ten digits.", tr: "VKN geçersiz; on hanesini denetleyin.")))
       }
       require(party.name, "name", "Give the organisation's registered name.", "Kuruluşun unvanını yazın.")
       if isOurs || document.profile != .archive {
@@ -131,9 +124,7 @@ package struct EInvoiceCheck: Sendable {
       refuse("discount_percent", "range", "A discount is from 0 to 100 percent.", "İndirim yüzde 0 ile 100 arasındadır.")
     }
     let gross = line.quantity * line.unitPrice
-    if abs((gross * (100 - line.discountPercent) / 100).rounded(2) - line.net) > Decimal(sign: .plus, exponent: -2, significand: 1)
-      || line.net != line.net.rounded(2)
-    {
+    if abs((gross * (100 - line.discountPercent) / 100).rounded(2) - line.net) > Decimal(sign: .plus, exponent: -2, significand: 1) || line.net != line.net.rounded(2) {
       refuse("net_amount", "sum", "The amount is not quantity × price less the discount.", "Tutar, miktar × fiyat − indirime eşit değil.")
     }
     if !codes.vatRates.contains(line.vatRate) {
@@ -168,16 +159,12 @@ package struct EInvoiceCheck: Sendable {
     let isWithheld = document.lines.contains { $0.withholding != nil }
     switch document.kind {
     case .goodsReturned:
-      if document.profile == .commercial {
-        refuse("profile", "A return (IADE) travels as TEMELFATURA or EARSIVFATURA.", "İade faturası TEMELFATURA ya da EARSIVFATURA olur.")
-      }
+      if document.profile == .commercial { refuse("profile", "A return (IADE) travels as TEMELFATURA or EARSIVFATURA.", "İade faturası TEMELFATURA ya da EARSIVFATURA olur.") }
       if document.returned == nil { refuse("returned_invoice", "A return names the invoice it returns.", "İade faturası, iade edilen faturayı göstermelidir.") }
     case .withheld:
       if !isWithheld { refuse("kind", "A TEVKIFAT invoice needs a line with withholding.", "TEVKIFAT faturasında tevkifatlı satır olmalıdır.") }
     case .exempt:
-      if !document.lines.allSatisfy({ $0.vatRate == 0 }) {
-        refuse("kind", "In an ISTISNA invoice no line bears VAT.", "ISTISNA faturasında KDV'li satır olmaz.")
-      }
+      if !document.lines.allSatisfy({ $0.vatRate == 0 }) { refuse("kind", "In an ISTISNA invoice no line bears VAT.", "ISTISNA faturasında KDV'li satır olmaz.") }
     case .sale: break
     }
     if document.kind != .withheld, document.kind != .goodsReturned, isWithheld {
