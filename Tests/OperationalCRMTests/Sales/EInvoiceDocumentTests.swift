@@ -22,9 +22,23 @@ struct EInvoiceDocumentTests {
     _ name: String, _ quantity: Decimal, _ price: Decimal, discount: Decimal = 0, rate: Decimal = 20, unit: String = "C62", exemption: Document.Exemption? = nil,
     withholding: Document.Withholding? = nil
   ) -> Document.Line {
-    Document.Line(
-      name: name, quantity: quantity, unitCode: unit, unitPrice: price, discountPercent: discount,
-      net: (quantity * price * (100 - discount) / 100).rounded(2), vatRate: rate, exemption: exemption, withholding: withholding)
+    let net = (quantity * price * (100 - discount) / 100).rounded(2)
+    let vat = (net * rate / 100).rounded(2)
+    return Document.Line(
+      name: name, quantity: quantity, unitCode: unit, unitPrice: price, discountPercent: discount, net: net, vatRate: rate, vat: vat,
+      withheldVAT: (vat * (withholding?.percent ?? 0) / 100).rounded(2), exemption: exemption, withholding: withholding)
+  }
+
+  /// Shares the rounding among the lines of a rate, as the database does.
+  private static func shared(_ lines: [Document.Line]) -> [Document.Line] {
+    var sums: [Decimal: Decimal] = [:]
+    return lines.map { line in
+      let before = sums[line.vatRate] ?? 0
+      sums[line.vatRate] = before + line.net
+      var line = line
+      line.vat = ((before + line.net) * line.vatRate / 100).rounded(2) - (before * line.vatRate / 100).rounded(2)
+      return line
+    }
   }
 
   private static func document(_ profile: Document.Profile, _ kind: Document.Kind, _ number: Int, to customer: Document.Party, _ lines: [Document.Line]) -> Document {
@@ -83,7 +97,7 @@ struct EInvoiceDocumentTests {
       .filter { $0.net > 0 }
       let profile = Document.Profile.allCases.randomElement(using: &random) ?? .basic
       var document = Self.document(
-        profile, .sale, number, to: profile == .archive ? Self.person : Self.company, lines.isEmpty ? [Self.line("Kalem", 1, 10)] : lines)
+        profile, .sale, number, to: profile == .archive ? Self.person : Self.company, lines.isEmpty ? [Self.line("Kalem", 1, 10)] : Self.shared(lines))
       if number % 4 == 0 {
         document.currency = ["USD", "EUR", "GBP"].randomElement(using: &random) ?? "EUR"
         document.exchangeRate = Decimal(Int.random(in: 1_000_000...60_000_000, using: &random)) / 1_000_000
@@ -117,9 +131,9 @@ struct EInvoiceDocumentTests {
     ("an organisation without a name", "/customer/name", { $0.customer.name = " " }),
     ("a person without a family name", "/customer/family_name", { $0.customer.identity = .person("10000000146", firstName: "Ali", familyName: "") }),
     ("no tax office", "/customer/tax_office", { $0.customer.taxOffice = nil }), ("no district", "/customer/district", { $0.customer.district = "" }),
-    ("no city of our own", "/supplier/city", { $0.supplier.city = "" }), ("no VAT and no reason", "/lines/1/exemption_code", { $0.lines[1].vatRate = 0 }),
-    ("an exemption nobody knows", "/lines/1/exemption_code", { $0.lines[1].vatRate = 0; $0.lines[1].exemption = .init(code: "999", reason: "?") }),
-    ("a VAT rate of another year", "/lines/0/vat_rate", { $0.lines[0].vatRate = 18 }),
+    ("no city of our own", "/supplier/city", { $0.supplier.city = "" }), ("no VAT and no reason", "/lines/1/exemption_code", { $0.lines[1].vatRate = 0; $0.lines[1].vat = 0 }),
+    ("an exemption nobody knows", "/lines/1/exemption_code", { $0.lines[1].vatRate = 0; $0.lines[1].vat = 0; $0.lines[1].exemption = .init(code: "999", reason: "?") }),
+    ("a VAT rate of another year", "/lines/0/vat_rate", { $0.lines[0].vatRate = 18; $0.lines[0].vat = Decimal(string: "17.1") ?? 0 }),
     ("a withholding with another percent", "/lines/0/withholding_percent", {
       $0.kind = .withheld
       $0.lines[0].withholding = .init(code: "612", name: "Temizlik", percent: 70)
@@ -127,11 +141,11 @@ struct EInvoiceDocumentTests {
     ("a withholding in a plain sale", "/kind", { $0.lines[0].withholding = .init(code: "612", name: "Temizlik", percent: 90) }),
     ("a return as TICARIFATURA", "/profile", { $0.kind = .goodsReturned; $0.returned = ("MUH2026000000001", today) }),
     ("a return of nothing", "/returned_invoice", { $0.kind = .goodsReturned; $0.profile = .basic }),
-    ("an amount that does not follow", "/lines/0/net_amount", { $0.lines[0].net += 1 }), ("a quantity of zero", "/lines/1/quantity", { $0.lines[1].quantity = 0; $0.lines[1].net = 0 }),
+    ("an amount that does not follow", "/lines/0/net_amount", { $0.lines[0].net += 1; $0.lines[0].vat = Decimal(string: "19.2") ?? 0 }), ("a VAT that does not follow", "/lines/0/vat_amount", { $0.lines[0].vat += 1 }), ("a quantity of zero", "/lines/1/quantity", { $0.lines[1].quantity = 0; $0.lines[1].net = 0; $0.lines[1].vat = 0 }),
     ("a line of nothing", "/lines/0/description", { $0.lines[0].name = "" }),
   ]
 
-  @Test("a document without a mistake has none, and each of 25 mistakes is named in both languages")
+  @Test("a document without a mistake has none, and each of 26 mistakes is named in both languages")
   func check() {
     #expect(mistakes(Self.good) == [])
     for (name, pointer, breaking) in Self.broken {
@@ -165,12 +179,13 @@ struct EInvoiceDocumentTests {
     #expect(AmountInWords.turkish(try #require(Decimal(string: amount)), currency: currency) == text)
   }
 
-  @Test("tax is computed on the sum of each rate, and half a kuruş goes up")
+  @Test("the totals are the sums of the lines by rate, and half a kuruş goes up")
   func totals() {
-    let lines = (0..<3).map { _ in Self.line("Şeker", 1, Decimal(string: "0.12") ?? 0, rate: 20) } + [Self.line("Tuz", 1, Decimal(string: "0.25") ?? 0, rate: 10)]
+    let lines = Self.shared(
+      (0..<3).map { _ in Self.line("Şeker", 1, Decimal(string: "0.12") ?? 0, rate: 20) } + [Self.line("Tuz", 1, Decimal(string: "0.25") ?? 0, rate: 10)])
     let totals = EInvoiceTotals(of: lines)
     // 0.36 × 20 % = 0.072; line by line it would be 3 × 0.02.
-    #expect(totals.taxes.map(\.amount) == [Decimal(string: "0.03"), Decimal(string: "0.07")])
+    #expect(totals.taxes.map(\.amount) == [Decimal(string: "0.03"), Decimal(string: "0.07")] && lines.map(\.vat).reduce(0, +) == totals.vat)
     #expect(totals.net == Decimal(string: "0.61") && totals.payable == Decimal(string: "0.71"))
     #expect(Decimal(string: "1234.5")?.fixed(2) == "1234.50" && Decimal(-0.005).fixed(2) == "-0.01" && Decimal(7).fixed(2) == "7.00")
   }

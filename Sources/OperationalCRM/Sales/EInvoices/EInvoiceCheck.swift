@@ -44,6 +44,8 @@ package struct EInvoiceCheck: Sendable {
       + document.lines.enumerated().flatMap { line($1, "/lines/\($0)") } + kind()
   }
 
+  private static let kurus = Decimal(sign: .plus, exponent: -2, significand: 1)
+
   private typealias Mistakes = [Problem.FieldError]
 
   private func header() -> Mistakes {
@@ -124,8 +126,11 @@ package struct EInvoiceCheck: Sendable {
       refuse("discount_percent", "range", "A discount is from 0 to 100 percent.", "İndirim yüzde 0 ile 100 arasındadır.")
     }
     let gross = line.quantity * line.unitPrice
-    if abs((gross * (100 - line.discountPercent) / 100).rounded(2) - line.net) > Decimal(sign: .plus, exponent: -2, significand: 1) || line.net != line.net.rounded(2) {
+    if abs((gross * (100 - line.discountPercent) / 100).rounded(2) - line.net) > Self.kurus || line.net != line.net.rounded(2) {
       refuse("net_amount", "sum", "The amount is not quantity × price less the discount.", "Tutar, miktar × fiyat − indirime eşit değil.")
+    }
+    if abs((line.net * line.vatRate / 100).rounded(2) - line.vat) > Self.kurus {
+      refuse("vat_amount", "sum", "The VAT is not the rate of the amount.", "KDV, tutarın oranına eşit değil.")
     }
     if !codes.vatRates.contains(line.vatRate) {
       refuse("vat_rate", "rate", "This VAT rate was not in force on the day of the invoice.", "Bu KDV oranı fatura tarihinde yürürlükte değil.")

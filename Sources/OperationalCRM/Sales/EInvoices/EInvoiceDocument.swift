@@ -1,7 +1,7 @@
 package import Foundation
 package import PostgresClient
 
-/// An invoice as the Turkish revenue administration's format (UBL-TR 1.2) knows it. All amounts are in `currency`; what follows from the lines is computed here.
+/// An invoice as the Turkish revenue administration's format (UBL-TR 1.2) knows it. All amounts are in `currency`.
 package struct EInvoiceDocument: Sendable {
   /// How the invoice travels and may be answered.
   package enum Profile: String, Sendable, CaseIterable {
@@ -95,12 +95,16 @@ package struct EInvoiceDocument: Sendable {
     /// After the discount, without VAT.
     package var net: Decimal
     package var vatRate: Decimal
+    /// The lines of one rate share the rounding, so that they sum to the rate of their sum; a line may differ by 0.01 from its own.
+    package var vat: Decimal
+    /// The part of the VAT that the buyer withholds.
+    package var withheldVAT: Decimal
     package var exemption: Exemption?
     package var withholding: Withholding?
 
     package init(
-      name: String, quantity: Decimal, unitCode: String = "C62", unitPrice: Decimal, discountPercent: Decimal = 0, net: Decimal, vatRate: Decimal,
-      exemption: Exemption? = nil, withholding: Withholding? = nil
+      name: String, quantity: Decimal, unitCode: String = "C62", unitPrice: Decimal, discountPercent: Decimal = 0, net: Decimal, vatRate: Decimal, vat: Decimal,
+      withheldVAT: Decimal = 0, exemption: Exemption? = nil, withholding: Withholding? = nil
     ) {
       self.name = name
       self.quantity = quantity
@@ -109,6 +113,8 @@ package struct EInvoiceDocument: Sendable {
       self.discountPercent = discountPercent
       self.net = net
       self.vatRate = vatRate
+      self.vat = vat
+      self.withheldVAT = withheldVAT
       self.exemption = exemption
       self.withholding = withholding
     }

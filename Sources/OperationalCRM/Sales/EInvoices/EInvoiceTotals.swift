@@ -22,21 +22,20 @@ extension Decimal {
   }
 }
 
-/// What follows from the lines: VAT by rate, withheld VAT by code, totals. Tax is computed on the sum of each rate's nets, so that a long invoice
-/// owes what the law says and not the sum of its lines' rounding errors.
+/// Sums of the lines: VAT by rate, withheld VAT by code, totals. `crm.price_invoice` has computed the tax on the sum of each rate's nets.
 package struct EInvoiceTotals: Sendable {
   package struct Tax: Sendable {
     package let rate: Decimal
     package let exemption: EInvoiceDocument.Exemption?
-    package let base: Decimal
-    package let amount: Decimal
+    package fileprivate(set) var base: Decimal
+    package fileprivate(set) var amount: Decimal
   }
 
   package struct Withheld: Sendable {
     package let withholding: EInvoiceDocument.Withholding
     /// The VAT of the lines it concerns.
-    package let base: Decimal
-    package let amount: Decimal
+    package fileprivate(set) var base: Decimal
+    package fileprivate(set) var amount: Decimal
   }
 
   /// In the order of their rates.
@@ -56,29 +55,24 @@ package struct EInvoiceTotals: Sendable {
     let exemption: EInvoiceDocument.Exemption?
   }
 
-  private struct WithheldKey: Hashable {
-    let rate: Decimal
-    let withholding: EInvoiceDocument.Withholding
-  }
-
   package init(of lines: [EInvoiceDocument.Line]) {
-    var bases: [TaxKey: Decimal] = [:]
-    var withheldBases: [WithheldKey: Decimal] = [:]
+    var taxes: [TaxKey: Tax] = [:]
+    var withheld: [EInvoiceDocument.Withholding: Withheld] = [:]
     for line in lines {
-      bases[TaxKey(rate: line.vatRate, exemption: line.exemption), default: 0] += line.net
-      if let withholding = line.withholding { withheldBases[WithheldKey(rate: line.vatRate, withholding: withholding), default: 0] += line.net }
+      let key = TaxKey(rate: line.vatRate, exemption: line.exemption)
+      var tax = taxes[key] ?? Tax(rate: line.vatRate, exemption: line.exemption, base: 0, amount: 0)
+      tax.base += line.net
+      tax.amount += line.vat
+      taxes[key] = tax
+      if let withholding = line.withholding {
+        var part = withheld[withholding] ?? Withheld(withholding: withholding, base: 0, amount: 0)
+        part.base += line.vat
+        part.amount += line.withheldVAT
+        withheld[withholding] = part
+      }
     }
     net = lines.reduce(0) { $0 + $1.net }
-    taxes = bases.map { key, base in Tax(rate: key.rate, exemption: key.exemption, base: base, amount: Self.vat(base, key.rate)) }
-      .sorted { ($0.rate, $0.exemption?.code ?? "") < ($1.rate, $1.exemption?.code ?? "") }
-    var byWithholding: [EInvoiceDocument.Withholding: Decimal] = [:]
-    for (key, base) in withheldBases { byWithholding[key.withholding, default: 0] += Self.vat(base, key.rate) }
-    withheld = byWithholding.map { withholding, base in
-      Withheld(withholding: withholding, base: base, amount: (base * withholding.percent / 100).rounded(2))
-    }
-    .sorted { $0.withholding.code < $1.withholding.code }
+    self.taxes = taxes.values.sorted { ($0.rate, $0.exemption?.code ?? "") < ($1.rate, $1.exemption?.code ?? "") }
+    self.withheld = withheld.values.sorted { $0.withholding.code < $1.withholding.code }
   }
-
-  /// VAT on an amount without it, to the kuruş.
-  package static func vat(_ net: Decimal, _ rate: Decimal) -> Decimal { (net * rate / 100).rounded(2) }
 }

@@ -119,7 +119,6 @@ extension EInvoiceDocument {
 
   private func invoiceLine(_ number: Int, _ line: Line) -> UBLElement {
     let gross = (line.quantity * line.unitPrice).rounded(2)
-    let vat = EInvoiceTotals.vat(line.net, line.vatRate)
     let discount =
       line.discountPercent == 0
       ? nil
@@ -134,7 +133,7 @@ extension EInvoiceDocument {
       [
         .text("cbc:ID", "\(number)"), .text("cbc:InvoicedQuantity", line.quantity.plain(3), [("unitCode", line.unitCode)]),
         .amount("cbc:LineExtensionAmount", line.net, currency), discount,
-        UBLElement("cac:TaxTotal", [.amount("cbc:TaxAmount", vat, currency), tax(line.net, vat, line.vatRate, line.exemption)]),
+        UBLElement("cac:TaxTotal", [.amount("cbc:TaxAmount", line.vat, currency), tax(line.net, line.vat, line.vatRate, line.exemption)]),
         withholding(EInvoiceTotals(of: [line]).withheld), UBLElement("cac:Item", [.text("cbc:Name", line.name)]),
         UBLElement("cac:Price", [.text("cbc:PriceAmount", line.unitPrice.plain(6), [("currencyID", currency)])]),
       ])
