@@ -133,7 +133,7 @@ struct EInvoiceDocumentTests {
     ("no tax office", "/customer/tax_office", { $0.customer.taxOffice = nil }), ("no district", "/customer/district", { $0.customer.district = "" }),
     ("no city of our own", "/supplier/city", { $0.supplier.city = "" }), ("no VAT and no reason", "/lines/1/exemption_code", { $0.lines[1].vatRate = 0; $0.lines[1].vat = 0 }),
     ("an exemption nobody knows", "/lines/1/exemption_code", { $0.lines[1].vatRate = 0; $0.lines[1].vat = 0; $0.lines[1].exemption = .init(code: "999", reason: "?") }),
-    ("a VAT rate of another year", "/lines/0/vat_rate", { $0.lines[0].vatRate = 18; $0.lines[0].vat = Decimal(string: "17.1") ?? 0 }),
+    ("a VAT rate of another year", "/lines/0/vat_rate", { $0.lines[0].vatRate = 18; $0.lines[0].vat = Decimal(string: "34.2") ?? 0 }),
     ("a withholding with another percent", "/lines/0/withholding_percent", {
       $0.kind = .withheld
       $0.lines[0].withholding = .init(code: "612", name: "Temizlik", percent: 70)
@@ -141,7 +141,7 @@ struct EInvoiceDocumentTests {
     ("a withholding in a plain sale", "/kind", { $0.lines[0].withholding = .init(code: "612", name: "Temizlik", percent: 90) }),
     ("a return as TICARIFATURA", "/profile", { $0.kind = .goodsReturned; $0.returned = ("MUH2026000000001", today) }),
     ("a return of nothing", "/returned_invoice", { $0.kind = .goodsReturned; $0.profile = .basic }),
-    ("an amount that does not follow", "/lines/0/net_amount", { $0.lines[0].net += 1; $0.lines[0].vat = Decimal(string: "19.2") ?? 0 }), ("a VAT that does not follow", "/lines/0/vat_amount", { $0.lines[0].vat += 1 }), ("a quantity of zero", "/lines/1/quantity", { $0.lines[1].quantity = 0; $0.lines[1].net = 0; $0.lines[1].vat = 0 }),
+    ("an amount that does not follow", "/lines/0/net_amount", { $0.lines[0].net += 1; $0.lines[0].vat = Decimal(string: "38.2") ?? 0 }), ("a VAT that does not follow", "/lines/0/vat_amount", { $0.lines[0].vat += 1 }), ("a quantity of zero", "/lines/1/quantity", { $0.lines[1].quantity = 0; $0.lines[1].net = 0; $0.lines[1].vat = 0 }),
     ("a line of nothing", "/lines/0/description", { $0.lines[0].name = "" }),
   ]
 
