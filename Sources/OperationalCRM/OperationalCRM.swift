@@ -3,7 +3,10 @@ package import CRMCore
 /// Sales, marketing and customer service: the daily work with customers.
 package enum OperationalCRM {
   package static let concepts: [Concept] = [
-    .customers, .products, .orders, .pipelines, .opportunities,
+    .customers, .products,
+    .stock,
+    .orders,
+    .pipelines, .opportunities,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)

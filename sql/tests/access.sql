@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -26,6 +26,7 @@ union all
 select access_test.id('open'), access_test.id('home'), a, 'write' from unnest(crm.areas()) as a;
 insert into crm.product_category (id, code, name) values (access_test.id('category'), 't_category', 'category');
 insert into crm.product (id, sku, name) values (access_test.id('product'), 't_product', 'product');
+insert into crm.warehouse (id, code, name) values (access_test.id('warehouse'), 't_warehouse', 'warehouse');
 
 -- How a row of each table is made: $1 id, $2 customer, $3 order, $4 department, $5 owner or user, $6 visibility, $7 a number never used before.
 create table access_test.maker (relation text primary key, statement text not null);
@@ -58,6 +59,13 @@ insert into access_test.maker values
   ('crm.province', 'insert into crm.province (id, code, name) values ($1, lpad((82 + $7 % 18)::text, 2, ''0''), ''x'' || $7)'),
   ('crm.number_series', 'insert into crm.number_series (series, prefix) values (''x'' || $7, ''Z'' || chr(65 + $7 / 676 % 26) || chr(65 + $7 / 26 % 26) || chr(65 + $7 % 26))'),
   ('crm.unit', 'insert into crm.unit (id, code, name_en, name_tr) values ($1, ''Z'' || chr(65 + $7 / 26 % 26) || chr(65 + $7 % 26), ''x'', ''x'')'),
+  ('crm.warehouse', 'insert into crm.warehouse (id, code, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.stock_level', 'with other as (insert into crm.product (sku, name) values (''level '' || $7, ''x'') returning id)
+    insert into crm.stock_level (id, warehouse_id, product_id) select $1, access_test.id(''warehouse''), other.id from other'),
+  ('crm.stock_movement', 'insert into crm.stock_movement (id, warehouse_id, product_id, kind, quantity)
+    values ($1, access_test.id(''warehouse''), access_test.id(''product''), ''receipt'', 1)'),
+  ('crm.expected_receipt', 'insert into crm.expected_receipt (id, warehouse_id, product_id, quantity, expected_on)
+    values ($1, access_test.id(''warehouse''), access_test.id(''product''), 1, ''2030-01-01'')'),
   ('crm.custom_field', 'insert into crm.custom_field (id, resource, name, type, label_en, label_tr) values ($1, ''customers'', ''x'' || $7, ''text'', ''x'', ''x'')'),
   ('crm.external_id', 'insert into crm.external_id (relation, system, key, row_id, area) values (''customers'', ''test'', ''x'' || $7, $1, ''customers'')'),
   ('crm.api_key', 'insert into crm.api_key (id, user_id, name, prefix, key_hash) values ($1, $5, ''x'', ''x'', sha256($1::text::bytea))'),
