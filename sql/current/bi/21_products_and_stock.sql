@@ -1,4 +1,6 @@
 -- Stock for BI: the levels now, the ledger behind them, and what is on its way.
+set local role crm_owner;
+
 create view bi.warehouses with (security_invoker = true) as
 select w.id as warehouse_id, w.code, w.name, w.location_id, w.priority, w.active from crm.warehouse as w;
 comment on view bi.warehouses is 'One row a warehouse.';
