@@ -50,7 +50,7 @@ enum ResourceSchema {
       if requiring, !column.isNullable, !column.hasDefault, !isFilledIn { required.append(.string(column.name)) }
     }
     if entity.resource.customFields {
-      properties["custom"] = custom(customFields, isInput: true)
+      properties["custom"] = custom(customFields, isInput: true, requiring: requiring)
       if requiring, customFields.contains(where: \.isRequired) { required.append("custom") }
     }
     var schema: [String: JSON] = ["type": "object", "properties": .object(properties), "additionalProperties": false]
@@ -59,10 +59,12 @@ enum ResourceSchema {
   }
 
   /// The fields that people added, as they stand now.
-  private static func custom(_ fields: [CustomField], isInput: Bool) -> JSON {
+  private static func custom(_ fields: [CustomField], isInput: Bool, requiring: Bool = false) -> JSON {
     var schema: [String: JSON] = ["type": "object", "description": "Custom fields by name; see /v1/custom_fields."]
     schema["properties"] = .object(Dictionary(fields.map { ($0.name, $0.schema) }, uniquingKeysWith: { first, _ in first }))
     if isInput { schema["additionalProperties"] = false }
+    let required = requiring ? fields.filter(\.isRequired).map { JSON.string($0.name) } : []
+    if !required.isEmpty { schema["required"] = .array(required) }
     return .object(schema)
   }
 

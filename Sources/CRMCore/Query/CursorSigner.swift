@@ -15,11 +15,12 @@ package struct CursorSigner: Sendable {
     Self.base64URL(try ChaChaPoly.seal(try JSONEncoder().encode(values), using: key, authenticating: fingerprint).combined)
   }
 
-  package func open(_ cursor: String, for fingerprint: [UInt8]) throws(Problem) -> [String?] {
+  /// - Parameter pointer: where the cursor stood, for the problem that it does not open.
+  package func open(_ cursor: String, for fingerprint: [UInt8], pointer: String = "cursor") throws(Problem) -> [String?] {
     guard let bytes = Self.bytes(base64URL: cursor), let box = try? ChaChaPoly.SealedBox(combined: bytes),
       let payload = try? ChaChaPoly.open(box, using: key, authenticating: fingerprint),
       let values = try? JSONDecoder().decode([String?].self, from: payload)
-    else { throw .badCursor() }
+    else { throw .badCursor(pointer) }
     return values
   }
 

@@ -17,8 +17,16 @@ package struct Query: Sendable {
   package var limit = Query.defaultLimit
   package var cursor: String?
   package var count: Count?
+  /// Whether it came as JSON, so that problems name places in the body and not parameters.
+  package var isJSON = false
 
   package init() {}
+
+  /// Where one of its members stands.
+  func pointer(_ name: String) -> String { isJSON ? "/\(name)" : name }
+
+  /// Where one item of a list stands.
+  func pointer(_ name: String, _ index: Int) -> String { isJSON ? "/\(name)/\(index)" : name }
 
   package static let defaultLimit = 50
   package static let maximumLimit = 1_000
@@ -27,8 +35,21 @@ package struct Query: Sendable {
 /// A field, own (`city`) or of a neighbour (`customer.city`), and custom fields (`custom.colour`).
 package struct FieldPath: Sendable, Hashable, CustomStringConvertible {
   package let names: [String]
-  package init(_ names: [String]) { self.names = names }
-  package init(_ text: some StringProtocol) { names = String(text).split(separator: "." as Character, omittingEmptySubsequences: false).map(String.init) }
+  /// Where it stands: a JSON pointer into the body, or its own name as a parameter of the URL.
+  package let pointer: String
+
+  package init(_ names: [String], pointer: String? = nil) {
+    self.names = names
+    self.pointer = pointer ?? names.joined(separator: ".")
+  }
+
+  package init(_ text: some StringProtocol, pointer: String? = nil) {
+    self.init(String(text).split(separator: "." as Character, omittingEmptySubsequences: false).map(String.init), pointer: pointer)
+  }
+
+  /// The same field is the same wherever it stands.
+  package static func == (left: FieldPath, right: FieldPath) -> Bool { left.names == right.names }
+  package func hash(into hasher: inout Hasher) { hasher.combine(names) }
   package var description: String { names.joined(separator: ".") }
   /// Neighbours are followed this far.
   package static let maximumDepth = 3

@@ -12,10 +12,10 @@ extension QueryCompiler {
     case .compare(let path, let comparison, let operand):
       comparisons += 1
       guard comparisons <= 100 else {
-        throw .badFilter("filter", Phrase("A filter holds at most 100 comparisons.", tr: "Bir süzgeç en fazla 100 karşılaştırma içerir."))
+        throw .badFilter(path.pointer, Phrase("A filter holds at most 100 comparisons.", tr: "Bir süzgeç en fazla 100 karşılaştırma içerir."))
       }
       if let inside = try manyCondition(path, comparison, operand, in: &scope) { return inside }
-      let field = try scope.field(path, in: &self, pointer: path.description)
+      let field = try scope.field(path, in: &self, pointer: path.pointer)
       return try compare(field, path, comparison, operand)
     }
   }
@@ -35,9 +35,9 @@ extension QueryCompiler {
     var owner = scope.entity
     for (depth, name) in path.names.dropLast().enumerated() {
       if let many = owner.many[name], let target = model[many.target] {
-        let parent = try scope.join(Array(path.names[..<depth]), in: &self, pointer: path.description)
-        var inner = QueryScope(target, alias: try nextAlias(path.description))
-        let rest = FieldPath(Array(path.names[(depth + 1)...]))
+        let parent = try scope.join(Array(path.names[..<depth]), in: &self, pointer: path.pointer)
+        var inner = QueryScope(target, alias: try nextAlias(path.pointer))
+        let rest = FieldPath(Array(path.names[(depth + 1)...]), pointer: path.pointer)
         let inside = try condition(.compare(rest, comparison, operand), in: &inner)
         areas.formUnion(inner.areas)
         return
@@ -50,7 +50,7 @@ extension QueryCompiler {
   }
 
   private func compare(_ field: ResolvedField, _ path: FieldPath, _ comparison: Comparison, _ operand: Filter.Operand) throws(Problem) -> SQL {
-    let pointer = path.description
+    let pointer = path.pointer
     if comparison.needsOrder, !field.type.isOrdered { throw unfit(comparison, path) }
     if comparison.needsText, field.type != .text { throw unfit(comparison, path) }
     switch (comparison, operand) {
@@ -97,7 +97,7 @@ extension QueryCompiler {
   private func unfit(_ comparison: Comparison, _ path: FieldPath) -> Problem {
     let name = Problem.clipped(path.description)
     return .badFilter(
-      path.description,
+      path.pointer,
       Phrase("\(comparison.rawValue) cannot be used with \(name).", tr: "\(comparison.rawValue) işleci \(name) alanıyla kullanılamaz."))
   }
 

@@ -5,18 +5,21 @@ import Foundation
 extension Query {
   package init(json: JSON) throws(Problem) {
     self.init()
+    isJSON = true
     guard let members = json.object else { throw .badParameter("", Phrase("The body is a JSON object.", tr: "Gövde bir JSON nesnesi olmalıdır.")) }
     for (name, value) in members.sorted(by: { $0.key < $1.key }) {
-      let pointer = "/\(Problem.clipped(name))"
+      let pointer = "/\(name.jsonPointerEscaped)"
       switch name {
       case "filter": filter = try Filter(json: value, pointer: pointer)
-      case "order": order = try Query.orders(try Self.strings(value, pointer).joined(separator: ","))
+      case "order":
+        for (index, item) in try Self.strings(value, pointer).enumerated() { order += try Query.orders(item, pointer: "\(pointer)/\(index)") }
+        try Query.checkCount(order, pointer)
       case "select": select = try Self.strings(value, pointer)
       case "expand": expand = try Self.strings(value, pointer)
       case "search": search = try Self.string(value, pointer)
       case "limit":
         guard case .number(let number) = value else { throw .badParameter(pointer, ColumnType.integer(bits: 32).expectation) }
-        limit = try Query.limit("\(number)")
+        limit = try Query.limit("\(number)", pointer: pointer)
       case "cursor": if value != .null { cursor = try Self.string(value, pointer) }
       case "count":
         guard let wanted = Count(rawValue: try Self.string(value, pointer)) else {
@@ -33,7 +36,7 @@ extension Query {
   static func strings(_ value: JSON, _ pointer: String) throws(Problem) -> [String] {
     guard let items = value.array else { throw .badParameter(pointer, ColumnType.array(.text).expectation) }
     var strings: [String] = []
-    for item in items { strings.append(try string(item, pointer)) }
+    for (index, item) in items.enumerated() { strings.append(try string(item, "\(pointer)/\(index)")) }
     return strings
   }
 
@@ -51,12 +54,12 @@ extension Filter {
     }
     var parts: [Filter] = []
     for (name, value) in members.sorted(by: { $0.key < $1.key }) {
-      let here = "\(pointer)/\(Problem.clipped(name))"
+      let here = "\(pointer)/\(name.jsonPointerEscaped)"
       switch name {
       case "and": parts.append(.all(try Self.list(value, here)))
       case "or": parts.append(.any(try Self.list(value, here)))
       case "not": parts.append(.not(try Filter(json: value, pointer: here)))
-      default: parts += try Self.comparisons(FieldPath(name), value, here)
+      default: parts += try Self.comparisons(FieldPath(name, pointer: here), value, here)
       }
     }
     self = parts.count == 1 ? parts[0] : .all(parts)
@@ -79,14 +82,15 @@ extension Filter {
     case .object(let members):
       var parts: [Filter] = []
       for (name, operand) in members.sorted(by: { $0.key < $1.key }) {
-        let here = "\(pointer)/\(Problem.clipped(name))"
+        let here = "\(pointer)/\(name.jsonPointerEscaped)"
         if name == "not" {
-          parts.append(.not(.all(try comparisons(field, operand, here))))
+          parts.append(.not(.all(try comparisons(FieldPath(field.names, pointer: here), operand, here))))
           continue
         }
         guard let comparison = Comparison(rawValue: name) else { throw .unknownOperator(name, at: here) }
         parts.append(
-          .compare(field, comparison, comparison.takesList ? .list(try scalars(operand, here)) : .value(try scalar(operand, here))))
+          .compare(
+            FieldPath(field.names, pointer: here), comparison, comparison.takesList ? .list(try scalars(operand, here)) : .value(try scalar(operand, here))))
       }
       return parts
     default: return [.compare(field, .equal, .value(try scalar(value, pointer)))]

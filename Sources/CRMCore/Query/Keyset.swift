@@ -21,10 +21,10 @@ struct Keyset {
     if orders.isEmpty { orders = try Query.orders(entity.resource.order) }
     var parts: [Part] = []
     for order in orders {
-      let field = try scope.field(order.field, in: &compiler, pointer: "order")
+      let field = try scope.field(order.field, in: &compiler, pointer: order.field.pointer)
       guard field.type.isOrdered else {
         throw .badParameter(
-          "order", Phrase("\(order.field) cannot be sorted by.", tr: "\(order.field) alanına göre sıralanamaz."))
+          order.field.pointer, Phrase("\(order.field) cannot be sorted by.", tr: "\(order.field) alanına göre sıralanamaz."))
       }
       let names = order.field.names
       parts.append(Part(field: field, descending: order.descending, shownAs: names.count == 1 ? names[0] : nil))

@@ -38,12 +38,12 @@ package struct QueryCompiler {
     var scope = QueryScope(entity, alias: "t")
     var conditions: [SQL] = []
     if let filter = query.filter { conditions.append(try condition(filter, in: &scope)) }
-    if let search = query.search { conditions.append(try searchCondition(search, in: &scope)) }
+    if let search = query.search { conditions.append(try searchCondition(search, at: query.pointer("search"), in: &scope)) }
     let filterConditions = conditions
     let filterScope = scope
     var keyset = try Keyset(query, entity: entity, scope: &scope, compiler: &self)
     if let cursor = query.cursor {
-      conditions.append(try keyset.condition(after: try signer.open(cursor, for: keyset.fingerprint)))
+      conditions.append(try keyset.condition(after: try signer.open(cursor, for: keyset.fingerprint, pointer: query.pointer("cursor"))))
     }
     var layout = RowLayout()
     try select(query, entity: entity, scope: &scope, layout: &layout)
@@ -91,7 +91,7 @@ package struct QueryCompiler {
     var conditions: [SQL] = []
     if let after { conditions.append("\(id) > \(after)") }
     if let filter = query.filter { conditions.append(try condition(filter, in: &scope)) }
-    if let search = query.search { conditions.append(try searchCondition(search, in: &scope)) }
+    if let search = query.search { conditions.append(try searchCondition(search, at: query.pointer("search"), in: &scope)) }
     var layout = RowLayout()
     try select(query, entity: entity, scope: &scope, layout: &layout)
     let idColumn = layout.hidden(id)
@@ -100,18 +100,18 @@ package struct QueryCompiler {
     return ("SELECT \(layout.list) FROM \(scope.from)\(whereClause) ORDER BY \(id) LIMIT \(limit)", layout, areas, idColumn)
   }
 
-  private mutating func searchCondition(_ text: String, in scope: inout QueryScope) throws(Problem) -> SQL {
+  private mutating func searchCondition(_ text: String, at pointer: String, in scope: inout QueryScope) throws(Problem) -> SQL {
     let resource = scope.entity.resource
     guard !resource.search.isEmpty else {
       throw .badParameter(
-        "search", Phrase("\(resource.name) cannot be searched; use filters.", tr: "\(resource.name) kaynağında arama yapılamaz; süzgeç kullanın."))
+        pointer, Phrase("\(resource.name) cannot be searched; use filters.", tr: "\(resource.name) kaynağında arama yapılamaz; süzgeç kullanın."))
     }
     guard !text.utf8.contains(0), (1...200).contains(text.count) else {
-      throw .badParameter("search", Phrase("search is a text of 1 to 200 characters.", tr: "search, 1–200 karakterlik bir metindir."))
+      throw .badParameter(pointer, Phrase("search is a text of 1 to 200 characters.", tr: "search, 1–200 karakterlik bir metindir."))
     }
     var alternatives: [SQL] = []
     for path in resource.search {
-      let field = try scope.field(FieldPath(path), in: &self, pointer: "search")
+      let field = try scope.field(FieldPath(path), in: &self, pointer: pointer)
       alternatives.append("strpos(\(field.searchKey), crm.search_key(\(text))) > 0")
     }
     return "(" + alternatives.joined(separator: " OR ") + ")"

@@ -32,7 +32,7 @@ extension Query {
     filter = filters.isEmpty ? nil : .all(filters)
   }
 
-  static func orders(_ text: String) throws(Problem) -> [Order] {
+  static func orders(_ text: String, pointer: String = "order") throws(Problem) -> [Order] {
     var orders: [Order] = []
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let name = String(part).trimmed
@@ -40,20 +40,22 @@ extension Query {
       let bare = descending ? String(name.dropFirst()) : name
       guard !bare.isEmpty else {
         throw .badParameter(
-          "order", Phrase("order lists fields, such as -created_at,name.", tr: "order alan listesidir; örneğin -created_at,name."))
+          pointer, Phrase("order lists fields, such as -created_at,name.", tr: "order alan listesidir; örneğin -created_at,name."))
       }
-      orders.append(Order(field: FieldPath(bare), descending: descending))
+      orders.append(Order(field: FieldPath(bare, pointer: pointer), descending: descending))
     }
-    guard orders.count <= 5 else {
-      throw .badParameter("order", Phrase("Sort by at most 5 fields.", tr: "En fazla 5 alana göre sıralayın."))
-    }
+    try checkCount(orders, pointer)
     return orders
   }
 
-  static func limit(_ text: String) throws(Problem) -> Int {
+  static func checkCount(_ orders: [Order], _ pointer: String) throws(Problem) {
+    if orders.count > 5 { throw .badParameter(pointer, Phrase("Sort by at most 5 fields.", tr: "En fazla 5 alana göre sıralayın.")) }
+  }
+
+  static func limit(_ text: String, pointer: String = "limit") throws(Problem) -> Int {
     guard let value = Int(text), (1...maximumLimit).contains(value) else {
       throw .badParameter(
-        "limit", Phrase("limit is a whole number from 1 to \(maximumLimit).", tr: "limit, 1 ile \(maximumLimit) arasında bir tam sayıdır."))
+        pointer, Phrase("limit is a whole number from 1 to \(maximumLimit).", tr: "limit, 1 ile \(maximumLimit) arasında bir tam sayıdır."))
     }
     return value
   }

@@ -26,9 +26,9 @@ extension Problem {
     badRequest("bad-parameter", message, errors: [FieldError(name, code: "bad-parameter", message)])
   }
 
-  static func badCursor() -> Problem {
+  static func badCursor(_ pointer: String = "cursor") -> Problem {
     badParameter(
-      "cursor",
+      pointer,
       Phrase(
         "The cursor is not valid for this query. Take it from next_cursor of the page before and leave filter and order as they were.",
         tr: "İmleç bu sorgu için geçerli değil. Önceki sayfanın next_cursor değerini alın; süzgeç ve sıralamayı değiştirmeyin."))

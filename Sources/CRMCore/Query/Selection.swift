@@ -5,36 +5,39 @@ extension QueryCompiler {
   mutating func select(_ query: Query, entity: Model.Entity, scope: inout QueryScope, layout: inout RowLayout) throws(Problem) {
     if let names = query.select {
       var seen: Set<String> = []
-      for name in names where seen.insert(name).inserted {
-        let field = try scope.field(FieldPath(name), in: &self, pointer: "select")
+      for (index, name) in names.enumerated() where seen.insert(name).inserted {
+        let field = try scope.field(FieldPath(name), in: &self, pointer: query.pointer("select", index))
         layout.add(name, field.sql)
       }
       guard !seen.isEmpty else {
-        throw .badParameter("select", Phrase("select lists at least one field.", tr: "select en az bir alan içerir."))
+        throw .badParameter(query.pointer("select"), Phrase("select lists at least one field.", tr: "select en az bir alan içerir."))
       }
     } else {
       layout = entity.shown
     }
-    for name in Set(query.expand).sorted() { try expand(name, entity: entity, scope: &scope, layout: &layout) }
+    for name in Set(query.expand).sorted() {
+      let pointer = query.pointer("expand", query.expand.firstIndex(of: name) ?? 0)
+      try expand(name, at: pointer, entity: entity, scope: &scope, layout: &layout)
+    }
   }
 
-  private mutating func expand(_ name: String, entity: Model.Entity, scope: inout QueryScope, layout: inout RowLayout) throws(Problem) {
+  private mutating func expand(_ name: String, at pointer: String, entity: Model.Entity, scope: inout QueryScope, layout: inout RowLayout) throws(Problem) {
     let allowed = entity.resource.expand.map(\.name)
     guard allowed.contains(name) else {
       let nearest = nearestName(to: name, in: allowed) ?? allowed.joined(separator: ", ")
       throw .badParameter(
-        "expand",
+        pointer,
         Phrase(
           "\"\(Problem.clipped(name))\" cannot be expanded here. Use: \(nearest).",
           tr: "\"\(Problem.clipped(name))\" burada genişletilemez. Şunu kullanın: \(nearest)."))
     }
     if entity.one[name] != nil {
-      let (alias, target) = try scope.join([name], in: &self, pointer: "expand")
+      let (alias, target) = try scope.join([name], in: &self, pointer: pointer)
       layout.addObject(
         name, presence: "\(alias).\(target.idColumn.identifier)",
         members: target.columns.map { ($0.name, "\(alias).\($0.identifier)" as SQL) })
     } else if let many = entity.many[name], let target = model[many.target] {
-      let alias = try nextAlias("expand")
+      let alias = try nextAlias(pointer)
       areas.insert(target.resource.area)
       let columns = target.columns.map { "\($0.jsonExpression(alias)) AS \($0.identifier)" as SQL }
       layout.add(

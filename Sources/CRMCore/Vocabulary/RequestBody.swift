@@ -16,11 +16,13 @@ extension Request {
       "malformed-json", Phrase("The body is not valid JSON in UTF-8.", tr: "Gövde UTF-8 kodlu geçerli bir JSON değil."))
     // Foundation would also take UTF-16 and UTF-32.
     guard !bytes.contains(0), String(validating: bytes, as: UTF8.self) != nil else { throw malformed }
-    do {
-      return try JSONDecoder().decode(JSON.self, from: Data(bytes))
-    } catch {
-      throw malformed
+    let json: JSON
+    do { json = try JSONDecoder().decode(JSON.self, from: Data(bytes)) } catch { throw malformed }
+    if let repeated = RepeatedMember(in: bytes) {
+      let message = Phrase("This member stands twice in its object; send it once.", tr: "Bu üye nesnesinde iki kez geçiyor; bir kez gönderin.")
+      throw .badRequest("repeated-member", message, errors: [.init(repeated.pointer, code: "repeated-member", message)])
     }
+    return json
   }
 
   /// The deepest nesting of arrays and objects, counted before anything recursive touches the text.

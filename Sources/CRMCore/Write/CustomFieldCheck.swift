@@ -31,7 +31,7 @@ enum CustomFieldCheck {
     fields.filter { $0.isRequired && members[$0.name] == nil }.map { required($0, "\(pointer)/\($0.name)") }
   }
 
-  private static func required(_ field: CustomField, _ pointer: String) -> Problem.FieldError {
+  static func required(_ field: CustomField, _ pointer: String) -> Problem.FieldError {
     .init(pointer, code: "required", Phrase("\(field.label.english) is required.", tr: "\(field.label.turkish) zorunludur."))
   }
 

@@ -101,5 +101,5 @@ struct RowInput {
 
 extension String {
   /// One segment of a JSON pointer (RFC 6901).
-  var jsonPointerEscaped: String { Problem.clipped(replacing("~", with: "~0").replacing("/", with: "~1")) }
+  package var jsonPointerEscaped: String { Problem.clipped(replacing("~", with: "~0").replacing("/", with: "~1")) }
 }

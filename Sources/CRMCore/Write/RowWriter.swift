@@ -32,8 +32,10 @@ struct RowWriter: Sendable {
   func change(_ json: JSON, id: UUID, version: Int?, pointer: String = "", run: Run) async throws -> Written {
     let input = try RowInput(json, for: entity, purpose: .change, customFields: customFields, pointer: pointer)
     try refuse(input, id: id, pointer)
-    let result = try await refusing(input, id: id, pointer) { try await run(compiler.update(input, id: id, version: version)) }
-    guard result.count == 1 else { throw try await nothingFound(id: id, version: version, run) }
+    let given = json["custom"]?.object ?? [:]
+    let stored = customFields.filter { $0.isRequired && given[$0.name] == nil }.map(\.name)
+    let result = try await refusing(input, id: id, pointer) { try await run(compiler.update(input, id: id, version: version, stored: stored)) }
+    guard result.count == 1 else { throw try await nothingFound(id: id, version: version, stored: stored, pointer: pointer, run) }
     let (bytes, headers) = compiler.answer(result, status: 200)
     return Written(id: id, status: 200, json: bytes, headers: headers)
   }
@@ -60,15 +62,19 @@ struct RowWriter: Sendable {
     if !input.errors.isEmpty { throw RowRefusal(error: nil, input: input, entity: entity, changedID: id, pointer: pointer) }
   }
 
-  /// Why a change found no row: it is gone or hidden (404), it has another version (412), or it may only be read (403).
-  private func nothingFound(id: UUID, version: Int?, _ run: Run) async throws -> Problem {
-    let found = try await run(compiler.currentVersion(id: id))
+  /// Why a change found no row: it is gone or hidden (404), it has another version (412), it lacks a required custom field (422), or it
+  /// may only be read (403).
+  private func nothingFound(id: UUID, version: Int?, stored: [String] = [], pointer: String = "", _ run: Run) async throws -> Problem {
+    let found = try await run(compiler.currentVersion(id: id, stored: stored))
     guard found.count == 1 else { return .notFound }
     if let version, try found[0].decode(Int.self, at: 0) != version {
       return Problem(
         412, "version-mismatch",
         Phrase("The record was changed since you read it. Read it again.", tr: "Kayıt, siz okuduktan sonra değişmiş. Yeniden okuyun."))
     }
+    let missing = Set(try found[0].decode([String].self, at: 1))
+    let errors = customFields.filter { missing.contains($0.name) }.map { CustomFieldCheck.required($0, "\(pointer)/custom/\($0.name)") }
+    if !errors.isEmpty { return .invalid(errors) }
     return .forbidden(Phrase("You may see this record but not change it.", tr: "Bu kaydı görebilirsiniz ama değiştiremezsiniz."))
   }
 

@@ -29,8 +29,10 @@ struct WriteCompiler {
       """
   }
 
-  /// - Parameter version: the row version that must still stand (`If-Match`); nil for any.
-  func update(_ input: RowInput, id: UUID, version: Int?) -> SQL {
+  /// - Parameters:
+  ///   - version: the row version that must still stand (`If-Match`); nil for any.
+  ///   - stored: custom fields that the row must have already, because the input does not bring them.
+  func update(_ input: RowInput, id: UUID, version: Int?, stored: [String] = []) -> SQL {
     var assignments = input.values.map { given -> SQL in
       let name = given.column.identifier
       return given.column.type == .json && given.text != nil
@@ -39,9 +41,10 @@ struct WriteCompiler {
     }
     // An empty change still answers with the row and still obeys If-Match and the policies.
     if assignments.isEmpty { assignments = ["\(entity.idColumn.identifier) = t.\(entity.idColumn.identifier)"] }
+    let hasStored: SQL = stored.isEmpty ? "" : " AND t.custom ?& \(stored)"
     return """
       UPDATE \(entity.table.sql) AS t SET \(assignments.joined(separator: ", "))
-      WHERE \(identity(id, version)) RETURNING \(returning)
+      WHERE \(identity(id, version))\(hasStored) RETURNING \(returning)
       """
   }
 
@@ -54,10 +57,11 @@ struct WriteCompiler {
     """
   }
 
-  /// The row's version, if the caller may see the row: tells 404, 403 and 412 apart after a change that found nothing.
-  func currentVersion(id: UUID) -> SQL {
+  /// The row's version and which of `stored` it lacks, if the caller may see the row: tells apart why a change found nothing.
+  func currentVersion(id: UUID, stored: [String] = []) -> SQL {
     let version: SQL = entity.versionColumn.map { "t.\($0.identifier)" } ?? "0"
-    return "SELECT \(version) FROM \(entity.table.sql) t WHERE t.\(entity.idColumn.identifier) = \(id)"
+    let missing: SQL = stored.isEmpty ? "'{}'::text[]" : "ARRAY(SELECT n FROM unnest(\(stored)::text[]) n WHERE NOT t.custom ? n)"
+    return "SELECT \(version), \(missing) FROM \(entity.table.sql) t WHERE t.\(entity.idColumn.identifier) = \(id)"
   }
 
   private func identity(_ id: UUID, _ version: Int?) -> SQL {

@@ -142,6 +142,23 @@ struct CustomFieldTests {
     }
   }
 
+  @Test("a record from before a field was required has to get it with its next change")
+  func requiredLater() async throws {
+    let (api, customer) = try await Prepared.shared.api()
+    let made = try await api.send(.post, "/v1/contacts", as: "ayse", json: ["customer_id": .string(customer), "name": "Eski", "custom": ["size": 1]])
+    let id = try #require(try made.json()["id"]?.string)
+    try await api.behind("UPDATE crm.contact SET custom = '{}' WHERE id = \(id)::uuid")
+    for change in [["name": "Yeni"], ["custom": ["note2": "x"]], [:]] as [JSON] {
+      let refused = try await api.send(.patch, "/v1/contacts/\(id)", as: "ayse", json: change)
+      #expect(refused.status == 422)
+      #expect(refused.fieldErrors == ["/custom/size required"])
+    }
+    let stale = try await api.send(.patch, "/v1/contacts/\(id)", as: "ayse", json: ["name": "Yeni"], headers: ["if-match": "\"99\""])
+    #expect(stale.status == 412)
+    #expect(try await api.send(.patch, "/v1/contacts/\(id)", as: "ayse", json: ["name": "Yeni", "custom": ["size": 2]]).status == 200)
+    #expect(try await api.send(.patch, "/v1/contacts/\(id)", as: "ayse", json: ["name": "Yine"]).status == 200)
+  }
+
   @Test("a change merges: what is named is set, null removes, the rest stays; what is required cannot be removed")
   func merge() async throws {
     let (api, _) = try await Prepared.shared.api()

@@ -1,4 +1,5 @@
 import Foundation
+import MuhatapTestKit
 import Testing
 
 @testable import CRMCore
@@ -46,5 +47,34 @@ struct JSONQueryTests {
     let problem = #expect(throws: Problem.self) { _ = try query(text) }
     #expect(problem?.status == 400)
     #expect(problem?.errors.first?.pointer == pointer)
+  }
+
+  @Test(
+    "what does not fit the resource is a 400 with a pointer to the place in the body",
+    arguments: [
+      (#"{"filter": {"nmae": "a"}}"#, "/filter/nmae"), (#"{"filter": {"or": [{"name": "a"}, {"version": {"gte": "x"}}]}}"#, "/filter/or/1/version/gte"),
+      (#"{"filter": {"parent.nmae": "a"}}"#, "/filter/parent.nmae"), (#"{"filter": {"contacts.nmae": "a"}}"#, "/filter/contacts.nmae"),
+      (#"{"filter": {"not": {"kind": "persn"}}}"#, "/filter/not/kind"), (#"{"filter": {"version": {"contains": "1"}}}"#, "/filter/version/contains"),
+      (#"{"filter": {"kind": {"not": {"is": "maybe"}}}}"#, "/filter/kind/not/is"), (#"{"filter": {"custom.nothing": 1}}"#, "/filter/custom.nothing"),
+      (#"{"order": ["name", "-nmae"]}"#, "/order/1"), (#"{"order": ["profile"]}"#, "/order/0"), (#"{"select": ["id", "nmae"]}"#, "/select/1"),
+      (#"{"select": []}"#, "/select"), (#"{"select": [1]}"#, "/select/0"), (#"{"expand": ["parent", "orderz"]}"#, "/expand/1"),
+      (#"{"search": ""}"#, "/search"), (#"{"cursor": "AAAA"}"#, "/cursor"), (#"{"limit": 0}"#, "/limit"), (#"{"filter": {"a/b": 1}}"#, "/filter/a~1b"),
+    ])
+  func unfit(text: String, pointer: String) async throws {
+    let api = try await TestAPI.suite()
+    let answer = try await api.send(.post, "/v1/customers/query", body: Array(text.utf8))
+    #expect(answer.status == 400)
+    #expect(try answer.json()["errors"]?.array?.first?["pointer"]?.string == pointer)
+    #expect(try answer.json()["errors"]?.array?.first?["parameter"] == nil)
+  }
+
+  @Test("in the URL the parameter is named instead")
+  func parameters() async throws {
+    let api = try await TestAPI.suite()
+    for (name, value) in [("nmae", "eq.a"), ("order", "nmae"), ("select", "id,nmae"), ("expand", "orderz"), ("cursor", "AAAA"), ("version", "gte.x")] {
+      let answer = try await api.send(.get, "/v1/customers", [(name: name, value: value)], body: nil)
+      #expect(answer.status == 400)
+      #expect(try answer.json()["errors"]?.array?.first?["parameter"]?.string == name)
+    }
   }
 }
