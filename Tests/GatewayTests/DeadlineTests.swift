@@ -94,6 +94,54 @@ import Testing
     }
   }
 
+  @Test func `a streamed answer may take longer than a handler as long as it moves`() async throws {
+    let endpoint = Endpoint(
+      .get, "/trickle", access: .open, documentation: BareServer.documentation("trickle"),
+      handler: .operation { _ in
+        Response(
+          status: 200, headers: [("content-type", "application/x-ndjson")],
+          body: .stream { write in
+            for _ in 0..<20 {
+              try await Task.sleep(for: .milliseconds(100))
+              try await write([UInt8](repeating: UInt8(ascii: "a"), count: 40_000))
+            }
+          })
+      })
+    try await BareServer.run(
+      {
+        $0.deadlines.handler = .milliseconds(500)
+        $0.deadlines.transfer = .milliseconds(500)
+        $0.deadlines.streamPause = .seconds(20)
+      }, endpoints: [endpoint]
+    ) { (server) async throws in
+      #expect(try await server.get("/trickle").body.count == 800_000)
+    }
+  }
+
+  @Test func `a streamed answer whose source stops is broken off`() async throws {
+    let endpoint = Endpoint(
+      .get, "/stop", access: .open, documentation: BareServer.documentation("stop"),
+      handler: .operation { _ in
+        Response(
+          status: 200, headers: [("content-type", "application/x-ndjson")],
+          body: .stream { write in
+            try await write([UInt8](repeating: UInt8(ascii: "a"), count: 40_000))
+            try await Task.sleep(for: .seconds(50))
+          })
+      })
+    try await BareServer.run(
+      {
+        $0.deadlines.streamPause = .milliseconds(300)
+        $0.deadlines.handlerGrace = .milliseconds(200)
+      }, endpoints: [endpoint]
+    ) { (server) async throws in
+      let start = ContinuousClock.now
+      // Without its last chunk the answer says that it is not whole.
+      await #expect(throws: RawConnection.Failure.self) { try await server.get("/stop") }
+      #expect(ContinuousClock.now - start < .seconds(30))
+    }
+  }
+
   @Test func `a handler that takes too long is cancelled and its client told`() async throws {
     try await BareServer.run({ $0.deadlines.handler = .milliseconds(200) }) { (server) async throws in
       let start = ContinuousClock.now

@@ -137,6 +137,45 @@ import Testing
     }
   }
 
+  @Test func `a streamed answer is compressed piece by piece for whoever accepts it`() async throws {
+    try await BareServer.run { (server) async throws in
+      let plain = try await server.get("/stream/30000")
+      #expect(plain["content-encoding"] == nil)
+      let compressed = try await server.get("/stream/30000", ["Accept-Encoding: gzip"])
+      #expect(compressed["content-encoding"] == "gzip")
+      #expect(compressed["transfer-encoding"] == "chunked")
+      #expect(compressed.body.count < plain.body.count / 3)
+      let file = FileManager.default.temporaryDirectory.appending(path: "muhatap-\(UUID()).gz")
+      try Data(compressed.body).write(to: file)
+      defer { try? FileManager.default.removeItem(at: file) }
+      #expect(Array(try await Command("gzip", ["-dc", file.path]).run().utf8) == plain.body)
+      let empty = try await server.get("/stream/0", ["Accept-Encoding: gzip"])
+      try Data(empty.body).write(to: file)
+      #expect(try await Command("gzip", ["-dc", file.path]).run().isEmpty)
+      let head = try await server.send("HEAD /stream/30000 HTTP/1.1\r\nHost: t\r\nAccept-Encoding: gzip\r\n\r\n", isHead: true)
+      #expect(head["content-encoding"] == "gzip")
+    }
+  }
+
+  @Test func `metrics are shown to this machine, and elsewhere with the token alone`() async throws {
+    let elsewhere = "X-Forwarded-For: 192.0.2.7"
+    try await BareServer.run({
+      $0.trustsForwardedFor = true
+      $0.metricsToken = "a-token"
+    }) { (server) async throws in
+      let closed = try await server.get("/metrics", [elsewhere])
+      #expect(closed.status == 401)
+      #expect(closed["www-authenticate"] != nil)
+      #expect(try await server.get("/metrics", [elsewhere, "Authorization: Bearer another"]).status == 401)
+      #expect(try await server.get("/metrics", [elsewhere, "Authorization: Bearer a-token"]).status == 200)
+      #expect(try await server.get("/metrics").status == 200)
+    }
+    try await BareServer.run({ $0.trustsForwardedFor = true }) { (server) async throws in
+      #expect(try await server.get("/metrics", [elsewhere]).status == 401)
+      #expect(try await server.get("/metrics", [elsewhere, "Authorization: Bearer "]).status == 401)
+    }
+  }
+
   @Test func `the OpenAPI document describes every endpoint and all its references lead somewhere`() async throws {
     try await BareServer.run { (server) async throws in
       let answer = try await server.get("/openapi.json")

@@ -5,6 +5,17 @@ import Testing
 
 /// Which address leads where, and how refusals are worded.
 @Suite struct RoutingTests {
+  @Test func `an address with letters beyond ASCII is answered with how to write them`() async throws {
+    try await BareServer.run { (server) async throws in
+      for target in ["/echo/İzmir", "/echo?city=eq.Beyoğlu"] {
+        let answer = try await server.get(target)
+        #expect(answer.status == 400)
+        #expect(answer.json["code"] as? String == "malformed-address")
+        #expect(answer.text.contains("%XX"))
+      }
+    }
+  }
+
   @Test func `names come before parameters, and parameters and queries are decoded`() async throws {
     try await BareServer.run { (server) async throws in
       #expect(try await server.get("/echo/fixed").text == "{}")

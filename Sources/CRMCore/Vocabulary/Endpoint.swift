@@ -97,6 +97,8 @@ package struct Endpoint: Sendable {
     package var input: (mediaType: String, schema: JSON)?
     /// By status: description, media type and schema. Problems (4xx, 5xx) are added by the generator.
     package var answers: [(status: Int, description: String, mediaType: String?, schema: JSON?)]
+    /// Statuses of problems beyond those that every endpoint of its kind may answer with.
+    package var refusals: [Int]
     /// Reusable schemas this endpoint refers to as `#/components/schemas/<name>`.
     package var components: [(name: String, schema: JSON)]
 
@@ -104,7 +106,7 @@ package struct Endpoint: Sendable {
       _ operationID: String, tag: String, _ summary: String, description: String? = nil, parameters: [Parameter] = [],
       input: (mediaType: String, schema: JSON)? = nil,
       answers: [(status: Int, description: String, mediaType: String?, schema: JSON?)],
-      components: [(name: String, schema: JSON)] = []
+      refusals: [Int] = [], components: [(name: String, schema: JSON)] = []
     ) {
       self.operationID = operationID
       self.tag = tag
@@ -113,6 +115,7 @@ package struct Endpoint: Sendable {
       self.parameters = parameters
       self.input = input
       self.answers = answers
+      self.refusals = refusals
       self.components = components
     }
   }

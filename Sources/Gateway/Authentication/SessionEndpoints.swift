@@ -23,7 +23,7 @@ struct SessionEndpoints: Sendable {
             "type": "object", "required": ["email", "password"], "additionalProperties": false,
             "properties": [
               "email": ["type": "string", "format": "email", "maxLength": 320],
-              "password": ["type": "string", "format": "password", "maxLength": 1024],
+              "password": ["type": "string", "format": "password", "minLength": 1, "maxLength": 1024, "pattern": "^[^\\u0000]*$"],
             ],
           ]
         ),
@@ -38,7 +38,7 @@ struct SessionEndpoints: Sendable {
               ],
             ]
           )
-        ]),
+        ], refusals: [401]),
       handler: .operation { request in try await signIn(request) })
   }
 
@@ -66,11 +66,11 @@ struct SessionEndpoints: Sendable {
     let body = try request.json()
     var errors: [Problem.FieldError] = []
     func text(_ name: String, limit: Int) -> String {
-      guard let value = body[name]?.string, !value.isEmpty, value.utf8.count <= limit, !value.utf8.contains(0) else {
+      guard let value = body[name]?.string, !value.isEmpty, value.unicodeScalars.count <= limit, !value.utf8.contains(0) else {
         errors.append(
           .init(
             "/\(name)", code: "required",
-            Phrase("Give \(name) as text of at most \(limit) bytes.", tr: "\(name) alanını en çok \(limit) baytlık metin olarak verin.")))
+            Phrase("Give \(name) as text of at most \(limit) characters.", tr: "\(name) alanını en çok \(limit) karakterlik metin olarak verin.")))
         return ""
       }
       return value

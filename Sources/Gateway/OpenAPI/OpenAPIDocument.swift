@@ -91,10 +91,10 @@ package struct OpenAPIDocument: Sendable {
   /// The statuses with which an endpoint may refuse.
   private static func possibleProblems(_ endpoint: Endpoint) -> [Int] {
     var statuses = [400, 404, 408, 414, 417, 429, 431, 500, 503]
-    if endpoint.access != .open || endpoint.documentation.operationID == "create_session" { statuses += [401, 403] }
+    if endpoint.access != .open { statuses += [401, 403] }
     if endpoint.method != .get { statuses += [409, 412, 422, 428] }
     if endpoint.body != .none { statuses += [413, 415] }
-    return statuses
+    return statuses + endpoint.documentation.refusals
   }
 
   private static let problemTitles: [(status: Int, meaning: String)] = [

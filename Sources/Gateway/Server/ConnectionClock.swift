@@ -13,6 +13,8 @@ protocol Timed: AnyObject {
 final class ConnectionClock {
   private let loop: any EventLoop
   private var connections: [ObjectIdentifier: any Timed] = [:]
+  /// Connections that are more than one exchange handler: by TLS, where a handshake or several streams of HTTP/2 may be under way.
+  private var channels: [ObjectIdentifier: any Channel] = [:]
   private var dateSecond = 0
   private var dateText: [UInt8] = []
   private var ticking: RepeatedTask?
@@ -40,8 +42,16 @@ final class ConnectionClock {
     connections[ObjectIdentifier(connection)] = nil
   }
 
+  /// Knows a connection until it is closed.
+  func keep(_ channel: any Channel) {
+    channels[ObjectIdentifier(channel)] = channel
+    let bound = NIOLoopBound(self, eventLoop: loop)
+    channel.closeFuture.whenComplete { _ in bound.value.channels[ObjectIdentifier(channel)] = nil }
+  }
+
   func closeAll() {
     for connection in connections.values { connection.cutOff() }
+    for channel in channels.values { channel.close(promise: nil) }
   }
 
   private func tick() {

@@ -15,6 +15,7 @@ struct ConnectionPipeline: Sendable {
         try addHTTP1(to: channel)
         return
       }
+      server.clock(of: channel.eventLoop)?.keep(channel)
       let handshake = channel.eventLoop.scheduleTask(in: server.configuration.deadlines.headers.amount) { channel.close(promise: nil) }
       let negotiation = ApplicationProtocolNegotiationHandler { result, channel in
         handshake.cancel()

@@ -2,6 +2,7 @@ import CRMCore
 import Foundation
 import NIOCore
 import NIOHTTP1
+import PostgresClient
 
 /// One request on its way to its answer. It belongs to the event loop of its connection; whoever still works for it keeps it alive,
 /// and it counts as in flight until nobody does.
@@ -32,11 +33,15 @@ final class Exchange {
 
   /// The handler, or the writing of a streamed answer.
   var work: Task<Void, Never>?
+  /// A read that the pool is still busy with.
+  var execution: PostgresPool.Execution?
   /// When the handler must be done.
   var handlerDue: NIODeadline?
   /// Set once the handler was told to stop: when it is no longer waited for.
   var graceDue: NIODeadline?
 
+  /// Whether its answer is being streamed.
+  var isStreaming = false
   var status = 0
   var bytesSent = 0
 
@@ -64,6 +69,15 @@ final class Exchange {
   func enter(isForOperators: Bool) -> Bool {
     isCounted = inFlight.enter(isForOperators: isForOperators)
     return isCounted
+  }
+
+  /// Whether somebody will still answer to the event loop.
+  var isWorkedFor: Bool { work != nil || execution != nil }
+
+  /// Tells whoever works for it to stop; what is being committed is committed all the same.
+  func cancel() {
+    work?.cancel()
+    execution?.cancel()
   }
 
   /// No longer counts it.

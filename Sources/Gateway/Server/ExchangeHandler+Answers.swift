@@ -42,10 +42,7 @@ extension ExchangeHandler {
     guard let context else { return }
     var body = bytes
     var isCompressed = false
-    if exchange.acceptsGzip, bytes.count >= server.configuration.gzipFrom,
-      let type = response.headers.first(where: { $0.name == "content-type" })?.value, Gzip.suits(type),
-      !response.headers.contains(where: { $0.name == "content-encoding" }), let compressed = Gzip.compress(bytes)
-    {
+    if exchange.acceptsGzip, bytes.count >= server.configuration.gzipFrom, Gzip.suits(response), let compressed = Gzip.compress(bytes) {
       body = compressed
       isCompressed = true
     }
@@ -95,6 +92,7 @@ extension ExchangeHandler {
       guard handler.exchange === exchange else { return }
       handler.outstanding -= size
       handler.lastProgress = .now()
+      if exchange.isStreaming { handler.awaitNextPiece(of: exchange) }
       if case .failure = result { return }  // The channel closes, and says so itself.
       if handler.outstanding <= handler.server.configuration.limits.streamWindow {
         handler.roomWaiter?.resume()
@@ -116,6 +114,7 @@ extension ExchangeHandler {
   private func answer(_ response: Response, stream: @escaping Response.Stream, _ exchange: Exchange) {
     guard let context else { return }
     let closes = closesAfter(exchange) || (exchange.isHTTP10 && wire == .http1)
+    let isCompressed = exchange.acceptsGzip && Gzip.suits(response)
     exchange.keepsConnection = !closes
     phase = .answering
     lastProgress = .now()
@@ -123,19 +122,20 @@ extension ExchangeHandler {
     case .http1:
       var buffer = context.channel.allocator.buffer(capacity: 640)
       server.heads.write(
-        response, length: .unknown, gzip: false, exchange: exchange, closes: closes, date: clock?.date ?? [], into: &buffer)
+        response, length: .unknown, gzip: isCompressed, exchange: exchange, closes: closes, date: clock?.date ?? [], into: &buffer)
       write(NIOAny(buffer), size: buffer.readableBytes, isLast: exchange.isHead, exchange, context)
     case .http2:
-      let head = server.heads.head(response, length: .unknown, gzip: false, exchange: exchange, date: clock?.date ?? [])
+      let head = server.heads.head(response, length: .unknown, gzip: isCompressed, exchange: exchange, date: clock?.date ?? [])
       context.write(NIOAny(HTTPServerResponsePart.head(head)), promise: nil)
       if exchange.isHead { write(NIOAny(HTTPServerResponsePart.end(nil)), size: 1, isLast: true, exchange, context) }
     }
     context.flush()
     if exchange.isHead { return }
-    exchange.handlerDue = .now() + server.configuration.deadlines.transfer.amount
+    exchange.isStreaming = true
+    awaitNextPiece(of: exchange)
     let loop = context.eventLoop
     let bound = NIOLoopBound((self, exchange), eventLoop: loop)
-    let writer = StreamWriter { bytes, continuation in
+    let writer = StreamWriter(compressing: isCompressed) { bytes, continuation in
       loop.execute {
         let (handler, exchange) = bound.value
         handler.send(bytes, exchange, continuation)
@@ -145,7 +145,7 @@ extension ExchangeHandler {
       let result: Result<Void, any Error>
       do {
         try await stream { try await writer.write($0) }
-        try await writer.flush()
+        try await writer.finish()
         result = .success(())
       } catch {
         result = .failure(error)
@@ -155,6 +155,12 @@ extension ExchangeHandler {
         handler.streamEnded(exchange, result)
       }
     }
+  }
+
+  /// The source of a streamed answer has this long for its next piece, counted from when the client took the one before: an answer
+  /// may take as long as it takes to read, as long as it moves.
+  private func awaitNextPiece(of exchange: Exchange) {
+    exchange.handlerDue = .now() + server.configuration.deadlines.streamPause.amount
   }
 
   /// Sends one piece of a streamed answer. The continuation is resumed when the client has room for more: at most `streamWindow` bytes
@@ -204,7 +210,7 @@ extension ExchangeHandler {
 
   private func finish(_ exchange: Exchange) {
     record(exchange, aborted: false)
-    if exchange.work == nil { exchange.leave() }
+    if !exchange.isWorkedFor { exchange.leave() }
     guard let context else { return }
     if wire == .http2 {
       phase = .closed

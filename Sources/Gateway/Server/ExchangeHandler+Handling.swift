@@ -29,14 +29,16 @@ extension ExchangeHandler {
   }
 
   /// A read runs as callbacks: the pool answers on its own thread, the answer is written on this event loop. No task is made.
+  /// It ends with the connection, as an operation does.
   private func start(_ read: Endpoint.Read, _ exchange: Exchange, _ request: Request, _ loop: any EventLoop) {
     phase = .handling
     // The pool keeps the deadline itself; this one is for a pool that does not answer at all.
     exchange.handlerDue = .now() + server.configuration.deadlines.handler.amount
     let bound = NIOLoopBound((self, exchange), eventLoop: loop)
-    server.pool.execute(read.statements, context: read.context, lane: read.lane, deadline: request.deadline) { result in
+    exchange.execution = server.pool.execute(read.statements, context: read.context, lane: read.lane, deadline: request.deadline) { result in
       loop.execute {
         let (handler, exchange) = bound.value
+        exchange.execution = nil
         guard handler.isCurrent(exchange) else { return }
         do {
           handler.answer(try read.answer(try result.get()))

@@ -49,6 +49,8 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
   var clock: ConnectionClock?
   var remoteAddress: String?
   var isQuiescing = false
+  /// Whether a request was answered on this connection.
+  private var hasServed = false
 
   /// Bytes of the answer that have not left yet.
   var outstanding = 0
@@ -122,16 +124,19 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
       return
     }
     let problem =
-      parserError == .headerOverflow
-      ? RequestFields.tooLarge(server.configuration.limits)
-      : Problem.badRequest("malformed-request", Phrase("The request is not valid HTTP.", tr: "İstek geçerli bir HTTP isteği değil."))
+      switch parserError {
+      case .headerOverflow: RequestFields.tooLarge(server.configuration.limits)
+      case .invalidURL: RequestTarget.malformed
+      default: Problem.badRequest("malformed-request", Phrase("The request is not valid HTTP.", tr: "İstek geçerli bir HTTP isteği değil."))
+      }
     refuseInput(problem)
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if event is ChannelShouldQuiesceEvent {
       isQuiescing = true
-      if case .idle = phase, wire == .http1 { context.close(promise: nil) }
+      // A connection that is new, or on which a request has begun to come in, is not hung up on yet.
+      if case .idle = phase, wire == .http1, hasServed, headStarted == nil { context.close(promise: nil) }
     } else {
       context.fireUserInboundEventTriggered(event)
     }
@@ -177,6 +182,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
 
   /// Ready for the next request.
   func becomeIdle() {
+    hasServed = true
     exchange = nil
     phase = .idle
     headStarted = nil
@@ -197,7 +203,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
     roomWaiter = nil
     if let exchange {
       exchange.upload?.end(.failure(ClientGone()))
-      exchange.work?.cancel()
+      exchange.cancel()
       record(exchange, aborted: true)
     }
     exchange = nil
@@ -218,7 +224,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
           Problem(
             408, "slow-headers",
             Phrase("The request's header fields took too long to arrive.", tr: "İsteğin başlık alanlarının gelmesi çok uzun sürdü.")))
-      } else if headStarted == nil, now - idleSince > deadlines.idle.amount, wire == .http1 {
+      } else if headStarted == nil, now - idleSince > (isQuiescing ? deadlines.linger : deadlines.idle).amount, wire == .http1 {
         context?.close(promise: nil)
       }
     case .receiving, .discarding:
@@ -269,7 +275,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
       answer(problem: isSafe ? .timeout : .outcomeUnknown)
     } else {
       exchange.graceDue = now + server.configuration.deadlines.handlerGrace.amount
-      exchange.work?.cancel()
+      exchange.cancel()
     }
   }
 }

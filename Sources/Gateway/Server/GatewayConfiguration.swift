@@ -22,11 +22,13 @@ package struct GatewayConfiguration: Sendable {
   /// The base address clients use, such as `https://crm.example.com`; named in the OpenAPI document.
   package var publicAddress: String?
   package var authentication: AuthenticationConfiguration
+  /// With it metrics are shown to other machines too, as `Authorization: Bearer <token>`; this machine itself needs none.
+  package var metricsToken: String?
 
   package init(
     host: String = "127.0.0.1", port: Int = 8080, eventLoops: Int = System.coreCount, tls: TLSConfiguration? = nil, http2: Bool = true,
     limits: Limits = Limits(), deadlines: Deadlines = Deadlines(), gzipFrom: Int = 4096, trustsForwardedFor: Bool = false,
-    publicAddress: String? = nil, authentication: AuthenticationConfiguration = AuthenticationConfiguration()
+    publicAddress: String? = nil, authentication: AuthenticationConfiguration = AuthenticationConfiguration(), metricsToken: String? = nil
   ) {
     self.host = host
     self.port = port
@@ -39,6 +41,7 @@ package struct GatewayConfiguration: Sendable {
     self.trustsForwardedFor = trustsForwardedFor
     self.publicAddress = publicAddress
     self.authentication = authentication
+    self.metricsToken = metricsToken
   }
 }
 
@@ -71,8 +74,10 @@ package struct Deadlines: Sendable {
   package var handler: Duration = .seconds(10)
   /// How much longer a handler that was told to stop is waited for, so that a COMMIT under way can end.
   package var handlerGrace: Duration = .seconds(2)
-  /// For the whole of an upload or of a streamed answer.
+  /// For the whole of an upload.
   package var transfer: Duration = .seconds(7200)
+  /// How long the source of a streamed answer may take for its next piece.
+  package var streamPause: Duration = .seconds(60)
   /// How long a client may leave its answer unread.
   package var stalledReader: Duration = .seconds(15)
   /// How long a connection may stay open between requests.

@@ -46,7 +46,7 @@ package final class GatewayServer: Sendable {
     self.passwords = passwords
     own =
       accessEndpoints(database: database, passwords: passwords, configuration: configuration.authentication)
-      + operatorEndpoints(registry: registry, draining: draining)
+      + operatorEndpoints(registry: registry, draining: draining, metricsToken: configuration.metricsToken)
     documentation = Documentation(server: configuration.publicAddress)
     try documentation.describe(endpoints + own)
     let router = try Router(endpoints + own + documentation.endpoints, metrics: metrics)
@@ -121,29 +121,35 @@ package final class GatewayServer: Sendable {
     logger.info("draining", metadata: ["in_flight": "\(server.inFlight.count)"])
     server.draining.raise()
     try await Task.sleep(for: configuration.deadlines.drainNotice)
-    try await closeConnections()
+    var isClosed = true
+    do { try await closeConnections() } catch is ConnectionsLeft { isClosed = false }
     try await onEveryLoop { $0.stop() }
     // Handlers that were told to stop still answer to their event loop; it has to be there.
     let patience = Deadline.after(configuration.deadlines.handlerGrace)
     while server.inFlight.count > 0, !patience.hasPassed { try await Task.sleep(for: .milliseconds(10)) }
     listening.withLock { $0.take() }?.cancel()
     try await passwords.shutdown()
-    if server.inFlight.count == 0 { try await group.shutdownGracefully() }
+    if isClosed, server.inFlight.count == 0 { try await group.shutdownGracefully() }
     logger.info("stopped")
   }
 
   private func closeConnections() async throws {
     guard let running = running.withLock({ $0.take() }) else { return }
-    let closed = group.any().makePromise(of: Void.self)
+    let deadlines = configuration.deadlines
+    let loop = group.any()
+    let closed = loop.makePromise(of: Void.self)
     running.quiescing.initiateShutdown(promise: closed)
-    let deadline = group.any().scheduleTask(in: configuration.deadlines.drain.amount) { closed.fail(DrainDeadlinePassed()) }
-    do {
-      try await closed.futureResult.get()
-      deadline.cancel()
-    } catch is DrainDeadlinePassed {
-      logger.warning("requests under way were cut off", metadata: ["in_flight": "\(server.inFlight.count)"])
-      try await onEveryLoop { $0.closeAll() }
+    let cutOff = loop.scheduleTask(in: deadlines.drain.amount) { [self] in
+      logger.warning("requests under way are cut off", metadata: ["in_flight": "\(server.inFlight.count)"])
+      for loop in group.makeIterator() { loop.execute { [server] in server.clock(of: loop)?.closeAll() } }
     }
+    // Cut off or not, the event loops are needed until the last connection has said that it is closed.
+    let end = loop.scheduleTask(in: (deadlines.drain + deadlines.handlerGrace).amount) { closed.fail(ConnectionsLeft()) }
+    defer {
+      cutOff.cancel()
+      end.cancel()
+    }
+    try await closed.futureResult.get()
   }
 
   private func onEveryLoop(_ work: @escaping @Sendable (ConnectionClock) -> Void) async throws {
@@ -155,5 +161,5 @@ package final class GatewayServer: Sendable {
   }
 }
 
-/// Requests under way took longer than the drain deadline.
-struct DrainDeadlinePassed: Error {}
+/// Connections stayed open although they were closed.
+struct ConnectionsLeft: Error {}

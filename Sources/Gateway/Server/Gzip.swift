@@ -1,5 +1,5 @@
+import CRMCore
 import CZlib
-import NIOCore
 
 /// Compression of whole answers (RFC 1952). Level 1: on JSON it gives most of the saving at a third of the default level's cost.
 enum Gzip {
@@ -26,9 +26,12 @@ enum Gzip {
     }
   }
 
-  /// Whether a media type is text that compresses well.
-  static func suits(_ contentType: String) -> Bool {
-    contentType.hasPrefix("application/json") || contentType.hasPrefix("application/problem+json") || contentType.hasPrefix("text/")
-      || contentType.hasPrefix("application/x-ndjson")
+  /// Whether an answer is text that compresses well and is not encoded yet.
+  static func suits(_ response: Response) -> Bool {
+    guard !response.headers.contains(where: { $0.name == "content-encoding" }),
+      let type = response.headers.first(where: { $0.name == "content-type" })?.value
+    else { return false }
+    return type.hasPrefix("application/json") || type.hasPrefix("application/problem+json") || type.hasPrefix("text/")
+      || type.hasPrefix("application/x-ndjson")
   }
 }

@@ -26,11 +26,11 @@ struct RequestTarget {
     query = parts.query
   }
 
-  private static let malformed = Problem.badRequest(
+  static let malformed = Problem.badRequest(
     "malformed-address",
     Phrase(
-      "The address is malformed: use printable ASCII, %XX escapes of valid UTF-8 and no control characters.",
-      tr: "Adres hatalı: yalnızca yazdırılabilir ASCII, geçerli UTF-8 için %XX kaçışları kullanın; denetim karakteri olmamalı."))
+      "The address is malformed: use printable ASCII without spaces, and %XX escapes of UTF-8 for everything else (curl -G --data-urlencode writes them).",
+      tr: "Adres hatalı: boşluksuz yazdırılabilir ASCII, gerisi için UTF-8'in %XX kaçışlarını kullanın (curl -G --data-urlencode bunu yapar)."))
 
   private struct Parts {
     var path = ""

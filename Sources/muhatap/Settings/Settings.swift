@@ -99,7 +99,9 @@ struct Settings: Sendable {
       trustsForwardedFor: source.truth(
         "http.trustsForwardedFor", default: false, "Whether the last address in X-Forwarded-For is the client's: only behind a proxy that sets it."),
       publicAddress: source.text("http.publicAddress", "The base address that clients use, such as https://crm.example.com."),
-      authentication: AuthenticationSettings.read(from: &source))
+      authentication: AuthenticationSettings.read(from: &source),
+      metricsToken: source.text(
+        "metrics.token", secret: true, "Who sends it as bearer token sees /metrics from any machine; without it only this machine does."))
   }
 
   private static func limits(from source: inout SettingsReader) -> Limits {
@@ -123,7 +125,8 @@ struct Settings: Sendable {
     seconds("deadlines.headers", &deadlines.headers, 1...300, "for a request's header fields and the TLS handshake.", &source)
     seconds("deadlines.body", &deadlines.body, 1...3600, "for a body, and for a pause within an upload.", &source)
     seconds("deadlines.handler", &deadlines.handler, 1...3600, "for finding the answer.", &source)
-    seconds("deadlines.transfer", &deadlines.transfer, 10...86_400, "for a whole upload or streamed answer.", &source)
+    seconds("deadlines.transfer", &deadlines.transfer, 10...86_400, "for a whole upload.", &source)
+    seconds("deadlines.streamPause", &deadlines.streamPause, 1...3600, "for the next piece of a streamed answer.", &source)
     seconds("deadlines.stalledReader", &deadlines.stalledReader, 1...3600, "a client may leave its answer unread.", &source)
     seconds("deadlines.idle", &deadlines.idle, 1...3600, "a connection may stay open between requests.", &source)
     seconds("deadlines.drainNotice", &deadlines.drainNotice, 0...300, "that readiness is false before connections are closed at shutdown.", &source)
