@@ -13,6 +13,7 @@ begin
       ('crm_owner',      'nologin'),              -- owns every object; row-level security is forced on it too
       ('crm_access',     'nologin'),              -- owns the functions that look up who may see what; reads only what they need
       ('crm_bulk',       'nologin bypassrls'),    -- set-wise merges of imports, after the rights have been checked
+      ('crm_steward',    'nologin bypassrls'),    -- owns the functions that compare, merge and part whole records, after the rights have been checked
       ('crm_role_admin', 'nologin noinherit createrole'),   -- owns the function that makes BI logins, nothing else
       ('crm_migrator',   'login bypassrls'),      -- migrations and administration only
       ('crm_app',        'login noinherit'),      -- the gateway
@@ -27,10 +28,11 @@ begin
 end
 $$;
 
-grant crm_owner, crm_access, crm_role_admin to crm_migrator;
+grant crm_owner, crm_access, crm_role_admin, crm_steward to crm_migrator;
+grant crm_owner to crm_steward;
 grant bi_reader to crm_role_admin with admin option;
 grant crm_bulk to crm_worker;                                  -- crm_worker does not inherit: it must SET LOCAL ROLE, in a merge
-grant set on parameter session_replication_role to crm_bulk;   -- a merge that has validated its references set-wise skips the row-by-row checks
+grant set on parameter session_replication_role to crm_bulk, crm_steward;   -- a merge that has validated its references set-wise skips the row-by-row checks
 
 do $$
 begin

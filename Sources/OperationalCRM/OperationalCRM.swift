@@ -6,6 +6,7 @@ package enum OperationalCRM {
     .customers, .products,
     .stock,
     .orders,
+    .duplicates, .leads,
     .pipelines, .opportunities,
   ]
 

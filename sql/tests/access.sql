@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -27,6 +27,7 @@ select access_test.id('open'), access_test.id('home'), a, 'write' from unnest(cr
 insert into crm.product_category (id, code, name) values (access_test.id('category'), 't_category', 'category');
 insert into crm.product (id, sku, name) values (access_test.id('product'), 't_product', 'product');
 insert into crm.warehouse (id, code, name) values (access_test.id('warehouse'), 't_warehouse', 'warehouse');
+insert into crm.assignment_rule (id, name) values (access_test.id('rule'), 'rule');
 
 -- How a row of each table is made: $1 id, $2 customer, $3 order, $4 department, $5 owner or user, $6 visibility, $7 a number never used before.
 create table access_test.maker (relation text primary key, statement text not null);
@@ -37,6 +38,10 @@ insert into access_test.maker values
   ('crm.contact_point', 'insert into crm.contact_point (customer_id, id, kind, value) values ($2, $1, ''other'', ''x'' || $7)'),
   ('crm.sales_order', 'insert into crm.sales_order (customer_id, id, department_id, owner_id, visibility) values ($2, $1, $4, $5, $6)'),
   ('crm.sales_order_line', 'insert into crm.sales_order_line (customer_id, id, order_id, product_id, line_number, quantity, amount) values ($2, $1, $3, access_test.id(''product''), $7, 1, 1)'),
+  ('crm.lead', 'insert into crm.lead (id, name, department_id, owner_id, visibility) values ($1, ''x'', $4, $5, $6)'),
+  ('crm.lead_assignment', 'insert into crm.lead_assignment (id, lead_id, reason_en, reason_tr) values ($1, $3, ''x'', ''x'')'),
+  ('crm.assignment_rule', 'insert into crm.assignment_rule (id, name) values ($1, ''x'')'),
+  ('crm.assignment_seller', 'insert into crm.assignment_seller (id, rule_id, user_id) values ($1, access_test.id(''rule''), access_test.id(''colleague''))'),
   ('crm.pipeline', 'insert into crm.pipeline (id, name) values ($1, ''x'')'),
   ('crm.stage', 'insert into crm.stage (id, pipeline_id, position, name, probability) select $1, p.id, 1000 + $7, ''x'', 10 from crm.pipeline as p limit 1'),
   ('crm.lost_reason', 'insert into crm.lost_reason (id, code, name_en, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
@@ -105,10 +110,11 @@ begin
   loop
     customer := gen_random_uuid();
     "order" := gen_random_uuid();
-    foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.sales_order', 'crm.sales_order_line',
+    foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.lead', 'crm.lead_assignment',
+      'crm.sales_order', 'crm.sales_order_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor'] loop
-      -- The opportunity has the order's id, so that its parts find it.
-      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity') then "order" else gen_random_uuid() end;
+      -- Whatever has parts has the order's id, so that its parts find it.
+      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead') then "order" else gen_random_uuid() end;
       perform access_test.make(table_name, new_id, customer, "order", access_test.id(place.department), access_test.id(place.owner), place.visibility);
       insert into access_test.row values (table_name, new_id, customer, "order", place.department, place.owner, place.visibility);
     end loop;
@@ -262,7 +268,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -278,7 +284,7 @@ begin
   -- A row may not be given away to a department that the caller cannot write for.
   perform access_test.become(p.area, 'all', 'department');
   for r in select * from access_test.row as x where x.relation = p.relation and x.department = 'home' and x.owner = 'colleague' and x.visibility = 'company' loop
-    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity');
+    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead');
     actual := access_test.works(format('update %s set department_id = access_test.id(''other'') where id = $1', p.relation), r.row_id);
     if actual then
       return next row (p.relation, 'reads all, writes department', 'give away', 'home company colleague', false, actual)::access_test.failure;

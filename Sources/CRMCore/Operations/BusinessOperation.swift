@@ -26,6 +26,8 @@ package struct BusinessOperation: Sendable {
   package struct Run: Sendable {
     package let request: Request
     package let tx: PostgresTransaction
+    /// The custom fields of the operation's resource.
+    let customFields: [CustomField]
 
     package var caller: Caller { request.caller }
 
@@ -41,6 +43,13 @@ package struct BusinessOperation: Sendable {
         throw .invalid([.init("/department_id", code: "required", Phrase("department_id is required.", tr: "department_id zorunludur."))])
       }
       return id
+    }
+
+    /// The values of a new record's custom fields, checked against their definitions.
+    package func custom(_ values: JSON?) throws(Problem) -> JSON {
+      let errors = CustomFieldCheck.errors(in: values ?? [:], customFields, purpose: .create, pointer: "/custom")
+      guard errors.isEmpty else { throw .invalid(errors) }
+      return values ?? [:]
     }
   }
 
@@ -110,7 +119,7 @@ extension ResourceAPI {
         acting.caller = request.caller.extended(to: operation.extending)
         let asked = acting
         return try await database.write(asked, model: model) { tx in
-          let outcome = try await operation.perform(.init(request: asked, tx: tx), body)
+          let outcome = try await operation.perform(.init(request: asked, tx: tx, customFields: customFields.current[entity.name]), body)
           return try await answering.respond(outcome, tx)
         }
       })

@@ -277,6 +277,31 @@ extension InputReader {
     }
   }
 
+  /// An object whose members are checked by whoever asked, such as custom fields.
+  package mutating func optionalObject(_ name: String, _ meaning: String) -> JSON? {
+    read(name, required: false, meaning, schema: ["type": "object"]) { value, _ throws(Refusal) in
+      guard value.object != nil else { throw Refusal(code: "type", message: Phrase("Expected an object.", tr: "Beklenen: bir nesne.")) }
+      return value
+    }
+  }
+
+  /// A list of texts.
+  /// - Parameter options: what each may be; nil for any text of at most 500 characters.
+  package mutating func texts(_ name: String, _ meaning: String, of options: [String]? = nil, maximum: Int = 50) -> [String] {
+    let item: JSON = options.map { ["type": "string", "enum": .array($0.map(JSON.string))] } ?? ["type": "string", "maxLength": 500]
+    return read(name, required: false, meaning, schema: ["type": "array", "maxItems": .number(Decimal(maximum)), "items": item]) { value, _ throws(Refusal) in
+      let texts = value.array?.compactMap(\.string) ?? []
+      guard let items = value.array, items.count == texts.count, texts.count <= maximum, texts.allSatisfy({ $0.count <= 500 && !$0.utf8.contains(0) }) else {
+        throw Refusal(code: "type", message: Phrase("Expected a list of at most \(maximum) texts.", tr: "Beklenen: en fazla \(maximum) metinlik bir liste."))
+      }
+      if let options, !texts.allSatisfy(options.contains) {
+        let list = options.joined(separator: ", ")
+        throw Refusal(code: "option", message: Phrase("Use only: \(list).", tr: "Yalnızca şunlar olabilir: \(list)."))
+      }
+      return texts
+    } ?? []
+  }
+
   package mutating func ids(_ name: String, _ meaning: String, maximum: Int = 1_000) -> [UUID] {
     let schema: [String: JSON] = ["type": "array", "maxItems": .number(Decimal(maximum)), "items": .object(ColumnType.uuid.schema)]
     return read(name, required: false, meaning, schema: schema) { value, _ throws(Refusal) in

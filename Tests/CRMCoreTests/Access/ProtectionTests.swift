@@ -60,11 +60,12 @@ import Testing
       SELECT rolname::text FROM pg_roles
       WHERE rolname IN ('crm_app', 'crm_worker', 'crm_owner', 'crm_access', 'bi_reader') AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)
       UNION ALL
-      SELECT rolname::text FROM pg_roles WHERE rolname IN ('crm_bulk', 'crm_role_admin', 'crm_owner', 'crm_access') AND rolcanlogin
+      SELECT rolname::text FROM pg_roles WHERE rolname IN ('crm_bulk', 'crm_role_admin', 'crm_owner', 'crm_access', 'crm_steward') AND rolcanlogin
       UNION ALL
       SELECT m.member::regrole || ' is a member of ' || m.roleid::regrole FROM pg_auth_members m
-      WHERE m.roleid IN ('crm_bulk'::regrole, 'crm_owner'::regrole, 'crm_access'::regrole, 'crm_role_admin'::regrole)
+      WHERE m.roleid IN ('crm_bulk'::regrole, 'crm_owner'::regrole, 'crm_access'::regrole, 'crm_role_admin'::regrole, 'crm_steward'::regrole)
         AND m.member <> 'crm_migrator'::regrole AND (m.roleid, m.member) <> ('crm_bulk'::regrole, 'crm_worker'::regrole)
+        AND (m.roleid, m.member) <> ('crm_owner'::regrole, 'crm_steward'::regrole)
       """)
   }
 
@@ -77,7 +78,7 @@ import Testing
       UNION ALL
       SELECT p.oid::regprocedure || ' is owned by ' || p.proowner::regrole FROM pg_proc p
       WHERE p.pronamespace IN ('crm'::regnamespace, 'bi'::regnamespace) AND p.prosecdef
-        AND p.proowner NOT IN ('crm_owner'::regrole, 'crm_access'::regrole, 'crm_role_admin'::regrole)
+        AND p.proowner NOT IN ('crm_owner'::regrole, 'crm_access'::regrole, 'crm_role_admin'::regrole, 'crm_steward'::regrole)
       UNION ALL
       SELECT p.oid::regprocedure || ' may be called by everybody' FROM pg_proc p CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g
       WHERE p.pronamespace IN ('crm'::regnamespace, 'bi'::regnamespace) AND g.grantee = 0
