@@ -77,7 +77,7 @@ insert into access_test.maker values
   ('crm.session', 'insert into crm.session (id, user_id, token_hash, expires_at) values ($1, $5, sha256($1::text::bytea), now())'),
   ('crm.idempotency_key', 'insert into crm.idempotency_key (user_id, key, method, path, fingerprint) values ($5, $1::text, ''POST'', ''/'', sha256($1::text::bytea))'),
   ('crm.user_identity', 'insert into crm.user_identity (id, user_id, issuer, subject) values ($1, $5, ''https://test.example'', $1::text)'),
-  ('crm.import', 'insert into crm.import (id, user_id, resource, mapping) values ($1, $5, ''customers'', ''{}'')'),
+  ('crm.import', 'insert into crm.import (id, user_id, department_id, resource, mapping) values ($1, $5, $4, ''customers'', ''{}'')'),
   ('crm.import_error', 'insert into crm.import_error (id, import_id, user_id, phase, row_number, code, reason_en, reason_tr)
     select $1, (select i.id from crm.import as i limit 1), $5, ''file'', 1, ''x'', ''x'', ''x'''),
   ('crm.job', 'insert into crm.job (id, kind) values ($1, ''test'')'),
@@ -346,7 +346,8 @@ begin
     end if;
     foreach owner in array array['subject', 'colleague'] loop
       foreach verb in array p.verbs loop
-        expected := owner = 'subject' or who = 'system';
+        -- Whoever reads a department's administration sees what its people import.
+        expected := owner = 'subject' or who = 'system' or (p.relation = 'crm.import' and verb = 'select' and who = 'administrator');
         actual := case verb
           when 'select' then access_test.works(format('select from %s where user_id = $1', p.relation), access_test.id(owner))
           when 'insert' then access_test.makes(p.relation, nowhere, access_test.id(owner))

@@ -33,13 +33,11 @@ extension ResourceAPI {
   {
     // Two writers with the same new key would both find nothing; the lock lets the second find what the first made.
     try await tx.run("SELECT pg_advisory_xact_lock(hashtextextended(\(entity.name) || '/' || \(system) || '/' || \(key), 0))")
-    let known = try await tx.result(
-      "SELECT row_id FROM crm.external_id WHERE relation = \(entity.name) AND system = \(system) AND key = \(key)")
-    if known.count == 1 {
+    if let known = try await known(entity, system: system, key: key, tx) {
       let changeable = json.object.map { members in JSON.object(members.filter { entity.mayChange($0.key) || !entity.mayCreate($0.key) }) } ?? json
-      return try await writer(entity).change(changeable, id: try known[0].decode(UUID.self, at: 0), version: nil) { try await tx.result($0) }
+      return try await writer(entity).change(changeable, id: known, version: nil) { try await tx.result($0) }
     }
-    let written = try await writer(entity).create(json, caller: caller) { try await tx.result($0) }
+    let written = try await writer(entity).create(entity.keyed(json, system: system, key: key), caller: caller) { try await tx.result($0) }
     do {
       try await tx.run(
         """
@@ -55,9 +53,37 @@ extension ResourceAPI {
     }
     return written
   }
+
+  /// The record that the other system means: the one that was given its key, or the one that carries it, as imported orders do.
+  private func known(_ entity: Model.Entity, system: String, key: String, _ tx: PostgresTransaction) async throws -> UUID? {
+    let given = try await tx.result(
+      "SELECT row_id FROM crm.external_id WHERE relation = \(entity.name) AND system = \(system) AND key = \(key)")
+    if given.count == 1 { return try given[0].decode(UUID.self, at: 0) }
+    guard entity.carriesKey else { return nil }
+    let carried = try await tx.result("SELECT t.id FROM \(entity.table.sql) t WHERE t.external_number = \(key) AND t.source_system = \(system) LIMIT 2")
+    if carried.count > 1 {
+      throw Problem(
+        409, "ambiguous-key",
+        Phrase(
+          "Several customers have a record of this number from this system. Change the one you mean by its id.",
+          tr: "Birden çok müşterinin bu sistemden bu numaralı kaydı var. Kastettiğinizi kimliğiyle değiştirin."))
+    }
+    return carried.count == 1 ? try carried[0].decode(UUID.self, at: 0) : nil
+  }
 }
 
 extension Model.Entity {
+  /// Whether a record itself says which system it comes from and what its number is there.
+  fileprivate var carriesKey: Bool { ["source_system", "external_number"].allSatisfy { table.column($0) != nil && mayCreate($0) } }
+
+  /// A new record's fields, with the key where the record carries it, so that an import knows it again.
+  fileprivate func keyed(_ json: JSON, system: String, key: String) -> JSON {
+    guard carriesKey, var members = json.object, members["source_system"] == nil, members["external_number"] == nil else { return json }
+    members["source_system"] = .string(system)
+    members["external_number"] = .string(key)
+    return .object(members)
+  }
+
   fileprivate func mayCreate(_ name: String) -> Bool { resource.create.contains(name) }
   /// Fields that may be set on creation only are left as they are when the record exists already.
   fileprivate func mayChange(_ name: String) -> Bool { resource.change.contains(name) || name == "custom" }

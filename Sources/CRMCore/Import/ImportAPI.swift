@@ -15,7 +15,7 @@ package struct ImportAPI: Sendable {
   package var endpoints: [Endpoint] { [list, create, read, upload, run, undo, errors] }
 
   private static let columns: SQL = """
-    i.id, i.user_id, i.resource, i.file_name, i.status, i.step, i.bytes_read, i.rows_read, i.rows_staged, i.rows_new, i.rows_changed, i.rows_unchanged,
+    i.id, i.user_id, i.department_id, i.resource, i.file_name, i.status, i.step, i.bytes_read, i.rows_read, i.rows_staged, i.rows_new, i.rows_changed, i.rows_unchanged,
       i.rows_refused, i.problem, i.created_at, i.updated_at, i.finished_at
     """
 
@@ -23,7 +23,8 @@ package struct ImportAPI: Sendable {
     Endpoint(
       .get, "/v1/imports", access: .signedIn,
       documentation: .init(
-        "list_imports", tag: "imports", "Your imports, newest first", description: "The latest hundred.",
+        "list_imports", tag: "imports", "Your imports, newest first",
+        description: "The latest hundred. Whoever reads the administration of a department also sees what its people import.",
         answers: [(200, "The imports.", "application/json", ["type": "object", "properties": ["data": ["type": "array", "items": Self.reference]]])]),
       handler: .read { request in
         let statement: SQL = "SELECT \(Self.columns) FROM crm.import i ORDER BY i.id DESC LIMIT 100"
@@ -85,7 +86,7 @@ package struct ImportAPI: Sendable {
         let id = UUID.v7()
         try await importer.validate(id, resource: resource, mapping: mapping, as: request.caller)
         return try await database.write(request, model: model) { tx in
-          try await importer.insert(id, resource: resource, mapping: mapping, fileName: fileName, tx)
+          try await importer.insert(id, resource: resource, mapping: mapping, fileName: fileName, as: request.caller, tx)
           var response = try Self.answer(try await tx.result(Self.one(id)), status: 201)
           response.headers.append(("location", "/v1/imports/\(id.lowercase)"))
           return response
@@ -131,7 +132,7 @@ package struct ImportAPI: Sendable {
           }
         }
         let isDryRun = dryRun
-        let job = try await importer.find(id, as: request.caller)
+        let job = try await importer.findOwn(id, as: request.caller)
         try await importer.validate(id, resource: job.resource, mapping: job.mapping, as: request.caller)
         return try await database.write(request, model: model) { tx in
           try await importer.enqueueRun(id, dryRun: isDryRun, tx)
@@ -150,6 +151,7 @@ package struct ImportAPI: Sendable {
         answers: [(202, "A worker will do it; follow the import's status.", "application/json", Self.reference)]),
       handler: .operation { request in
         let id = try request.recordID()
+        _ = try await importer.findOwn(id, as: request.caller)
         return try await database.write(request, model: model) { tx in
           try await importer.enqueueUndo(id, tx)
           return try Self.answer(try await tx.result(Self.one(id)), status: 202)
@@ -166,7 +168,7 @@ package struct ImportAPI: Sendable {
       handler: .operation { request in
         let id = try request.recordID()
         _ = try await importer.find(id, as: request.caller)
-        let errorFile = ImportErrorFile(database: database, id: id, caller: request.caller, language: request.language)
+        let errorFile = ImportErrorFile(database: database, id: id, language: request.language)
         return Response(
           status: 200, headers: [("content-type", "text/csv; charset=utf-8"), ("content-disposition", "attachment; filename=\"errors.csv\"")],
           body: .stream { write in try await errorFile.write(to: write) })
@@ -187,7 +189,8 @@ package struct ImportAPI: Sendable {
   private static let schema: JSON = [
     "type": "object", "description": "A file that was or is being imported.",
     "properties": [
-      "id": ["type": "string", "format": "uuid"], "user_id": ["type": ["string", "null"]], "resource": ["type": "string"],
+      "id": ["type": "string", "format": "uuid"], "user_id": ["type": ["string", "null"]],
+      "department_id": ["type": ["string", "null"]], "resource": ["type": "string"],
       "file_name": ["type": ["string", "null"]],
       "status": ["type": "string", "description": "created, uploading, staged, checking, checked, merging, done, failed, undoing or undone."],
       "step": ["type": ["string", "null"], "description": "What is being done right now."], "bytes_read": ["type": "integer"],

@@ -1,19 +1,17 @@
 package import Foundation
 package import PostgresClient
 
-/// The rows that an import did not take, as CSV in the reader's language.
+/// The rows that an import did not take, as CSV in the reader's language. For whoever has found the import: the rows themselves know only its maker.
 package struct ImportErrorFile: Sendable {
   private static let rowsAPiece = 5_000
 
   let database: Database
   let id: UUID
-  let caller: Caller
   let language: Language
 
-  package init(database: Database, id: UUID, caller: Caller, language: Language) {
+  package init(database: Database, id: UUID, language: Language) {
     self.database = database
     self.id = id
-    self.caller = caller
     self.language = language
   }
 
@@ -22,7 +20,7 @@ package struct ImportErrorFile: Sendable {
     var after: (row: Int, id: UUID)?
     while true {
       let result = try await database.read(
-        as: caller, areas: [.admin], lane: .reports, deadline: .after(.seconds(60)),
+        as: .system("show an import's refusals"), areas: [.admin], lane: .reports, deadline: .after(.seconds(60)),
         """
         SELECT e.row_number, e.column_name, e.value, e.code, CASE WHEN \(language == .turkish) THEN e.reason_tr ELSE e.reason_en END AS reason, e.id
         FROM crm.import_error e WHERE e.import_id = \(id) AND (e.row_number, e.id) > (\(after?.row ?? -1)::bigint, \(after?.id ?? Self.first)::uuid)

@@ -4,8 +4,9 @@ package import PostgresClient
 extension JobHandler {
   static let runImport = "import.run"
   static let undoImport = "import.undo"
+  package static let sweepImports = "import.sweep"
 
-  /// What workers do of imports: run them and take them back, on behalf of the user who asked.
+  /// What workers do of imports: run them and take them back, on behalf of the user who asked; and drop files that nobody imports.
   package static func imports(of resources: [Resource]) -> [JobHandler] {
     [
       JobHandler(runImport) { lease in
@@ -16,6 +17,11 @@ extension JobHandler {
       JobHandler(undoImport) { lease in
         let (importer, id, caller) = try await prepare(lease, resources)
         try await hopelessIfRefused { try await importer.undo(id, as: caller, lease: lease) }
+      },
+      JobHandler(sweepImports) { lease in
+        try await lease.complete(as: .system("sweep staging"), deadline: .after(.seconds(60))) { tx in
+          _ = try await tx.run("SELECT crm.sweep_staging(make_interval(days => \(Importer.daysKept)::integer))")
+        }
       },
     ]
   }

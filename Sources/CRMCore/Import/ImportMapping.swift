@@ -89,6 +89,8 @@ package struct ImportMapping: Sendable {
   /// The names of the columns, for a file without a header.
   package let columns: [String]?
   package let delimiter: String?
+  /// How the file's bytes are text.
+  package let encoding: TextEncoding
   package let fields: [(field: String, source: Source)]
   package let lines: Lines?
 }

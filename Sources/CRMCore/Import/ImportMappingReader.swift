@@ -7,7 +7,7 @@ extension ImportMapping {
     let members = reader.members(
       of: json, at: "",
       knows: [
-        "source_system", "key", "match", "time_zone", "decimal_comma", "department", "columns", "delimiter", "fields", "lines",
+        "source_system", "key", "match", "time_zone", "decimal_comma", "department", "columns", "delimiter", "encoding", "fields", "lines",
       ])
     system = reader.text(members["source_system"], "/source_system")
     key = reader.names(members["key"], "/key")
@@ -24,6 +24,7 @@ extension ImportMapping {
     if let delimiter, ![",", ";", "\t", "|"].contains(delimiter) {
       reader.refuse("/delimiter", Phrase("Use , ; | or a tab.", tr: "Şunlardan birini kullanın: , ; | ya da sekme."))
     }
+    encoding = reader.choice(TextEncoding.self, members["encoding"]?.string.map { .string($0.lowercased()) } ?? members["encoding"], "/encoding") ?? .utf8
     fields = reader.fields(members["fields"] ?? .null, "/fields")
     if let lines = members["lines"] {
       let inner = reader.members(of: lines, at: "/lines", knows: ["fields", "duplicates"])

@@ -114,7 +114,8 @@ struct ImportPlanner {
       record.fields.removeAll { [number.name, source.name].contains($0.column.name) }
       record.fields.append(.init(column: number, source: .constant(""), sql: expression.key(mapping.key), reads: nil))
       record.fields.append(try field(source, .constant(mapping.system ?? ""), "/source_system"))
-      matched = ["customer_id", "source_system", "external_number"].compactMap { entity.table.column($0) }
+      // In the order of the constraint that keeps them apart.
+      matched = ["external_number", "source_system", "customer_id"].compactMap { entity.table.column($0) }
     } else {
       system = mapping.key.isEmpty ? nil : mapping.system
     }

@@ -25,6 +25,7 @@ struct ImportStaging {
   /// - Returns: whether two of the file's rows may be the same in every column.
   func run(_ source: some AsyncSequence<[UInt8], any Error>) async throws -> Bool {
     var input = try UnpackedInput()
+    var text = TextInput(mapping.encoding)
     var opening: [UInt8] = []
     var scanner: RecordScanner?
     var target: Target?
@@ -58,9 +59,10 @@ struct ImportStaging {
       do {
         for try await compressed in source {
           input.feed(compressed)
-          while let bytes = try input.next() { try await take(bytes) }
+          while let bytes = try input.next() { try await take(text.read(bytes)) }
         }
         try input.finish()
+        try await take(text.finish())
       } catch is Gunzip.Damaged {
         throw Problem(
           422, "damaged-file", Phrase("The gzip file is damaged or incomplete.", tr: "Gzip dosyası bozuk ya da eksik."))
@@ -82,7 +84,6 @@ struct ImportStaging {
   /// Reads the header, holds the mapping against it and makes the staging tables; nil while the header has not come whole.
   /// Leaves in `opening` what follows the header.
   private func begin(_ opening: inout [UInt8], atEnd: Bool) async throws -> (Target, RecordScanner)? {
-    if opening.starts(with: [0xef, 0xbb, 0xbf]) { opening.removeFirst(3) }
     guard let first = opening.first(where: { $0 != 0x20 && $0 != 0x0a && $0 != 0x0d }) else { return nil }
     if first == UInt8(ascii: "{") {
       let names = mapping.usedColumns
@@ -109,7 +110,9 @@ struct ImportStaging {
     guard let names = try? DelimitedRecord(header, delimiter: delimiter).fields.map({ $0.trimmingCharacters(in: .whitespaces) }) else {
       throw Problem(
         422, "bad-header",
-        Phrase("The header is not valid UTF-8 text with closed quotes.", tr: "Başlık, tırnakları kapalı geçerli bir UTF-8 metni değil."))
+        Phrase(
+          "The header is not valid \(mapping.encoding.rawValue) text with closed quotes.",
+          tr: "Başlık, tırnakları kapalı geçerli bir \(mapping.encoding.rawValue) metni değil."))
     }
     opening.removeSubrange(..<min(end + 1, opening.count))
     return (
@@ -151,7 +154,7 @@ struct ImportStaging {
       try await write(piece, staged: records, read: records + faults.count, bytes, faults, target)
     } catch let error as PostgresError where error.sqlState?.hasPrefix("22") == true {
       // PostgreSQL stops at the first record it cannot take apart; the slow way finds them all.
-      let (good, bad) = RowFault.sort(piece, delimiter: target.delimiter, width: target.columns.count, isJSON: target.isJSON)
+      let (good, bad) = RowFault.sort(piece, delimiter: target.delimiter, width: target.columns.count, isJSON: target.isJSON, encoding: mapping.encoding)
       try await write(good, staged: records - bad.count, read: records + faults.count, bytes, faults + bad, target)
     }
   }

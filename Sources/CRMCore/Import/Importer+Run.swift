@@ -4,6 +4,8 @@ package import PostgresClient
 extension Importer {
   /// The longest a merge may take.
   static let patience = Duration.seconds(6 * 3_600)
+  /// How long a file that was sent is kept for an import that does not move on.
+  static let daysKept = 14
   /// Memory for sets of rows, and no compiling of statements that run once.
   static let room: SQL = "SELECT set_config('work_mem', '320MB', true), set_config('jit', 'off', true), set_config('client_min_messages', 'warning', true)"
 
@@ -12,7 +14,7 @@ extension Importer {
   package func run(
     _ id: UUID, dryRun: Bool, as caller: Caller, lease: JobLease? = nil, progress: @escaping @Sendable (Progress) async -> Void = { _ in }
   ) async throws {
-    let job = try await find(id, as: caller)
+    let job = try await findOwn(id, as: caller)
     guard [.staged, .checking, .checked, .merging, .failed].contains(job.status) else { throw Self.notNow(job.status) }
     let importing = caller.importing(id)
     let step: @Sendable (String) async throws -> Void = { name in
@@ -27,8 +29,12 @@ extension Importer {
       try await step("beginning")
       let body: @Sendable (PostgresTransaction) async throws -> Void = { tx in
         try await tx.run(Self.room)
-        // One import of a resource at a time: what this one finds missing, no other may be making.
-        try await tx.run("SELECT pg_advisory_xact_lock(hashtextextended('import/' || \(job.resource), 0))")
+        // One import of a resource at a time: what this one finds missing, no other may be making. The other may take long, so that this waits as long.
+        let patience = try await tx.value(String.self, "SELECT current_setting('lock_timeout')")
+        _ = try await tx.results([
+          "SELECT set_config('lock_timeout', '0', true)", "SELECT pg_advisory_xact_lock(hashtextextended('import/' || \(job.resource), 0))",
+          "SELECT set_config('lock_timeout', \(patience), true)",
+        ])
         let checked = try await check(job, as: importing, step)
         if !dryRun { try await ImportMerge(checked: checked, database: database, caller: importing, tx: tx).run(step: step) }
         try await tx.run(checked.outcome.save(checked.summary, dryRun: dryRun))
@@ -60,8 +66,8 @@ extension Importer {
         throw Problem(
           409, "no-file",
           Phrase(
-            "The file is not here, or was lost in a crash of the database. Send it again.",
-            tr: "Dosya burada değil ya da veritabanı çökünce kayboldu. Yeniden gönderin."))
+            "The file is not here: it was not sent, waited for more than \(Self.daysKept) days, or was lost in a crash of the database. Send it again.",
+            tr: "Dosya burada değil: gönderilmedi, \(Self.daysKept) günden uzun bekledi ya da veritabanı çökünce kayboldu. Yeniden gönderin."))
       }
       let plan = try await plan(job.id, job.resource, mapping, fileColumns: names, identifiers: identifiers, as: caller)
       let expression = SourceExpression(
@@ -80,7 +86,7 @@ extension Importer {
 
   /// Takes back what an import wrote; what a person has changed since stays and is counted.
   package func undo(_ id: UUID, as caller: Caller, lease: JobLease? = nil) async throws {
-    let job = try await find(id, as: caller)
+    let job = try await findOwn(id, as: caller)
     guard [.done, .undoing].contains(job.status) else { throw Self.notNow(job.status) }
     let body: @Sendable (PostgresTransaction) async throws -> Void = { tx in
       try await tx.run(Self.room)

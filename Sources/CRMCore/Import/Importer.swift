@@ -24,7 +24,7 @@ package struct Importer: Sendable {
   package func create(resource: String, mapping: JSON, fileName: String?, as caller: Caller) async throws -> UUID {
     let id = UUID.v7()
     try await validate(id, resource: resource, mapping: mapping, as: caller)
-    try await database.transaction(as: caller) { tx in try await insert(id, resource: resource, mapping: mapping, fileName: fileName, tx) }
+    try await database.transaction(as: caller) { tx in try await insert(id, resource: resource, mapping: mapping, fileName: fileName, as: caller, tx) }
     return id
   }
 
@@ -32,9 +32,9 @@ package struct Importer: Sendable {
     _ = try await plan(id, resource, try ImportMapping(mapping), fileColumns: nil, identifiers: [], as: caller)
   }
 
-  func insert(_ id: UUID, resource: String, mapping: JSON, fileName: String?, _ tx: PostgresTransaction) async throws {
+  func insert(_ id: UUID, resource: String, mapping: JSON, fileName: String?, as caller: Caller, _ tx: PostgresTransaction) async throws {
     let text = JSONText(String(decoding: try mapping.encoded(), as: UTF8.self))
-    try await tx.run("INSERT INTO crm.import (id, resource, file_name, mapping) VALUES (\(id), \(resource), \(fileName), \(text)::jsonb)")
+    try await tx.run("INSERT INTO crm.import (id, resource, file_name, mapping, department_id) VALUES (\(id), \(resource), \(fileName), \(text)::jsonb, \(caller.departmentID))")
   }
 
   /// Streams the file of an import into staging, in place of any that came before.
@@ -43,7 +43,7 @@ package struct Importer: Sendable {
     _ id: UUID, _ source: some AsyncSequence<[UInt8], any Error>, as caller: Caller,
     progress: @escaping @Sendable (Progress) async -> Void = { _ in }
   ) async throws {
-    let job = try await find(id, as: caller)
+    let job = try await findOwn(id, as: caller)
     guard ![.checking, .merging, .done, .undoing, .undone].contains(job.status) else { throw Self.notNow(job.status) }
     let mapping = try ImportMapping(job.mapping)
     let staging = ImportStaging(
@@ -66,6 +66,16 @@ package struct Importer: Sendable {
     let result = try await database.read(as: caller, ImportJob.find(id))
     guard result.count == 1 else { throw Problem.notFound }
     return try ImportJob(row: result[0])
+  }
+
+  /// An import that the caller may send, run and take back: its maker alone, because it is done with the maker's rights. Others may at most see it.
+  func findOwn(_ id: UUID, as caller: Caller) async throws -> ImportJob {
+    let job = try await find(id, as: caller)
+    guard caller.isSystem || job.userID == caller.userID else {
+      throw Problem.forbidden(
+        Phrase("Only who made an import may send, run or undo it.", tr: "Bir içe aktarmayı yalnızca oluşturan gönderebilir, çalıştırabilir ya da geri alabilir."))
+    }
+    return job
   }
 
   /// Holds the mapping against the tables and, when it is known, the file; and the caller's rights against what will be written.

@@ -3,13 +3,15 @@ import Foundation
 /// A row of a file that cannot be taken apart.
 struct RowFault: Sendable {
   enum Fault: Sendable {
-    case quotes, notUTF8, nul, notJSON
+    case quotes, nul, notJSON
+    case notText(TextEncoding)
     case fieldCount(found: Int, expected: Int)
 
     var code: String {
       switch self {
       case .quotes: "quotes"
-      case .notUTF8: "not-utf8"
+      case .notText(.utf8): "not-utf8"
+      case .notText(let encoding): "not-\(encoding.rawValue)"
       case .nul: "nul"
       case .notJSON: "not-json"
       case .fieldCount: "field-count"
@@ -19,7 +21,12 @@ struct RowFault: Sendable {
     var reason: Phrase {
       switch self {
       case .quotes: Phrase("A quote in the row is never closed.", tr: "Satırdaki bir tırnak hiç kapanmıyor.")
-      case .notUTF8: Phrase("The row is not UTF-8 text.", tr: "Satır UTF-8 kodlu değil.")
+      case .notText(.utf8):
+        Phrase(
+          "The row is not UTF-8 text. If the whole file is in another encoding, name it in the mapping, such as \"encoding\": \"windows-1254\".",
+          tr: "Satır UTF-8 kodlu değil. Bütün dosya başka bir kodlamadaysa eşlemede belirtin; örneğin \"encoding\": \"windows-1254\".")
+      case .notText(let encoding):
+        Phrase("The row holds a byte that \(encoding.rawValue) does not have.", tr: "Satırda \(encoding.rawValue) kodlamasında olmayan bir bayt var.")
       case .nul: Phrase("The row holds a NUL character.", tr: "Satırda NUL karakteri var.")
       case .notJSON: Phrase("The line is not a JSON object.", tr: "Satır bir JSON nesnesi değil.")
       case .fieldCount(let found, let expected):
@@ -41,7 +48,7 @@ struct RowFault: Sendable {
   }
 
   /// Sorts the numbered records of a piece into those that can be taken apart and those that cannot.
-  static func sort(_ piece: [UInt8], delimiter: UInt8, width: Int, isJSON: Bool) -> (good: [UInt8], bad: [RowFault]) {
+  static func sort(_ piece: [UInt8], delimiter: UInt8, width: Int, isJSON: Bool, encoding: TextEncoding) -> (good: [UInt8], bad: [RowFault]) {
     var good: [UInt8] = []
     var bad: [RowFault] = []
     var start = 0
@@ -53,7 +60,7 @@ struct RowFault: Sendable {
         end += 1
       }
       let record = piece[start..<end]
-      if let fault = fault(in: record, delimiter: delimiter, width: width, isJSON: isJSON) {
+      if let fault = fault(in: record, delimiter: delimiter, width: width, isJSON: isJSON, encoding: encoding) {
         bad.append(fault)
       } else {
         good += record
@@ -64,14 +71,14 @@ struct RowFault: Sendable {
     return (good, bad)
   }
 
-  private static func fault(in numbered: ArraySlice<UInt8>, delimiter: UInt8, width: Int, isJSON: Bool) -> RowFault? {
+  private static func fault(in numbered: ArraySlice<UInt8>, delimiter: UInt8, width: Int, isJSON: Bool, encoding: TextEncoding) -> RowFault? {
     let digits = numbered.prefix { $0 >= 48 && $0 <= 57 }
     let record = numbered.dropFirst(digits.count + 1)
     let row = digits.reduce(0) { $0 * 10 + Int($1 - 48) }
     func fault(_ fault: Fault) -> RowFault { RowFault(row: row, fault, value: String(decoding: record.prefix(200), as: UTF8.self)) }
     if isJSON {
       // Control characters must be escaped in JSON; the unescaped U+0000 would be refused by PostgreSQL also when escaped.
-      guard let text = String(validating: record, as: UTF8.self) else { return fault(.notUTF8) }
+      guard let text = String(validating: record, as: UTF8.self) else { return fault(.notText(encoding)) }
       if text.contains("\\u0000") || record.contains(0) { return fault(.nul) }
       guard !record.contains(where: { $0 < 0x20 && $0 != 0x09 && $0 != 0x0d }),
         let json = try? JSONDecoder().decode(JSON.self, from: Data(record)), json.object != nil
@@ -84,7 +91,7 @@ struct RowFault: Sendable {
     } catch {
       switch error {
       case .quotes: return fault(.quotes)
-      case .notUTF8: return fault(.notUTF8)
+      case .notUTF8: return fault(.notText(encoding))
       case .nul: return fault(.nul)
       }
     }

@@ -5,7 +5,10 @@ import PostgresClient
 package enum Work {
   package static let handlers: [JobHandler] = [.housekeeping] + JobHandler.imports(of: API.declared) + API.concepts.flatMap(\.jobs)
   package static let schedules: [Schedule] =
-    [Schedule("housekeeping", kind: "housekeeping", .every(.seconds(3600)))] + API.concepts.flatMap(\.schedules)
+    [
+      Schedule("housekeeping", kind: "housekeeping", .every(.seconds(3600))),
+      Schedule("sweep of files that nobody imports", kind: JobHandler.sweepImports, .every(.seconds(86_400))),
+    ] + API.concepts.flatMap(\.schedules)
 }
 
 extension JobHandler {

@@ -9,7 +9,7 @@ struct Import: AsyncParsableCommand {
     commandName: "import", abstract: "Import a CSV or NDJSON file, plain or gzip. Needs the role crm_worker.",
     discussion: """
       For example: muhatap import transactions.csv.gz --resource orders --mapping demo/mappings/orders.json --as deniz@carsi.example
-      A row that cannot be taken is never dropped silently: each stands in crm.import_error with its number and reason.
+      A row that cannot be taken is never dropped silently: --errors writes each with its number and reason.
       """)
 
   @Argument(help: "The file.") var file: String
@@ -17,9 +17,16 @@ struct Import: AsyncParsableCommand {
   @Option(help: ArgumentHelp("A JSON file that says how columns become fields.", valueName: "file")) var mapping: String
   @Option(name: .customLong("as"), help: "The e-mail address of the user who imports.") var user: String
   @Flag(help: "Check everything and change nothing.") var dryRun = false
+  @Option(help: ArgumentHelp("A file to write the rows that are not taken to, as CSV with number, column, value and reason.", valueName: "file"))
+  var errors: String?
   @OptionGroup var options: SettingsOptions
 
   func run() async throws {
+    // Before anything is imported.
+    let errorFile = try errors.map { path in
+      guard FileManager.default.createFile(atPath: path, contents: nil) else { throw ValidationError("\(path) cannot be written.") }
+      return try FileHandle(forWritingTo: URL(filePath: path))
+    }
     try await options.withPool(.work) { pool, settings in
       let database = Database(pool: pool)
       let api = try await API(database: database, cursorKey: settings.cursorKey)
@@ -30,6 +37,10 @@ struct Import: AsyncParsableCommand {
         print(job.outcome)
         print("import \(job.id.lowercase)\(dryRun ? " (dry run: nothing was changed)" : "")")
         if job.rowsRefused > 0 { try await printRefusals(of: job, in: database) }
+        if let errorFile {
+          try await ImportErrorFile(database: database, id: job.id, language: .english).write { try errorFile.write(contentsOf: Data($0)) }
+          try errorFile.close()
+        }
       } catch let problem as Problem {
         throw ValidationError(problem.explanation)
       }

@@ -126,7 +126,7 @@ struct ImportAPITests {
     let owner = Client(fixture, as: try await administrator(fixture))
     let id = try #require(
       try await owner.json(.post, "/v1/imports", ["resource": "customers", "mapping": ImporterTests.customers])["id"]?.string)
-    let other = Client(fixture, as: try await fixture.user("other", writes: Area.allCases))
+    let other = Client(fixture, as: try await fixture.user("other", writes: Area.allCases, reads: Area.allCases.filter { $0 != .admin }))
     for (method, path) in [
       (Request.Method.get, "/v1/imports/{id}"), (.get, "/v1/imports/{id}/errors"), (.post, "/v1/imports/{id}/run"), (.post, "/v1/imports/{id}/undo"),
     ] {
@@ -138,6 +138,97 @@ struct ImportAPITests {
     }
     #expect(sent?.status == 404)
     #expect(try await other.json(.get, "/v1/imports")["data"]?.array?.isEmpty == true)
+  }
+
+  @Test("whoever reads the administration of the maker's department sees an import and its errors, and leaves it to its maker")
+  func administrators() async throws {
+    let fixture = try await ImportFixture()
+    let maker = Client(fixture, as: try await administrator(fixture))
+    let id = try #require(
+      try await maker.json(.post, "/v1/imports", ["resource": "customers", "mapping": ImporterTests.customers])["id"]?.string)
+    _ = try await maker.ask(.put, "/v1/imports/{id}/file", id: id, body: .stream(ImportFixture.pieces(Array("no,name,vkn,size\n1,Bir\n".utf8))))
+    let chief = Client(fixture, as: try await fixture.user("head", writes: Area.allCases))
+    #expect(try await chief.json(.get, "/v1/imports")["data"]?.array?.map { $0["id"] } == [.string(id)])
+    #expect(try await chief.json(.get, "/v1/imports/{id}", id: id)["department_id"]?.string == fixture.department.uuidString.lowercased())
+    let errors = try await chief.ask(.get, "/v1/imports/{id}/errors", id: id)
+    guard case .stream(let stream) = errors.body else { throw Problem.unexpected }
+    var bytes: [UInt8] = []
+    try await stream { bytes += $0 }
+    #expect(String(decoding: bytes, as: UTF8.self).contains("2,,\"1,Bir\",field-count"))
+    for path in ["/v1/imports/{id}/run", "/v1/imports/{id}/undo"] {
+      let problem = await #expect(throws: Problem.self) { try await chief.ask(.post, path, id: id) }
+      #expect(problem?.status == 403)
+    }
+    let sent = await #expect(throws: Problem.self) {
+      try await chief.ask(.put, "/v1/imports/{id}/file", id: id, body: .stream(ImportFixture.pieces([65])))
+    }
+    #expect(sent?.status == 403)
+    let elsewhere = try await fixture.door.transaction(as: fixture.system) { tx in
+      try await tx.value(UUID.self, "INSERT INTO crm.department (code, name) VALUES ('finance', 'Finance') RETURNING id")
+    }
+    let reach = Caller.Reach(readable: [elsewhere], writable: [elsewhere])
+    let stranger = Client(
+      fixture,
+      as: Caller(
+        identity: try await fixture.user("stranger", writes: []).identity, name: "stranger", departmentID: elsewhere,
+        reach: Dictionary(uniqueKeysWithValues: Area.allCases.map { ($0, reach) })))
+    #expect(try await stranger.json(.get, "/v1/imports")["data"]?.array?.isEmpty == true)
+  }
+
+  @Test("an import whose workers have all vanished may be asked for again, and not before")
+  func stuck() async throws {
+    let fixture = try await ImportFixture()
+    let client = Client(fixture, as: try await administrator(fixture))
+    let id = try #require(
+      try await client.json(.post, "/v1/imports", ["resource": "customers", "mapping": ImporterTests.customers])["id"]?.string)
+    _ = try await client.ask(.put, "/v1/imports/{id}/file", id: id, body: .stream(ImportFixture.pieces(Array("no,name,vkn,size\n1,Bir,,\n".utf8))))
+    _ = try await client.json(.post, "/v1/imports/{id}/run", id: id)
+    let queue = JobQueue(database: fixture.door)
+    for attempt in 1...5 {
+      let taken = try #require(try await queue.take(["import.run"], worker: "vanishing", lease: .milliseconds(1)))
+      #expect(taken.attempt == attempt)
+      let refused = await #expect(throws: Problem.self) { try await client.json(.post, "/v1/imports/{id}/run", id: id) }
+      #expect(refused?.code == "wrong-state")
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    #expect(try await queue.take(["import.run"], worker: "sixth", lease: .milliseconds(1)) == nil)
+    try await queue.bury()
+    #expect(try await client.wait(for: "merging", id: id)["step"] == "queued")
+    _ = try await client.json(.post, "/v1/imports/{id}/run", id: id)
+    try await client.work()
+    #expect(try await client.wait(for: "done", id: id)["rows_new"] == 1)
+    #expect(try await fixture.count("SELECT count(*) FROM crm.customer") == 1)
+  }
+
+  @Test("a file that nobody imports for two weeks is swept, and can be sent again; a fresh one stays")
+  func sweep() async throws {
+    let fixture = try await ImportFixture()
+    let client = Client(fixture, as: try await administrator(fixture))
+    let file = Array("no,name,vkn,size\n1,Bir,,\n".utf8)
+    var ids: [String] = []
+    for _ in 0..<2 {
+      let id = try #require(
+        try await client.json(.post, "/v1/imports", ["resource": "customers", "mapping": ImporterTests.customers])["id"]?.string)
+      _ = try await client.ask(.put, "/v1/imports/{id}/file", id: id, body: .stream(ImportFixture.pieces(file)))
+      ids.append(id)
+    }
+    let old = try #require(UUID(uuidString: ids[0]))
+    try await fixture.door.transaction(as: fixture.system) { tx in
+      _ = try await tx.run("UPDATE crm.import SET updated_at = now() - interval '15 days' WHERE id = \(old)")
+      _ = try await JobQueue.enqueue(JobHandler.sweepImports, in: tx)
+    }
+    try await client.work()
+    #expect(try await fixture.count("SELECT count(*) FROM pg_class WHERE relnamespace = 'staging'::regnamespace AND relkind = 'r'") == 2)
+    _ = try await client.json(.post, "/v1/imports/{id}/run", id: ids[0])
+    await #expect(throws: HopelessJob.self) { try await client.work() }
+    #expect(try await client.wait(for: "failed", id: ids[0])["problem"]?["code"] == "no-file")
+    _ = try await client.ask(.put, "/v1/imports/{id}/file", id: ids[0], body: .stream(ImportFixture.pieces(file)))
+    for id in ids {
+      _ = try await client.json(.post, "/v1/imports/{id}/run", id: id)
+      try await client.work()
+    }
+    #expect(try await client.wait(for: "done", id: ids[0])["rows_new"] == 1)
+    #expect(try await client.wait(for: "done", id: ids[1])["rows_unchanged"] == 1)
   }
 
   @Test("rights that were taken away before a worker runs the import are not used")

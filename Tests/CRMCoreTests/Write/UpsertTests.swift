@@ -52,6 +52,28 @@ struct UpsertTests {
     #expect(try await api.send(.put, "/v1/customers/external/erp/bad", as: "ayse", json: ["nmae": "x"]).fieldErrors == ["/nmae unknown-field"])
   }
 
+  @Test("an order that carries another system's number is found by it, and a new one carries it; a number of two customers is refused")
+  func orders() async throws {
+    let api = try await TestAPI.suite()
+    let (customer, _) = try await WriteTests.customer(api)
+    let order: JSON = ["customer_id": .string(customer), "source_system": "till", "external_number": "R-1"]
+    let imported = try await api.send(.post, "/v1/orders", as: "ayse", json: order)
+    #expect(imported.status == 201, "\(imported.text)")
+    let changed = try await api.send(
+      .put, "/v1/orders/external/till/R-1", as: "ayse", json: ["customer_id": .string(customer), "note": "paid in cash"])
+    #expect(changed.status == 200, "\(changed.text)")
+    #expect(try changed.json()["id"] == imported.json()["id"] && changed.json()["note"] == "paid in cash")
+    let new = try await api.send(.put, "/v1/orders/external/till/R-2", as: "ayse", json: ["customer_id": .string(customer)])
+    #expect(new.status == 201, "\(new.text)")
+    #expect(try new.json()["source_system"] == "till" && new.json()["external_number"] == "R-2")
+    let (another, _) = try await WriteTests.customer(api)
+    let twin = try await api.send(
+      .post, "/v1/orders", as: "ayse", json: ["customer_id": .string(another), "source_system": "till", "external_number": "R-1"])
+    #expect(twin.status == 201, "\(twin.text)")
+    let refused = try await api.send(.put, "/v1/orders/external/till/R-1", as: "ayse", json: ["customer_id": .string(customer)])
+    #expect(refused.status == 409 && refused.problem == "ambiguous-key", "\(refused.text)")
+  }
+
   @Test("a key whose record was deleted names a new record")
   func afterDeletion() async throws {
     let api = try await TestAPI.suite()
