@@ -7,7 +7,7 @@ package enum OperationalCRM {
     .stock,
     .orders,
     .duplicates, .leads,
-    .pipelines, .opportunities,
+    .pipelines, .opportunities, .forecasts,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)

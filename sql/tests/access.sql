@@ -29,6 +29,8 @@ insert into crm.product (id, sku, name) values (access_test.id('product'), 't_pr
 insert into crm.warehouse (id, code, name) values (access_test.id('warehouse'), 't_warehouse', 'warehouse');
 insert into crm.assignment_rule (id, name) values (access_test.id('rule'), 'rule');
 
+insert into crm.pipeline_snapshot (snapshot_on) values ('2100-01-01');
+
 -- How a row of each table is made: $1 id, $2 customer, $3 order, $4 department, $5 owner or user, $6 visibility, $7 a number never used before.
 create table access_test.maker (relation text primary key, statement text not null);
 insert into access_test.maker values
@@ -49,6 +51,11 @@ insert into access_test.maker values
   ('crm.opportunity_stage', 'insert into crm.opportunity_stage (customer_id, id, opportunity_id, pipeline_id, stage_id, status, entered_at, left_at, department_id, owner_id, audience)
     select $2, $1, o.id, o.pipeline_id, o.stage_id, ''open'', now(), now(), o.department_id, o.owner_id, o.audience from crm.opportunity as o where o.customer_id = $2 and o.id = $3'),
   ('crm.opportunity_line', 'insert into crm.opportunity_line (customer_id, id, opportunity_id, product_id, line_number, unit_price) values ($2, $1, $3, access_test.id(''product''), $7, 1)'),
+  ('crm.pipeline_snapshot', 'insert into crm.pipeline_snapshot (snapshot_on) values (date ''2000-01-01'' + $7)'),
+  ('crm.pipeline_snapshot_entry', 'insert into crm.pipeline_snapshot_entry (customer_id, id, opportunity_id, pipeline_id, stage_id, forecast_category, currency, probability, first_on, until_on, department_id, owner_id, audience)
+    select $2, $1, $3, s.pipeline_id, s.id, s.forecast_category, ''TRY'', 10, date ''2100-01-01'', date ''2100-01-02'', $4, $5,
+      case $6 when ''company'' then ''00000000-0000-0000-0000-000000000000'' when ''private'' then $5 else $4 end from crm.stage as s limit 1'),
+  ('crm.sales_quota', 'insert into crm.sales_quota (id, user_id, month, amount) values ($1, access_test.id(''colleague''), date ''2000-01-01'' + make_interval(months => $7), 1)'),
   ('crm.opportunity_competitor', 'insert into crm.opportunity_competitor (customer_id, id, opportunity_id, name) values ($2, $1, $3, ''x'')'),
   ('crm.product', 'insert into crm.product (id, sku, name) values ($1, ''x'' || $7, ''x'')'),
   ('crm.product_category', 'insert into crm.product_category (id, code, name) values ($1, ''x'' || $7, ''x'')'),
@@ -112,7 +119,7 @@ begin
     "order" := gen_random_uuid();
     foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.lead', 'crm.lead_assignment',
       'crm.sales_order', 'crm.sales_order_line',
-      'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor'] loop
+      'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead') then "order" else gen_random_uuid() end;
       perform access_test.make(table_name, new_id, customer, "order", access_test.id(place.department), access_test.id(place.owner), place.visibility);
@@ -268,7 +275,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.pipeline_snapshot_entry') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -389,7 +396,7 @@ begin
       for wrong in
         select t.relation, r.department, r.visibility, r.owner, r.row_id,
           t.area = in_area and access_test.may_read(scope, r.department, r.visibility, r.owner) as expected, coalesce(r.row_id = any (seen), false) as actual
-        from access_test.row as r join crm.protection as t on t.relation = r.relation
+        from access_test.row as r join crm.protection as t on t.relation = r.relation and t.resource is not null
         union all
         select 'crm.product', null, null, null, access_test.id('product'), in_area = 'products' and scope <> 'none', coalesce(access_test.id('product') = any (seen), false)
       loop

@@ -199,6 +199,15 @@ extension InputReader {
   package mutating func day(_ name: String, _ meaning: String) -> CalendarDate {
     column(name, required: true, meaning, .date) { text throws(Refusal) in CalendarDate(text) } ?? CalendarDate(daysSince1970: 0)
   }
+  /// A month such as `2026-11`, as its first day.
+  package mutating func optionalMonth(_ name: String, _ meaning: String) -> CalendarDate? {
+    column(name, required: false, meaning, .text, schema: ["pattern": "^[12][0-9]{3}-(0[1-9]|1[0-2])$"]) { text throws(Refusal) in
+      guard text.utf8.count == 7, let first = CalendarDate("\(text)-01"), (1000...2999).contains(first.year) else {
+        throw Refusal(code: "type", message: Phrase("Expected a month such as 2026-11.", tr: "Beklenen: 2026-11 gibi bir ay."))
+      }
+      return first
+    }
+  }
   package mutating func optionalInstant(_ name: String, _ meaning: String) -> Date? { instant(name, meaning, required: false) }
   package mutating func instant(_ name: String, _ meaning: String) -> Date { instant(name, meaning, required: true) ?? Date(timeIntervalSince1970: 0) }
   private mutating func instant(_ name: String, _ meaning: String, required: Bool) -> Date? {

@@ -162,11 +162,9 @@ struct OpportunityOperationTests {
     for (row, next) in zip(rows, rows.dropFirst()) { #expect(row["left_at"] == next["entered_at"]) }
     #expect(rows.last?["left_at"] == .null)
     let sum = rows.compactMap { $0["duration_seconds"]?.string.flatMap { Decimal(string: $0) } }.reduce(0, +)
-    let whole = try await sales.server.database.admin.execute(
-      [
-        "SELECT extract(epoch FROM max(entered_at) - min(entered_at))::numeric(18,6)::text FROM crm.opportunity_stage WHERE opportunity_id = \(opportunity.id)::uuid"
-      ],
-      context: .init(readOnly: true), deadline: .after(.seconds(10)))[0][0].decode(String.self, at: 0)
+    let whole = try await sales.behind(
+      "SELECT extract(epoch FROM max(entered_at) - min(entered_at))::numeric(18,6)::text FROM crm.opportunity_stage WHERE opportunity_id = \(opportunity.id)::uuid"
+    )[0].decode(String.self, at: 0)
     #expect(Decimal(string: whole) == sum)
   }
 }

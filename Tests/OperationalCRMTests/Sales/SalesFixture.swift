@@ -1,5 +1,6 @@
 import CRMCore
 import Foundation
+import Gateway
 import MuhatapTestKit
 import PostgresClient
 import Testing
@@ -57,6 +58,21 @@ struct SalesFixture: Sendable {
         "product_id": .string(product), "quantity": .string(quantity), "unit_price": .string(price), "discount_percent": .string(discount),
       ]
     ).id
+  }
+
+  /// Has a worker's handler do one job of this kind.
+  func work(_ kind: String, payload: JSON = [:]) async throws {
+    let database = Database(pool: server.database.worker)
+    let id = try await database.transaction(as: .system("test")) { tx in try await JobQueue.enqueue(kind, payload: payload, in: tx) }
+    let handler = try #require(Work.handlers.first { $0.kind == kind })
+    let job = try #require(try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(60)))
+    try #require(job.id == id)
+    try await handler.run(JobLease(job: job, database: database))
+  }
+
+  /// What a statement finds behind the policies.
+  func behind(_ statement: SQL) async throws -> PostgresResult {
+    try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(30)))[0]
   }
 
   struct Pipeline: Sendable {

@@ -2,7 +2,9 @@ package import CRMCore
 
 extension Concept {
   /// The ways of selling, and what became of those who went them.
-  static let pipelines = Concept(resources: [.pipelines, .stages, .lostReasons])
+  static let pipelines = Concept(
+    resources: [.pipelines, .stages, .lostReasons], reads: [.pipelineBoard, .winRates, .pipelineSnapshot], jobs: [.pipelineSnapshot],
+    schedules: [.pipelineSnapshot])
 }
 
 extension Resource {
