@@ -37,6 +37,13 @@ class Cluster:
         if orders:
             self.sql(name, (ROOT / "bench/orders.sql").read_text(), customers=customers, orders=orders)
 
+    def cpu_seconds(self) -> float:
+        """CPU of all connections and workers that have ended so far."""
+        time.sleep(0.5)  # until the postmaster has seen them end
+        postmaster = (self.directory / "data/postmaster.pid").read_text().split()[0]
+        fields = Path(f"/proc/{postmaster}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
     def log(self) -> Path:
         return Path(os.path.realpath(self.directory)) / "log"
 

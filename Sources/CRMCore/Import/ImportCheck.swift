@@ -22,6 +22,8 @@ struct ImportCheck {
   let mayRepeat: Bool
   /// Whether any row was refused so far; until then no statement need look.
   private var hasRefused = false
+  /// Whether the rows of each record stand gathered, and none of them was refused since.
+  private var isGathered = false
 
   init(plan: ImportPlan, tables: ImportTables, expression: SourceExpression, tx: PostgresTransaction, mayRepeat: Bool) {
     self.plan = plan
@@ -42,10 +44,11 @@ struct ImportCheck {
     try await refuseWithoutKey()
     if plan.lines != nil, plan.duplicates == .refuse, mayRepeat { try await refuseDuplicateLines() }
     try await step("looking up references")
+    try await withoutUnreadable { check in try await check.gather() }
     for reference in plan.references { try await lookUp(reference) }
     try await tx.run("ANALYZE \(tables.reference)")
     try await step("comparing records")
-    try await recordsWorkedOut()
+    try await withoutUnreadable { check in try await check.workOut() }
     try await analyse("record")
     try await step("checking rules")
     try await refuseRecords()
@@ -197,11 +200,14 @@ struct ImportCheck {
           """)
       }
     } else {
+      // Where the rows of a record were gathered because they say the same of it, its references are looked for in fewer rows.
+      let isOfRecord = plan.record.references.contains { $0.number == reference.number }
+      let rows: SQL = isGathered && isOfRecord ? "\(tables.gathered) f" : "\(tables.file) f WHERE \(live)"
       try await tx.run(
         """
         INSERT INTO \(tables.reference) (reference, level, key, row_number, id, is_new)
         SELECT \(reference.number)::integer, 0, k.key, k.row_number, coalesce(t.id, crm.uuid_v7()), t.id IS NULL
-        FROM (SELECT \(reference.key) AS key, min(f.row_number) AS row_number FROM \(tables.file) f WHERE \(live) GROUP BY 1) k
+        FROM (SELECT \(reference.key) AS key, min(f.row_number) AS row_number FROM \(rows) GROUP BY 1) k
         LEFT JOIN (\(reference.existing)) t ON t.key = k.key WHERE k.key IS NOT NULL
         """)
     }
@@ -239,19 +245,28 @@ struct ImportCheck {
 
   // MARK: Records
 
-  private mutating func recordsWorkedOut() async throws {
+  /// Runs a step that reads values. If one does not read after all, the rows with such values are refused and the step is run again.
+  private mutating func withoutUnreadable(_ step: (inout ImportCheck) async throws -> Void) async throws {
     do {
-      try await tx.savepoint { try await workOut() }
+      var check = self
+      try await tx.savepoint { try await step(&check) }
+      self = check
     } catch let error as PostgresError where error.isAboutValues {
       try await refuseUnreadable()
-      try await workOut()
+      try await step(&self)
     }
   }
 
-  private func workOut() async throws {
-    let records = ImportRecords(plan: plan, tables: tables, live: live)
-    if let gather = records.gather() { try await tx.run(gather) }
-    try await tx.run(records.insert())
+  private mutating func gather() async throws {
+    guard let gather = ImportRecords(plan: plan, tables: tables, live: live).gather() else { return }
+    try await tx.run("DROP TABLE IF EXISTS \(tables.gathered)")
+    try await tx.run(gather)
+    isGathered = true
+  }
+
+  private mutating func workOut() async throws {
+    if !isGathered { try await gather() }
+    try await tx.run(ImportRecords(plan: plan, tables: tables, live: live).insert())
   }
 
   private mutating func refuseRecords() async throws {
@@ -356,7 +371,10 @@ struct ImportCheck {
       INSERT INTO \(tables.refused) SELECT DISTINCT e.row_number FROM crm.import_error e
       WHERE e.import_id = \(plan.id) AND e.phase = 'check' AND NOT EXISTS (SELECT FROM \(tables.refused) x WHERE x.row_number = e.row_number)
       """)
-    if count > 0 { hasRefused = true }
+    if count > 0 {
+      hasRefused = true
+      isGathered = false
+    }
   }
 }
 

@@ -301,6 +301,19 @@ struct ImporterTests {
     #expect(resource?.errors.first?.message.english.contains("customers") == true)
   }
 
+  @Test("an import waits until another of the same resource is done, longer than statements wait for locks")
+  func oneAtATime() async throws {
+    let fixture = try await ImportFixture()
+    let holding = try await fixture.door.transaction(as: fixture.system, deadline: .after(.seconds(30))) { tx in
+      _ = try await tx.result("SELECT pg_advisory_xact_lock(hashtextextended('import/customers', 0))")
+      let waiting = Task { try await fixture.run("no,name,vkn,size\n1,Bir,,\n", "customers", Self.customers, as: fixture.system) }
+      try await Task.sleep(for: .milliseconds(2_600))
+      #expect(try await fixture.count("SELECT count(*) FROM crm.customer") == 0)
+      return waiting
+    }
+    #expect(try await holding.value.rowsNew == 1)
+  }
+
   @Test("nobody imports what they may not write, changes what is not theirs, or finds what they may not see")
   func permissions() async throws {
     let fixture = try await ImportFixture()
