@@ -1,3 +1,5 @@
+import Foundation
+
 /// A parameter's value as it travels to PostgreSQL: text, NULL, or the reason why it cannot travel, which is reported when
 /// the statement is run and before anything is sent.
 package enum Bind: Sendable, Hashable {
@@ -24,6 +26,14 @@ package enum Bind: Sendable, Hashable {
 
   /// The text as a parameter, refused if it holds U+0000.
   static func checked(_ text: String) -> Bind {
-    text.utf8.contains(0) ? .refused(.containsNUL) : .text(text)
+    text.containsNUL ? .refused(.containsNUL) : .text(text)
+  }
+}
+
+extension String {
+  /// Whether U+0000 is in it, which PostgreSQL cannot store.
+  var containsNUL: Bool {
+    utf8.withContiguousStorageIfAvailable { bytes in bytes.baseAddress.map { memchr($0, 0, bytes.count) != nil } ?? false }
+      ?? utf8.contains(0)
   }
 }

@@ -1,6 +1,6 @@
 internal import CLibPQ
 
-/// One connection to the server. Belongs to the connection loop; nothing here is touched from another thread.
+/// One connection to the server. Belongs to the connection loop and is touched only by whoever has the loop's turn.
 final class Connection {
   /// What the connection is being used for.
   enum Use {

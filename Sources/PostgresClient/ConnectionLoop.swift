@@ -5,7 +5,10 @@ import Synchronization
 /// The one thread that owns all connections of a pool: it waits for their sockets in `poll`, hands work to idle ones, and
 /// answers those who wait.
 ///
-/// `@unchecked Sendable`: all that can change is touched on the loop's thread only, except the inbox, which a mutex protects.
+/// While that thread waits, another may start a one-shot on an idle connection itself, which spares it waking the loop.
+///
+/// `@unchecked Sendable`: all that can change is touched only by whoever has the turn, a mutex that the loop's thread gives up while it
+/// waits in `poll`; the inbox has a mutex of its own.
 final class ConnectionLoop: @unchecked Sendable {
   /// What other threads ask of the loop.
   enum Command {
@@ -36,6 +39,12 @@ final class ConnectionLoop: @unchecked Sendable {
   /// A connection older than this is replaced when it is next idle: server processes grow, and hosts come back.
   static let lifetime: Int64 = 3_600_000_000_000
 
+  /// The longest wait in `poll`: what is started meanwhile and due later than that needs no look at the clock before.
+  private static let longestWait: Int64 = 1_000_000_000
+
+  private let turn = Mutex(())
+  /// Whether the loop waits in `poll`, so that its turn is worth asking for: a mutex that is taken costs a system call to try.
+  private let isWaiting = Atomic(false)
   private let inbox = Mutex(Inbox())
   private let wakeup: Wakeup?
   let configuration: PostgresPool.Configuration
@@ -51,6 +60,8 @@ final class ConnectionLoop: @unchecked Sendable {
   private var stop: (deadline: Deadline, completions: [@Sendable () -> Void])?
   private var descriptors: [pollfd] = []
   private var polled: [Connection] = []
+  /// When the wait in `poll` ends, if nothing happens.
+  private var waitsUntil = Deadline(nanoseconds: 0)
 
   var isStopping: Bool { stop != nil }
 
@@ -86,21 +97,47 @@ final class ConnectionLoop: @unchecked Sendable {
     if mustWake { wakeup?.wake() }
   }
 
-  private func run() {
-    var commands: [Command] = []
-    while true {
-      inbox.withLock { swap(&$0.commands, &commands) }
-      for command in commands { handle(command) }
-      commands.removeAll(keepingCapacity: true)
-      now = .now
-      let next = fireTimers()
-      if let stop, stop.deadline <= now || isIdle { break }
-      wait(until: next)
-    }
-    end()
+  /// Runs a one-shot: at once on the calling thread if the loop waits and a connection is idle, otherwise the loop does it.
+  func run(_ work: OneShot) {
+    let isStarted = isWaiting.load(ordering: .relaxed) && turn.withLockIfAvailable { _ in startAtOnce(work) } == true
+    if !isStarted { submit(.run(work)) }
   }
 
-  private func wait(until next: Deadline) {
+  private func startAtOnce(_ work: OneShot) -> Bool {
+    let lane = work.lane.rawValue
+    now = .now
+    guard !isStopping, work.deadline > now, lanes[lane].waiting == 0, let connection = lanes[lane].idle.popLast() else { return false }
+    start(work, on: connection)
+    // The wait under way does not know of a socket that is full or closed, nor of an earlier deadline.
+    if connection.isClosed || connection.wantsWrite || connection.due ?? .never < waitsUntil { wakeup?.wake() }
+    return true
+  }
+
+  private func run() {
+    var commands: [Command] = []
+    var ready: Int32 = 0
+    while true {
+      let timeout: Int32? = turn.withLock { _ in
+        now = .now
+        if ready > 0 { serveSockets() }
+        inbox.withLock { swap(&$0.commands, &commands) }
+        for command in commands { handle(command) }
+        commands.removeAll(keepingCapacity: true)
+        let next = fireTimers()
+        if let stop, stop.deadline <= now || isIdle { return nil }
+        return prepareToWait(until: next)
+      }
+      guard let timeout else { break }
+      isWaiting.store(true, ordering: .relaxed)
+      ready = poll(&descriptors, nfds_t(descriptors.count), timeout)
+      isWaiting.store(false, ordering: .relaxed)
+      inbox.withLock { $0.isSleeping = false }
+    }
+    turn.withLock { _ in end() }
+  }
+
+  /// - Returns: how long to wait in `poll`, in milliseconds.
+  private func prepareToWait(until next: Deadline) -> Int32 {
     descriptors.removeAll(keepingCapacity: true)
     polled.removeAll(keepingCapacity: true)
     descriptors.append(pollfd(fd: wakeup?.readEnd ?? -1, events: Int16(POLLIN), revents: 0))
@@ -116,11 +153,11 @@ final class ConnectionLoop: @unchecked Sendable {
       inbox.isSleeping = inbox.commands.isEmpty
       return inbox.isSleeping
     }
-    let timeout = mayWait ? Int32(min(next.milliseconds(from: now), 60_000)) : 0
-    let ready = poll(&descriptors, nfds_t(descriptors.count), timeout)
-    inbox.withLock { $0.isSleeping = false }
-    now = .now
-    guard ready > 0 else { return }
+    waitsUntil = mayWait ? min(next, now.adding(Self.longestWait)) : now
+    return Int32(waitsUntil.milliseconds(from: now))
+  }
+
+  private func serveSockets() {
     if descriptors[0].revents != 0 { wakeup?.clear() }
     if descriptors[1].revents != 0 { serveListener() }
     for (index, connection) in polled.enumerated() where descriptors[index + 2].revents != 0 && !connection.isClosed {

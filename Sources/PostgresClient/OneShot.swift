@@ -2,7 +2,7 @@ import Synchronization
 
 /// Statements that are run in one flush and one transaction, and who waits for them.
 ///
-/// `@unchecked Sendable`: what can change belongs to the connection loop's thread.
+/// `@unchecked Sendable`: what can change belongs to whoever has the connection loop's turn.
 final class OneShot: @unchecked Sendable {
   let statements: [SQL]
   let context: PostgresPool.Context

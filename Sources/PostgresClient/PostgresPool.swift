@@ -94,7 +94,7 @@ package final class PostgresPool: Sendable {
 
   /// Runs `statements` in one transaction and one flush.
   ///
-  /// - Parameter completion: called once, on the connection loop's thread: it must be quick and must not wait.
+  /// - Parameter completion: called once, on the connection loop's thread or the calling one: it must be quick and must not wait.
   @discardableResult
   package func execute(
     _ statements: [SQL], context: Context, lane: Lane = .interactive, deadline: Deadline,
@@ -104,7 +104,7 @@ package final class PostgresPool: Sendable {
     do {
       for statement in statements { try statement.checkBinds() }
       try context.check()
-      loop.submit(.run(work))
+      loop.run(work)
     } catch {
       work.complete(.failure(error))
     }
@@ -224,7 +224,7 @@ package enum PostgresNotification: Sendable, Hashable {
 extension PostgresPool.Context {
   /// - Throws: `PostgresError` of kind `.encoding` if a setting cannot be sent.
   func check() throws(PostgresError) {
-    for setting in settings where setting.value.utf8.contains(0) {
+    for setting in settings where setting.value.containsNUL {
       throw PostgresError(.encoding, "setting \(setting.name): \(Bind.Refusal.containsNUL.message)")
     }
   }

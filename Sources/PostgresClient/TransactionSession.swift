@@ -1,6 +1,6 @@
 /// An interactive transaction as the connection loop sees it.
 ///
-/// `@unchecked Sendable`: what can change belongs to the connection loop's thread.
+/// `@unchecked Sendable`: what can change belongs to whoever has the connection loop's turn.
 final class TransactionSession: @unchecked Sendable {
   enum Request {
     case statements([SQL], Pipeline.StatementName)
