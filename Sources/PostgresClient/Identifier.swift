@@ -2,16 +2,12 @@
 /// so run-time text can never become an identifier in a statement.
 package struct Identifier: Hashable, Sendable {
   package let name: String
-
   /// The name as it stands in a statement: always in double quotes.
-  var quoted: String {
-    var text = "\""
-    for character in name.unicodeScalars {
-      if character == "\"" { text.unicodeScalars.append(character) }
-      text.unicodeScalars.append(character)
-    }
-    text.append("\"")
-    return text
+  let quoted: String
+
+  fileprivate init(name: String) {
+    self.name = name
+    quoted = "\"" + name.replacing("\"", with: "\"\"") + "\""
   }
 }
 

@@ -2,11 +2,12 @@ extension JSONWriter {
   /// Writes one value by its column's type: numbers and booleans as such, `numeric` as a quoted exact string, instants as RFC 3339 in UTC,
   /// `json` as it is, `bytea` as base64, arrays as arrays, NULL as null, everything else as a string.
   package mutating func writeValue(_ result: PostgresResult, _ row: Int, _ column: Int) {
-    if let bytes = result.bytes(row, column) {
-      value(bytes, type: result.columnType(column))
-    } else {
-      null()
-    }
+    writeValue(result, row, column, type: result.columnType(column))
+  }
+
+  /// The same for a column whose type is known, which is worth knowing when there are many rows.
+  package mutating func writeValue(_ result: PostgresResult, _ row: Int, _ column: Int, type: TypeOID) {
+    if let bytes = result.bytes(row, column) { value(bytes, type: type) } else { null() }
   }
 
   /// Writes a row as an object of its columns' names.
@@ -46,10 +47,8 @@ extension JSONWriter {
       for row in rows ?? 0..<result.count {
         beginObject()
         for (column, name, type) in plan {
-          separate()
-          append(UnsafeRawBufferPointer(rebasing: names[name]))
-          expectValue()
-          if let bytes = result.bytes(row, column) { value(bytes, type: type) } else { null() }
+          key(prepared: UnsafeRawBufferPointer(rebasing: names[name]))
+          writeValue(result, row, column, type: type)
         }
         endObject()
       }
@@ -65,49 +64,45 @@ extension JSONWriter {
   private mutating func value(_ bytes: UnsafeRawBufferPointer, type: TypeOID) {
     switch type {
     case .bool: bool(bytes.first == UInt8(ascii: "t"))
-    case .int2, .int4, .int8, .oid: raw(bytes)
+    case .int2, .int4, .int8, .oid: bare(bytes)
     case .float4, .float8: float(bytes)
     case .numeric, .uuid, .date: plain(bytes)
     case .timestamptz: timestamp(bytes, zone: true)
     case .timestamp: timestamp(bytes, zone: false)
-    case .json, .jsonb: raw(bytes)
+    case .json, .jsonb: bare(bytes)
     case .bytea: base64(bytes)
     default:
       if let element = type.element { array(bytes, element: element) } else { quoted(bytes) }
     }
   }
 
-  /// Text that is known to need no escaping.
-  private mutating func plain(_ bytes: UnsafeRawBufferPointer) {
-    separate()
-    append(UInt8(ascii: "\""))
-    append(bytes)
-    append(UInt8(ascii: "\""))
-  }
-
   private mutating func float(_ bytes: UnsafeRawBufferPointer) {
     // NaN, Infinity and -Infinity are no JSON numbers.
     switch bytes.last {
     case UInt8(ascii: "N"), UInt8(ascii: "y"): plain(bytes)
-    default: raw(bytes)
+    default: bare(bytes)
     }
   }
 
   /// `2026-11-21 09:30:00.5+00` becomes `2026-11-21T09:30:00.5Z`; what RFC 3339 cannot say (infinity, years BC) stays as it is.
   private mutating func timestamp(_ bytes: UnsafeRawBufferPointer, zone: Bool) {
-    guard let space = bytes.firstIndex(of: UInt8(ascii: " ")), bytes.last != UInt8(ascii: "C"),
-      !zone || bytes.suffix(3).elementsEqual("+00".utf8)
+    let zoneStart = bytes.count - (zone ? 3 : 0)
+    // The day has ten characters but in years beyond 9999.
+    let isUsual = bytes.count > 18 && bytes[10] == UInt8(ascii: " ")
+    guard let space = isUsual ? 10 : bytes.firstIndex(of: UInt8(ascii: " ")), bytes.last != UInt8(ascii: "C"),
+      !zone || (bytes[zoneStart] == UInt8(ascii: "+") && bytes[zoneStart + 1] == UInt8(ascii: "0") && bytes[zoneStart + 2] == UInt8(ascii: "0"))
     else {
       plain(bytes)
       return
     }
-    separate()
-    append(UInt8(ascii: "\""))
-    append(UnsafeRawBufferPointer(rebasing: bytes[..<space]))
-    append(UInt8(ascii: "T"))
-    append(UnsafeRawBufferPointer(rebasing: bytes[(space + 1)..<(bytes.count - (zone ? 3 : 0))]))
-    if zone { append(UInt8(ascii: "Z")) }
-    append(UInt8(ascii: "\""))
+    write(atMost: bytes.count + 3) { end in
+      end.put(UInt8(ascii: "\""))
+      end.put(UnsafeRawBufferPointer(rebasing: bytes[..<space]))
+      end.put(UInt8(ascii: "T"))
+      end.put(UnsafeRawBufferPointer(rebasing: bytes[(space + 1)..<zoneStart]))
+      if zone { end.put(UInt8(ascii: "Z")) }
+      end.put(UInt8(ascii: "\""))
+    }
   }
 
   private mutating func array(_ bytes: UnsafeRawBufferPointer, element: TypeOID) {

@@ -22,8 +22,7 @@ package struct JSONWriter: Sendable {
 
   /// A member's name that is JSON text with its colon already, prepared once for many rows.
   package mutating func key(prepared key: UnsafeRawBufferPointer) {
-    separate()
-    bytes.append(contentsOf: key)
+    write(atMost: key.count) { $0.put(key) }
     needsComma = false
   }
 
@@ -101,15 +100,52 @@ extension JSONWriter {
     text.withUTF8Buffer { bytes.append(contentsOf: $0) }
   }
 
+  /// Begins a value or a key and has `body` write at most `size` bytes of it: one look at the array's storage instead of one for each piece.
+  @inline(__always)
+  mutating func write(atMost size: Int, _ body: (inout UnsafeMutableRawPointer) -> Void) {
+    bytes.append(addingCapacity: size + 1) { [needsComma] room in
+      room.withUnsafeMutableBufferPointer { buffer, count in
+        guard let start = buffer.baseAddress else { return }
+        var end = UnsafeMutableRawPointer(start)
+        if needsComma { end.put(UInt8(ascii: ",")) }
+        body(&end)
+        count = end - UnsafeMutableRawPointer(start)
+      }
+    }
+    needsComma = true
+  }
+
+  /// Text that is known to need no escaping, as a string.
+  mutating func plain(_ text: UnsafeRawBufferPointer) {
+    write(atMost: text.count + 2) { end in
+      end.put(UInt8(ascii: "\""))
+      end.put(text)
+      end.put(UInt8(ascii: "\""))
+    }
+  }
+
+  /// A value that is JSON already.
+  mutating func bare(_ json: UnsafeRawBufferPointer) {
+    write(atMost: json.count) { $0.put(json) }
+  }
+
   /// Appends to what stands before, within a value.
   mutating func append(_ byte: UInt8) { bytes.append(byte) }
   mutating func append(_ more: some Collection<UInt8>) { bytes.append(contentsOf: more) }
 
   mutating func quoted(_ text: UnsafeRawBufferPointer) {
+    if !Self.needsEscapes(text) { return plain(text) }
     separate()
     bytes.append(UInt8(ascii: "\""))
     escape(text)
     bytes.append(UInt8(ascii: "\""))
+  }
+
+  private static func needsEscapes(_ text: UnsafeRawBufferPointer) -> Bool {
+    // Without a branch for each byte, so that the compiler looks at many at once.
+    var found: UInt8 = 0
+    for byte in text { found |= (byte < 0x20 ? 1 : 0) | (byte == UInt8(ascii: "\"") ? 1 : 0) | (byte == UInt8(ascii: "\\") ? 1 : 0) }
+    return found != 0
   }
 
   /// Appends text run by run: all bytes up to the next that must be escaped at once.
@@ -139,5 +175,21 @@ extension JSONWriter {
       start = position
     }
     bytes.append(contentsOf: text[start...])
+  }
+}
+
+extension UnsafeMutableRawPointer {
+  /// Writes a byte and moves behind it.
+  @inline(__always)
+  mutating func put(_ byte: UInt8) {
+    storeBytes(of: byte, as: UInt8.self)
+    self += 1
+  }
+
+  /// Writes bytes and moves behind them.
+  @inline(__always)
+  mutating func put(_ bytes: UnsafeRawBufferPointer) {
+    if let start = bytes.baseAddress { copyMemory(from: start, byteCount: bytes.count) }
+    self += bytes.count
   }
 }

@@ -53,9 +53,10 @@ package final class PostgresResult: @unchecked Sendable {
 
   /// PostgreSQL's text of a value, valid as long as the result lives; nil for NULL.
   package func bytes(_ row: Int, _ column: Int) -> UnsafeRawBufferPointer? {
-    if PQgetisnull(pointer, Int32(row), Int32(column)) != 0 { return nil }
-    return UnsafeRawBufferPointer(
-      start: PQgetvalue(pointer, Int32(row), Int32(column)), count: Int(PQgetlength(pointer, Int32(row), Int32(column))))
+    let length = PQgetlength(pointer, Int32(row), Int32(column))
+    // Only NULL and the empty text have no length.
+    if length == 0, PQgetisnull(pointer, Int32(row), Int32(column)) != 0 { return nil }
+    return UnsafeRawBufferPointer(start: PQgetvalue(pointer, Int32(row), Int32(column)), count: Int(length))
   }
 
   package subscript(row: Int) -> PostgresRow { PostgresRow(result: self, index: row) }

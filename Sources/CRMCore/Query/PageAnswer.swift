@@ -10,7 +10,7 @@ extension QueryCompiler.Page {
     writer.beginObject()
     writer.key("data")
     writer.beginArray()
-    for row in 0..<shown { layout.write(result, row: row, to: &writer) }
+    layout.write(result, rows: 0..<shown, to: &writer)
     writer.endArray()
     writer.key("next_cursor")
     if result.count > limit {

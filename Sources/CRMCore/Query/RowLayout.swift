@@ -61,33 +61,45 @@ package struct RowLayout: Sendable {
 
   /// Writes one row as a JSON object.
   package func write(_ result: PostgresResult, row: Int, to writer: inout JSONWriter) {
+    write(result, rows: row..<(row + 1), to: &writer)
+  }
+
+  /// Writes rows as JSON objects, one after the other.
+  package func write(_ result: PostgresResult, rows: Range<Int>, to writer: inout JSONWriter) {
+    let types = members.map { result.columnType($0.column) }
     keys.withUnsafeBytes { keys in
       members.withUnsafeBufferPointer { members in
-        writer.beginObject()
-        var index = 0
-        while index < members.count {
-          let member = members[index]
-          index += 1
-          writer.key(prepared: UnsafeRawBufferPointer(rebasing: keys[member.key]))
-          guard case .object(let count) = member.kind else {
-            writer.writeValue(result, row, member.column)
-            continue
-          }
-          if result.bytes(row, member.column) == nil {
-            writer.null()
-          } else {
-            writer.beginObject()
-            for inner in members[index..<(index + count)] {
-              writer.key(prepared: UnsafeRawBufferPointer(rebasing: keys[inner.key]))
-              writer.writeValue(result, row, inner.column)
-            }
-            writer.endObject()
-          }
-          index += count
+        types.withUnsafeBufferPointer { types in
+          for row in rows { Self.write(result, row, members, keys, types, to: &writer) }
         }
-        writer.endObject()
       }
     }
+  }
+
+  private static func write(
+    _ result: PostgresResult, _ row: Int, _ members: UnsafeBufferPointer<Member>, _ keys: UnsafeRawBufferPointer,
+    _ types: UnsafeBufferPointer<TypeOID>, to writer: inout JSONWriter
+  ) {
+    /// Where the object of a neighbour ends, while one is open.
+    var objectEnd = -1
+    var index = 0
+    writer.beginObject()
+    while index < members.count {
+      let member = members[index]
+      writer.key(prepared: UnsafeRawBufferPointer(rebasing: keys[member.key]))
+      switch member.kind {
+      case .value: writer.writeValue(result, row, member.column, type: types[index])
+      case .object(let count) where result.bytes(row, member.column) == nil:
+        writer.null()
+        index += count
+      case .object(let count):
+        writer.beginObject()
+        objectEnd = index + count
+      }
+      if index == objectEnd { writer.endObject() }
+      index += 1
+    }
+    writer.endObject()
   }
 }
 
