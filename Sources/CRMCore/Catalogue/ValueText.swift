@@ -24,7 +24,7 @@ extension ColumnType {
       return text
     case .numeric(let precision, let scale): return try Self.decimal(text, precision: precision, scale: scale)
     case .uuid:
-      guard let value = UUID(uuidString: text) else { throw .type }
+      guard let value = UUID(text: text) else { throw .type }
       return value.lowercase
     case .date:
       guard Self.isDate(text.utf8) else { throw .type }

@@ -192,7 +192,7 @@ extension ResourceAPI {
     }
 
     private static func id(_ json: JSON, _ pointer: String) throws(Problem) -> UUID {
-      guard let id = json["id"]?.string.flatMap(UUID.init(uuidString:)) else {
+      guard let id = json["id"]?.string.flatMap(UUID.init(text:)) else {
         throw .invalid([.init("\(pointer)/id", code: "type", ColumnType.uuid.expectation)])
       }
       return id

@@ -29,7 +29,7 @@ package struct ResourceAPI: Sendable {
 extension Request {
   /// The id in the path. Whatever is not a UUID names no record.
   func recordID() throws(Problem) -> UUID {
-    guard let id = parameters["id"].flatMap(UUID.init(uuidString:)) else { throw .notFound }
+    guard let id = parameters["id"].flatMap(UUID.init(text:)) else { throw .notFound }
     return id
   }
 

@@ -43,8 +43,11 @@ package struct FieldPath: Sendable, Hashable, CustomStringConvertible {
     self.pointer = pointer ?? names.joined(separator: ".")
   }
 
-  package init(_ text: some StringProtocol, pointer: String? = nil) {
-    self.init(String(text).split(separator: "." as Character, omittingEmptySubsequences: false).map(String.init), pointer: pointer)
+  package init(_ text: String, pointer: String? = nil) {
+    names =
+      text.utf8.contains(UInt8(ascii: "."))
+      ? text.split(separator: "." as Character, omittingEmptySubsequences: false).map(String.init) : [text]
+    self.pointer = pointer ?? text
   }
 
   /// The same field is the same wherever it stands.

@@ -72,6 +72,11 @@ package struct QueryCompiler {
   }
 
   package mutating func one(_ query: Query, of entity: Model.Entity, id: String) throws(Problem) -> One {
+    if query.select == nil, query.expand.isEmpty {
+      return One(
+        statement: entity.shownByID + "\(id)", layout: entity.shown, areas: [entity.resource.area],
+        versionIndex: entity.versionColumn.flatMap { entity.shown.column(of: $0.name) })
+    }
     var scope = QueryScope(entity, alias: "t")
     var layout = RowLayout()
     try select(query, entity: entity, scope: &scope, layout: &layout)

@@ -62,5 +62,12 @@ extension Query {
 }
 
 extension String {
-  var trimmed: String { String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed()) }
+  /// The text without spaces around it. Few have any, which the first and the last byte tell.
+  var trimmed: String {
+    if let first = utf8.first, let last = utf8.last, Self.visible.contains(first), Self.visible.contains(last) { return self }
+    return String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+  }
+
+  /// ASCII that is no space.
+  private static let visible: ClosedRange<UInt8> = 0x21...0x7e
 }

@@ -2,8 +2,9 @@ package import PostgresClient
 
 /// The declared resources held against PostgreSQL's catalogue: every name resolved, every relation followed.
 package struct Model: Sendable {
-  /// A resource with its table and its neighbours.
-  package struct Entity: Sendable {
+  /// A resource with its table and its neighbours. A class, because every request hands it around, and as a struct it would have some
+  /// twenty references counted each time.
+  package final class Entity: Sendable {
     package let resource: Resource
     package let table: Catalogue.Table
     /// The columns that the API shows, in the table's order: every one that is not `secret:`.
@@ -17,12 +18,32 @@ package struct Model: Sendable {
     package let versionColumn: Catalogue.Column?
     /// All columns of the alias `t` as they are shown: what most requests ask for, made once.
     let shown: RowLayout
+    /// The statement that finds one record with all of them, but for the id at its end.
+    let shownByID: SQL
 
     package var name: String { resource.name }
 
     package func column(_ name: String) -> Catalogue.Column? { columnsByName[name] }
 
-    let columnsByName: [String: Catalogue.Column]
+    private let columnsByName: [String: Catalogue.Column]
+
+    init(
+      resource: Resource, table: Catalogue.Table, columns: [Catalogue.Column], one: [String: One], many: [String: Many],
+      idColumn: Catalogue.Column
+    ) {
+      self.resource = resource
+      self.table = table
+      self.columns = columns
+      self.one = one
+      self.many = many
+      self.idColumn = idColumn
+      versionColumn = table.column("version")
+      var shown = RowLayout()
+      for column in columns { shown.add(column.name, "t.\(column.identifier)") }
+      self.shown = shown
+      shownByID = "SELECT \(shown.list) FROM \(table.sql) t WHERE t.\(idColumn.identifier) = "
+      columnsByName = Dictionary(columns.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
   }
 
   package struct One: Sendable {

@@ -33,11 +33,7 @@ struct ModelResolver {
     checkWritable(resource, table)
     let columns = table.columns.filter { !$0.isSecret && !$0.isDerived }
     let (one, many) = neighbours(of: resource, table)
-    var shown = RowLayout()
-    for column in columns { shown.add(column.name, "t.\(column.identifier)") }
-    let entity = Model.Entity(
-      resource: resource, table: table, columns: columns, one: one, many: many, idColumn: id, versionColumn: table.column("version"), shown: shown,
-      columnsByName: Dictionary(columns.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first }))
+    let entity = Model.Entity(resource: resource, table: table, columns: columns, one: one, many: many, idColumn: id)
     let orderName = resource.order.hasPrefix("-") ? String(resource.order.dropFirst()) : resource.order
     if entity.column(orderName)?.type.isOrdered != true {
       mistakes.append("\(resource.name): cannot be sorted by \(orderName)")

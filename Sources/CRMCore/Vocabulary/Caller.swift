@@ -85,28 +85,3 @@ package struct Caller: Sendable {
         identity: identity, name: name, departmentID: departmentID, reach: reach.merging(areas.map { ($0, .everything) }) { $1 }, scopes: scopes, via: via)
   }
 }
-
-extension UUID {
-  /// The spelling PostgreSQL uses. Written digit by digit: every request needs a few, and Foundation's way costs a microsecond each.
-  package var lowercase: String {
-    withUnsafeBytes(of: uuid) { bytes in
-      String(unsafeUninitializedCapacity: 36) { text in
-        var position = 0
-        for (index, byte) in bytes.enumerated() {
-          if index == 4 || index == 6 || index == 8 || index == 10 {
-            text[position] = UInt8(ascii: "-")
-            position += 1
-          }
-          text[position] = Self.digit(byte >> 4)
-          text[position + 1] = Self.digit(byte & 15)
-          position += 2
-        }
-        return position
-      }
-    }
-  }
-
-  private static func digit(_ value: UInt8) -> UInt8 {
-    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
-  }
-}

@@ -26,10 +26,15 @@ extension String {
   /// Whether two strings are the same but for the case of the letters A to Z, which is how protocol names compare.
   package func equalsIgnoringASCIICase(_ other: String) -> Bool {
     guard utf8.count == other.utf8.count else { return false }
-    for (left, right) in zip(utf8, other.utf8) where left != right {
-      let folded = left | 0x20
-      guard folded == right | 0x20, folded >= UInt8(ascii: "a"), folded <= UInt8(ascii: "z") else { return false }
+    var (own, other) = (self, other)
+    return own.withUTF8 { own in
+      other.withUTF8 { other in
+        for index in own.indices where own[index] != other[index] {
+          let folded = own[index] | 0x20
+          guard folded == other[index] | 0x20, folded >= UInt8(ascii: "a"), folded <= UInt8(ascii: "z") else { return false }
+        }
+        return true
+      }
     }
-    return true
   }
 }

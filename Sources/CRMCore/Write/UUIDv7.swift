@@ -4,6 +4,10 @@ extension UUID {
   /// A new id (RFC 9562, version 7): its first 48 bits are the time in milliseconds, so that new rows stand together in an index.
   package static func v7(at time: Date = Date()) -> UUID {
     var random = SystemRandomNumberGenerator()
+    return v7(at: time, from: &random)
+  }
+
+  package static func v7(at time: Date = Date(), from random: inout some RandomNumberGenerator) -> UUID {
     let milliseconds = UInt64(time.timeIntervalSince1970 * 1000)
     let high = milliseconds << 16 | 0x7000 | random.next() & 0x0fff
     let low = 0x8000_0000_0000_0000 | random.next() & 0x3fff_ffff_ffff_ffff

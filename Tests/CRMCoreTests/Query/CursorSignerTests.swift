@@ -13,6 +13,16 @@ struct CursorSignerTests {
     #expect(try signer.open(try signer.seal(values, for: [1, 2]), for: [1, 2]) == values)
   }
 
+  @Test("a cursor of any length holds only characters that an address need not escape")
+  func anyLength() throws {
+    for length in 0..<12 {
+      let values = [String(repeating: "\u{7f}ÿ", count: length)]
+      let cursor = try signer.seal(values, for: [])
+      #expect(cursor.utf8.allSatisfy { "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8.contains($0) })
+      #expect(try signer.open(cursor, for: []) == values)
+    }
+  }
+
   @Test("a cursor of another query, of another key, shortened, changed or invented is refused")
   func forged() throws {
     let cursor = try signer.seal(["a", "b"], for: [1])
