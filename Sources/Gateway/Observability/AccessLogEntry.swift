@@ -2,7 +2,7 @@ import CRMCore
 import Foundation
 
 /// What the log says of an answered request. It is put into text only when and how a log handler wants it.
-struct AccessLogEntry: Sendable, CustomStringConvertible {
+final class AccessLogEntry: Sendable, CustomStringConvertible {
   let method: String
   /// The template of the route, empty when there was none.
   let route: String
@@ -12,6 +12,19 @@ struct AccessLogEntry: Sendable, CustomStringConvertible {
   let requestID: UUID
   let client: String?
   let user: UUID?
+
+  init(
+    method: String, route: String, status: Int, microseconds: Int64, bytes: Int, requestID: UUID, client: String?, user: UUID?
+  ) {
+    self.method = method
+    self.route = route
+    self.status = status
+    self.microseconds = microseconds
+    self.bytes = bytes
+    self.requestID = requestID
+    self.client = client
+    self.user = user
+  }
 
   var description: String {
     "\(method) \(route) \(status) \(microseconds)us \(bytes)B \(requestID.lowercase) \(client ?? "-") \(user?.lowercase ?? "-")"

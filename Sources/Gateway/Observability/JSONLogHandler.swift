@@ -1,5 +1,6 @@
 import Foundation
 package import Logging
+import Synchronization
 
 /// Writes each log entry as one line of JSON: time, level, logger, message, then the metadata as members of their own.
 package struct JSONLogHandler: LogHandler {
@@ -98,27 +99,40 @@ package struct JSONLogHandler: LogHandler {
     line.append(UInt8(ascii: "\""))
   }
 
+  /// The last second that was spelled, `2026-11-22T09:30:00`, because many lines fall into each.
+  private static let second = Mutex((number: 0, text: [UInt8]()))
+
   /// Now in UTC to the millisecond, as RFC 3339 writes it.
   private static func appendTime(to line: inout [UInt8]) {
     let milliseconds = Int(Date().timeIntervalSince1970 * 1000)
-    var seconds = milliseconds / 1000
-    var parts = tm()
-    gmtime_r(&seconds, &parts)
-    func append(_ value: Int, digits: Int, then separator: Character?) {
-      var divisor = 1
-      for _ in 1..<digits { divisor *= 10 }
-      while divisor > 0 {
-        line.append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
-        divisor /= 10
-      }
-      if let ascii = separator?.asciiValue { line.append(ascii) }
+    line += second.withLock { second in
+      if second.number != milliseconds / 1000 || second.text.isEmpty { second = (milliseconds / 1000, spelled(milliseconds / 1000)) }
+      return second.text
     }
-    append(Int(parts.tm_year) + 1900, digits: 4, then: "-")
-    append(Int(parts.tm_mon) + 1, digits: 2, then: "-")
-    append(Int(parts.tm_mday), digits: 2, then: "T")
-    append(Int(parts.tm_hour), digits: 2, then: ":")
-    append(Int(parts.tm_min), digits: 2, then: ":")
-    append(Int(parts.tm_sec), digits: 2, then: ".")
-    append(milliseconds % 1000, digits: 3, then: "Z")
+    line.append(UInt8(ascii: "."))
+    append(milliseconds % 1000, digits: 3, to: &line)
+    line.append(UInt8(ascii: "Z"))
+  }
+
+  private static func spelled(_ second: Int) -> [UInt8] {
+    var second = second
+    var parts = tm()
+    gmtime_r(&second, &parts)
+    var text: [UInt8] = []
+    append(Int(parts.tm_year) + 1900, digits: 4, to: &text)
+    for (separator, value) in [("-", parts.tm_mon + 1), ("-", parts.tm_mday), ("T", parts.tm_hour), (":", parts.tm_min), (":", parts.tm_sec)] {
+      text += separator.utf8
+      append(Int(value), digits: 2, to: &text)
+    }
+    return text
+  }
+
+  private static func append(_ value: Int, digits: Int, to line: inout [UInt8]) {
+    var divisor = 1
+    for _ in 1..<digits { divisor *= 10 }
+    while divisor > 0 {
+      line.append(UInt8(ascii: "0") + UInt8(value / divisor % 10))
+      divisor /= 10
+    }
   }
 }

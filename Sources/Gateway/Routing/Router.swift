@@ -3,13 +3,21 @@ package import CRMCore
 /// Finds the endpoint for a method and a path by walking a tree of segments: names first, then parameters.
 /// A slash at the end, or two in a row, name nothing.
 package struct Router: Sendable {
-  struct Route: Sendable {
+  /// A class, because every request hands it around, and an endpoint is made of some twenty references that would be counted each time.
+  final class Route: Sendable {
     let endpoint: Endpoint
     /// Names of the parameters in the order of the path.
     let parameters: [String]
     let metrics: RouteMetrics
     /// Whether it answers even when the server is full: probes and metrics.
     let isForOperators: Bool
+
+    init(endpoint: Endpoint, parameters: [String], metrics: RouteMetrics, isForOperators: Bool) {
+      self.endpoint = endpoint
+      self.parameters = parameters
+      self.metrics = metrics
+      self.isForOperators = isForOperators
+    }
   }
 
   enum Match {

@@ -1,3 +1,4 @@
+import CRMCore
 import Foundation
 import NIOCore
 
@@ -9,7 +10,7 @@ protocol Timed: AnyObject {
 }
 
 /// The time of one event loop: it looks at the deadlines of all its connections in one pass, which costs a request nothing,
-/// where a timer for each would cost a request two changes of the loop's queue. It also keeps the `Date` field's text.
+/// where a timer for each would cost a request two changes of the loop's queue. It also keeps the `Date` field's text and makes request ids.
 final class ConnectionClock {
   private let loop: any EventLoop
   private var connections: [ObjectIdentifier: any Timed] = [:]
@@ -17,6 +18,7 @@ final class ConnectionClock {
   private var channels: [ObjectIdentifier: any Channel] = [:]
   private var dateSecond = 0
   private var dateText: [UInt8] = []
+  private var random = BufferedRandom()
   private var ticking: RepeatedTask?
 
   init(loop: any EventLoop) {
@@ -58,6 +60,9 @@ final class ConnectionClock {
     let now = NIODeadline.now()
     for connection in connections.values { connection.tick(now: now) }
   }
+
+  /// A new id for a request that brought none.
+  func newRequestID() -> UUID { .v7(from: &random) }
 
   /// Now, as the `Date` field spells it (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
   var date: [UInt8] {

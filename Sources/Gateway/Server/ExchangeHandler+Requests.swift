@@ -20,19 +20,21 @@ extension ExchangeHandler {
     }
   }
 
+  private func newRequestID() -> UUID { clock?.newRequestID() ?? .v7() }
+
   private func begin(_ head: HTTPRequestHead) {
     headArrived()
     let fields: RequestFields
     do {
       fields = try RequestFields(head, limits: server.configuration.limits, isHTTP2: wire == .http2)
     } catch {
-      let exchange = Exchange(head, id: UUID(), fields: nil, language: .english, inFlight: server.inFlight)
+      let exchange = Exchange(head, id: newRequestID(), fields: nil, language: .english, inFlight: server.inFlight)
       self.exchange = exchange
       answer(problem: error)
       return
     }
     let exchange = Exchange(
-      head, id: fields.requestID ?? UUID(), fields: fields,
+      head, id: fields.requestID ?? newRequestID(), fields: fields,
       language: fields.acceptLanguage.map { Language(acceptLanguage: $0) } ?? .english, inFlight: server.inFlight)
     self.exchange = exchange
     do {
@@ -190,7 +192,7 @@ extension ExchangeHandler {
     switch phase {
     case .idle:
       let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "")
-      exchange = Exchange(head, id: UUID(), fields: nil, language: .english, inFlight: server.inFlight)
+      exchange = Exchange(head, id: newRequestID(), fields: nil, language: .english, inFlight: server.inFlight)
       answer(problem: problem)
     case .receiving, .discarding:
       exchange?.keepsConnection = false

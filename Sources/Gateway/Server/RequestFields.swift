@@ -49,7 +49,7 @@ struct RequestFields {
       case 12 where name.equalsIgnoringASCIICase("content-type"):
         contentType = value
       case 12 where name.equalsIgnoringASCIICase("x-request-id"):
-        requestID = UUID(uuidString: value)
+        requestID = UUID(text: value)
       case 13 where name.equalsIgnoringASCIICase("authorization"):
         guard authorization == nil else { throw Self.repeated(name) }
         authorization = value
@@ -99,13 +99,18 @@ struct RequestFields {
 
   /// Whether a value is free of control characters and of bytes that were no UTF-8 (which arrive as U+FFFD).
   private static func isClean(_ value: String) -> Bool {
-    var ascii = true
-    for byte in value.utf8 {
-      if byte < 0x20, byte != 0x09 { return false }
-      if byte == 0x7f { return false }
-      if byte >= 0x80 { ascii = false }
+    var value = value
+    let (isControlled, isASCII) = value.withUTF8 { bytes in
+      // Without a branch for each byte, so that the compiler looks at many at once.
+      var controls: UInt8 = 0
+      var all: UInt8 = 0
+      for byte in bytes {
+        controls |= (byte < 0x20 && byte != 0x09 ? 1 : 0) | (byte == 0x7f ? 1 : 0)
+        all |= byte
+      }
+      return (controls != 0, all < 0x80)
     }
-    return ascii || !value.unicodeScalars.contains("\u{FFFD}")
+    return !isControlled && (isASCII || !value.unicodeScalars.contains("\u{FFFD}"))
   }
 
   /// Whether an `Accept-Encoding` value offers gzip with a weight above zero.
