@@ -54,7 +54,8 @@ class HTTPResult:
     def __init__(self, output: str):
         self.requests = int(re.search(r"(\d+) requests in", output)[1])
         self.per_second = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
-        self.p99_ms = milliseconds(re.search(r"99%\s+(\S+)", output)[1])
+        # At the line's beginning: the table above it has percentages of its own, such as 93.99%.
+        self.p99_ms = milliseconds(re.search(r"^\s*99%\s+(\S+)", output, re.M)[1])
         bad = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
         if bad:
             raise SystemExit(f"the gateway refused {bad[1]} of {self.requests} requests")
@@ -75,9 +76,9 @@ def lua(text: str) -> str:
 class SQLLoad:
     """A request's statements, sent by pgbench; with several variants, one is drawn at random for each transaction."""
 
-    def __init__(self, cluster: Cluster, database: str, script: Script, variants: list[dict[str, str]], pipelined: bool):
+    def __init__(self, cluster: Cluster, database: str, script: Script, variants: list[dict[str, str]], pipelined: bool, role: str = "crm_app"):
         self.folder = Path(tempfile.mkdtemp(prefix="muhatap-bench-"))
-        self.url = cluster.url("crm_app", database)
+        self.url = cluster.url(role, database)
         self.arguments: list[str] = []
         for number, changed in enumerate(variants):
             path = self.folder / f"{number}.sql"

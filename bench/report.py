@@ -10,12 +10,16 @@ from pathlib import Path
 
 from capture import Script
 
+# What people wrote about the bars that are missed; it outlives every run.
+MISSES = Path(__file__).resolve().parent / "misses.md"
+
 
 class Report:
     def __init__(self) -> None:
         self.ratios: list[str] = []
         self.figures: list[str] = []
         self.sql: list[str] = []
+        self.is_whole = True
 
     def ratio(self, what: str, gateway: float, bare: float, pipelined: float, bar: float, p99: float) -> None:
         ratio = gateway / bare
@@ -23,9 +27,15 @@ class Report:
             f"| {what} | {gateway:,.0f} | {bare:,.0f} | **{ratio:.2f}** | ≥ {bar:.2f} | {met(ratio >= bar)} | {pipelined:,.0f} | {gateway / pipelined:.2f} | {p99:.1f} ms |")
         print(self.ratios[-1], flush=True)
 
-    def figure(self, what: str, value: str, bar: str, ok: bool) -> None:
-        self.figures.append(f"| {what} | {value} | {bar} | {met(ok)} |")
+    def figure(self, what: str, value: str, bar: str = "", ok: bool | None = None) -> None:
+        """A row of the second table; without a bar it is only told."""
+        self.figures.append(f"| {what} | {value} | {bar} | {'' if ok is None else met(ok)} |")
         print(self.figures[-1], flush=True)
+
+    def failed(self, part: str, error: BaseException) -> None:
+        """A part that could not be measured does not take the others with it."""
+        self.figures.append(f"| {part} | not measured: {type(error).__name__} | | **no** |")
+        self.is_whole = False
 
     def statements(self, what: str, script: Script) -> None:
         self.sql.append(f"{what}:\n\n```sql\n" + "\n".join(script.lines) + "\n```\n")
@@ -33,7 +43,7 @@ class Report:
     def text(self, options: argparse.Namespace) -> str:
         parts = [
             "# Performance\n",
-            "Written by `make bench`; not edited by hand. Judge the ratios: the absolute numbers belong to the machine.\n",
+            "Written by `make bench`; not edited by hand, but for the text on misses, which is `bench/misses.md`. Judge the ratios: the absolute numbers belong to the machine.\n",
             f"Machine: {machine()}. PostgreSQL {postgresql()} without flushing to disk (`fsync=off`), so that both sides are bound by their own work; "
             f"load generators on the same cores. {options.connections} connections on either side, medians of {options.rounds} rounds of "
             f"{options.seconds} s in which gateway and pgbench take turns.\n",
@@ -47,7 +57,8 @@ class Report:
                 "|---|---|---|---|---|---|---|---|---|", *self.ratios, "",
             ]
         if self.figures:
-            parts += ["## The gateway by itself\n", "| what | measured | bar | met |", "|---|---|---|---|", *self.figures, ""]
+            parts += ["## Other figures\n", "| what | measured | bar | met |", "|---|---|---|---|", *self.figures, ""]
+        parts.append(MISSES.read_text(encoding="utf-8"))
         if self.sql:
             parts += ["## The statements\n", *self.sql]
         return "\n".join(parts)
