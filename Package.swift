@@ -30,6 +30,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CPangoCairo", pkgConfig: "pangocairo", providers: [.apt(["libpango1.0-dev"])]),
     .target(
       name: "PostgresClient",
       dependencies: [
@@ -43,11 +44,13 @@ let package = Package(
       dependencies: [
         "PostgresClient",
         "CZlib",
+        "CPangoCairo",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: strict),
-    .target(name: "OperationalCRM", dependencies: ["CRMCore"], swiftSettings: strict),
+    .target(
+      name: "OperationalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: strict),
     .target(name: "AnalyticalCRM", dependencies: ["CRMCore"], swiftSettings: strict),
     .target(name: "CollaborativeCRM", dependencies: ["CRMCore"], swiftSettings: strict),
     .target(

@@ -8,6 +8,7 @@ package enum OperationalCRM {
     .orders,
     .duplicates, .leads,
     .pipelines, .opportunities, .forecasts,
+    .quotes,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)

@@ -14,7 +14,7 @@ extension Resource {
   /// A set of permissions that users are given.
   package static let roles = Resource(
     "roles", singular: "role", table: "crm.role", area: .admin,
-    create: ["code", "name", "note"], change: ["name", "note"],
+    create: ["code", "name", "note", "discount_cap_percent"], change: ["name", "note", "discount_cap_percent"],
     expand: [.many("permissions", of: "role_permissions", by: "role_id")], search: ["name"])
 
   /// What a role may read and write in one area.

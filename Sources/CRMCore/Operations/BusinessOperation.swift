@@ -28,6 +28,8 @@ package struct BusinessOperation: Sendable {
     package let tx: PostgresTransaction
     /// The custom fields of the operation's resource.
     let customFields: [CustomField]
+    /// Who asked, with no more reach than their own: what the operation is extended by is not theirs to use.
+    package let asker: Caller
 
     package var caller: Caller { request.caller }
 
@@ -119,7 +121,9 @@ extension ResourceAPI {
         acting.caller = request.caller.extended(to: operation.extending)
         let asked = acting
         return try await database.write(asked, model: model) { tx in
-          let outcome = try await operation.perform(.init(request: asked, tx: tx, customFields: customFields.current[entity.name]), body)
+          let run = BusinessOperation.Run(
+            request: asked, tx: tx, customFields: customFields.current[entity.name], asker: request.caller)
+          let outcome = try await operation.perform(run, body)
           return try await answering.respond(outcome, tx)
         }
       })

@@ -5,6 +5,11 @@ package enum Language: String, Sendable, CaseIterable {
 
   /// Chooses the language of an answer from an `Accept-Language` header (RFC 9110 §12.5.4); English when neither is asked for.
   package init(acceptLanguage header: String?) {
+    self = Language.preferred(in: header) ?? .english
+  }
+
+  /// The language that an `Accept-Language` header asks for; nil when it asks for none that the product speaks.
+  package static func preferred(in header: String?) -> Language? {
     var best: (language: Language, quality: Double)?
     for item in (header ?? "").split(separator: ",") {
       let parts = item.split(separator: ";").map { $0.trimmingPrefix(while: \.isWhitespace) }
@@ -14,7 +19,7 @@ package enum Language: String, Sendable, CaseIterable {
       let quality = parts.dropFirst().first { $0.hasPrefix("q=") }.flatMap { Double($0.dropFirst(2)) } ?? 1
       if quality > (best?.quality ?? 0) { best = (language, quality) }
     }
-    self = best?.language ?? .english
+    return best?.language
   }
 }
 

@@ -23,6 +23,8 @@ package enum DemoCompany {
     let name: String
     /// Read and write scope by area; areas left out are closed.
     let scopes: [Area: (read: String, write: String)]
+    /// The largest discount on a quote without asking, in percent; nil for a role that does not sell.
+    var discountCap: Int?
   }
 
   package static let departments = [
@@ -77,10 +79,10 @@ package enum DemoCompany {
       scopes: [
         .customers: ("department", "department"), .products: ("department", "none"), .sales: ("department", "department"),
         .analytics: ("department", "none"),
-      ]),
+      ], discountCap: 25),
     Role(
       code: "sales_rep", name: "Satış temsilcisi",
-      scopes: [.customers: ("department", "own"), .products: ("department", "none"), .sales: ("department", "own")]),
+      scopes: [.customers: ("department", "own"), .products: ("department", "none"), .sales: ("department", "own")], discountCap: 10),
     Role(
       code: "marketer", name: "Pazarlama uzmanı",
       scopes: [
@@ -131,7 +133,10 @@ package enum DemoCompany {
 
   private static func make(_ role: Role, in tx: PostgresTransaction) async throws {
     try await tx.run(
-      "INSERT INTO crm.role (code, name) VALUES (\(role.code), \(role.name)) ON CONFLICT ON CONSTRAINT role_code_unique DO NOTHING")
+      """
+      INSERT INTO crm.role (code, name, discount_cap_percent) VALUES (\(role.code), \(role.name), \(role.discountCap))
+      ON CONFLICT ON CONSTRAINT role_code_unique DO NOTHING
+      """)
     let scopes = role.scopes.sorted { $0.key.rawValue < $1.key.rawValue }
     try await tx.run(
       """
