@@ -6,7 +6,7 @@ package enum OperationalCRM {
     .customers, .products,
     .stock,
     .orders,
-    .duplicates, .leads,
+    .duplicates, .leads, .activities,
     .pipelines, .opportunities, .forecasts,
     .quotes,
   ]

@@ -42,6 +42,9 @@ insert into access_test.maker values
   ('crm.sales_order_line', 'insert into crm.sales_order_line (customer_id, id, order_id, product_id, line_number, quantity, amount) values ($2, $1, $3, access_test.id(''product''), $7, 1, 1)'),
   ('crm.lead', 'insert into crm.lead (id, name, department_id, owner_id, visibility) values ($1, ''x'', $4, $5, $6)'),
   ('crm.lead_assignment', 'insert into crm.lead_assignment (id, lead_id, reason_en, reason_tr) values ($1, $3, ''x'', ''x'')'),
+  ('crm.activity', 'insert into crm.activity (id, kind, subject, department_id, owner_id, visibility) values ($1, ''note'', ''x'', $4, $5, $6)'),
+  ('crm.activity_participant', 'insert into crm.activity_participant (id, activity_id, name) values ($1, $3, ''x'')'),
+  ('crm.calendar_feed', 'insert into crm.calendar_feed (id, user_id, name, token_hash) values ($1, $5, ''x'', sha256($1::text::bytea))'),
   ('crm.assignment_rule', 'insert into crm.assignment_rule (id, name) values ($1, ''x'')'),
   ('crm.assignment_seller', 'insert into crm.assignment_seller (id, rule_id, user_id) values ($1, access_test.id(''rule''), access_test.id(''colleague''))'),
   ('crm.pipeline', 'insert into crm.pipeline (id, name) values ($1, ''x'')'),
@@ -118,10 +121,11 @@ begin
     customer := gen_random_uuid();
     "order" := gen_random_uuid();
     foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.lead', 'crm.lead_assignment',
+      'crm.activity', 'crm.activity_participant',
       'crm.sales_order', 'crm.sales_order_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
-      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead') then "order" else gen_random_uuid() end;
+      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity') then "order" else gen_random_uuid() end;
       perform access_test.make(table_name, new_id, customer, "order", access_test.id(place.department), access_test.id(place.owner), place.visibility);
       insert into access_test.row values (table_name, new_id, customer, "order", place.department, place.owner, place.visibility);
     end loop;
@@ -275,7 +279,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.pipeline_snapshot_entry') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -291,7 +295,7 @@ begin
   -- A row may not be given away to a department that the caller cannot write for.
   perform access_test.become(p.area, 'all', 'department');
   for r in select * from access_test.row as x where x.relation = p.relation and x.department = 'home' and x.owner = 'colleague' and x.visibility = 'company' loop
-    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead');
+    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity');
     actual := access_test.works(format('update %s set department_id = access_test.id(''other'') where id = $1', p.relation), r.row_id);
     if actual then
       return next row (p.relation, 'reads all, writes department', 'give away', 'home company colleague', false, actual)::access_test.failure;

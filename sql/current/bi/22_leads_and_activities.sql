@@ -59,3 +59,33 @@ comment on column bi.lead_assignments.capacity is 'Open leads the rule lets the 
 comment on column bi.lead_assignments.reason_en is 'Why, in English.';
 comment on column bi.lead_assignments.reason_tr is 'Why, in Turkish.';
 comment on column bi.lead_assignments.assigned_at is 'When it was given.';
+
+create view bi.activities with (security_invoker = true) as
+select
+  a.id as activity_id, a.kind, a.status, a.outcome, a.starts_at, a.ends_at, (a.starts_at at time zone 'Europe/Istanbul')::date as starts_on,
+  round(extract(epoch from a.ends_at - a.starts_at) / 60, 2) as duration_minutes, a.completed_at, a.cancelled_at,
+  case when (select crm.bi_sees_personal()) then a.subject end as subject,
+  (select count(*) from crm.activity_participant as p where p.activity_id = a.id)::integer as participants,
+  a.follows_id as follows_activity_id, a.customer_id, a.contact_id, a.lead_id, a.opportunity_id, a.owner_id, a.department_id, a.created_at
+from crm.activity as a;
+comment on view bi.activities is 'One row an activity: a meeting, call, follow-up or note.';
+comment on column bi.activities.activity_id is 'Id of the activity.';
+comment on column bi.activities.kind is 'meeting, call, follow_up or note.';
+comment on column bi.activities.status is 'planned, completed or cancelled.';
+comment on column bi.activities.outcome is 'successful, unsuccessful, not_reached, postponed or information.';
+comment on column bi.activities.starts_at is 'When it begins, is due, or was noted.';
+comment on column bi.activities.ends_at is 'When it ends.';
+comment on column bi.activities.starts_on is 'The day it begins, in Europe/Istanbul.';
+comment on column bi.activities.duration_minutes is 'How long it takes, in minutes; null without an end.';
+comment on column bi.activities.completed_at is 'When it was completed.';
+comment on column bi.activities.cancelled_at is 'When it was cancelled.';
+comment on column bi.activities.subject is 'What it is about; null, unless the login sees personal data.';
+comment on column bi.activities.participants is 'How many people take part.';
+comment on column bi.activities.follows_activity_id is 'The activity whose next step it is.';
+comment on column bi.activities.customer_id is 'The customer it is about.';
+comment on column bi.activities.contact_id is 'The contact it is about.';
+comment on column bi.activities.lead_id is 'The lead it is about.';
+comment on column bi.activities.opportunity_id is 'The opportunity it is about.';
+comment on column bi.activities.owner_id is 'The user whose activity it is.';
+comment on column bi.activities.department_id is 'The department that works with it.';
+comment on column bi.activities.created_at is 'When the record was made.';

@@ -108,6 +108,8 @@ extension BusinessOperation {
       UPDATE crm.lead SET status = 'converted', converted_at = now(), qualified_at = coalesce(qualified_at, now()), customer_id = \(customer), contact_id = \(contact)
       WHERE id = \(id)
       """)
+    // What was done about the lead is now about the customer.
+    try await tx.run("UPDATE crm.activity SET customer_id = \(customer) WHERE lead_id = \(id) AND customer_id IS NULL")
     if input.withOpportunity {
       let name = input.opportunityName ?? lead.interest.map { String($0.prefix(300)) } ?? lead.companyName ?? lead.name
       try await tx.run(
