@@ -5,6 +5,7 @@ package enum OperationalCRM {
   package static let concepts: [Concept] = [
     .customers, .products,
     .stock,
+    .prices,
     .orders,
     .duplicates, .leads, .activities,
     .pipelines, .opportunities, .forecasts,

@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -26,6 +26,7 @@ union all
 select access_test.id('open'), access_test.id('home'), a, 'write' from unnest(crm.areas()) as a;
 insert into crm.product_category (id, code, name) values (access_test.id('category'), 't_category', 'category');
 insert into crm.product (id, sku, name) values (access_test.id('product'), 't_product', 'product');
+insert into crm.price_book (id, code, name) values (access_test.id('price book'), 't_book', 'book');
 insert into crm.warehouse (id, code, name) values (access_test.id('warehouse'), 't_warehouse', 'warehouse');
 insert into crm.assignment_rule (id, name) values (access_test.id('rule'), 'rule');
 
@@ -81,6 +82,9 @@ insert into access_test.maker values
     values ($1, access_test.id(''warehouse''), access_test.id(''product''), ''receipt'', 1)'),
   ('crm.expected_receipt', 'insert into crm.expected_receipt (id, warehouse_id, product_id, quantity, expected_on)
     values ($1, access_test.id(''warehouse''), access_test.id(''product''), 1, ''2030-01-01'')'),
+  ('crm.exchange_rate', 'insert into crm.exchange_rate (id, from_currency, on_day, rate) values ($1, ''USD'', ''2000-01-01''::date + $7, 1)'),
+  ('crm.price_book', 'insert into crm.price_book (id, code, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.price_rule', 'insert into crm.price_rule (id, price_book_id, minimum_quantity, kind, value) values ($1, access_test.id(''price book''), $7, ''percent'', 1)'),
   ('crm.custom_field', 'insert into crm.custom_field (id, resource, name, type, label_en, label_tr) values ($1, ''customers'', ''x'' || $7, ''text'', ''x'', ''x'')'),
   ('crm.external_id', 'insert into crm.external_id (relation, system, key, row_id, area) values (''customers'', ''test'', ''x'' || $7, $1, ''customers'')'),
   ('crm.api_key', 'insert into crm.api_key (id, user_id, name, prefix, key_hash) values ($1, $5, ''x'', ''x'', sha256($1::text::bytea))'),

@@ -31,6 +31,10 @@ extension ResourceAPI {
       ],
       "having": ["type": "object", "examples": [["sales": ["gt": 1000]]]],
       "order": ["type": "array", "items": ["type": "string"]],
+      "convert_to": [
+        "type": "string", "pattern": "^[A-Z]{3}$", "examples": ["TRY"],
+        "description": "Convert every amount to this currency at the rate of its own day; refused when a rate is missing.",
+      ],
       "limit": ["type": "integer", "minimum": 1, "maximum": 1000],
     ],
   ]

@@ -36,12 +36,15 @@ package struct Aggregate: Sendable {
   package let having: [Having]
   package let order: [Query.Order]
   package let limit: Int
+  /// The currency that all amounts are converted to, each at the rate of its own day; nil leaves them as they are.
+  package let convertTo: String?
 
   /// Reads `{"filter": {…}, "group": ["channel", {"field": "ordered_at", "by": "month", "zone": "Europe/Istanbul", "as": "month"}],
-  /// "measures": ["count", {"sum": "amount", "as": "sales"}], "having": {"sales": {"gt": 1000}}, "order": ["-sales"], "limit": 100}`.
+  /// "measures": ["count", {"sum": "amount", "as": "sales"}], "having": {"sales": {"gt": 1000}}, "order": ["-sales"], "limit": 100,
+  /// "convert_to": "TRY"}`.
   package init(json: JSON) throws(Problem) {
     guard let members = json.object else { throw .badParameter("", Phrase("The body is a JSON object.", tr: "Gövde bir JSON nesnesi olmalıdır.")) }
-    let known = ["filter", "group", "measures", "having", "order", "limit"]
+    let known = ["filter", "group", "measures", "having", "order", "limit", "convert_to"]
     for name in members.keys.sorted() where !known.contains(name) {
       throw .unknownField(FieldPath(name), of: "aggregate", at: "/\(Problem.clipped(name))", candidates: known)
     }
@@ -58,6 +61,13 @@ package struct Aggregate: Sendable {
         guard case .number(let number) = value else { throw .badParameter("/limit", ColumnType.integer(bits: 32).expectation) }
         return try Query.limit("\(number)")
       } ?? Query.maximumLimit
+    convertTo = try members["convert_to"].map { value throws(Problem) in
+      guard let currency = value.string, currency.wholeMatch(of: /[A-Z]{3}/) != nil else {
+        throw .badParameter(
+          "/convert_to", Phrase("Give a currency of three capital letters, such as TRY.", tr: "TRY gibi üç büyük harfli bir para birimi verin."))
+      }
+      return currency
+    }
     guard !measures.isEmpty else {
       throw .badParameter("/measures", Phrase("Ask for at least one measure, such as \"count\".", tr: "En az bir ölçü isteyin; örneğin \"count\"."))
     }

@@ -8,14 +8,19 @@ extension QueryCompiler {
     let layout: RowLayout
     /// Columns that say whether a group adds up several currencies.
     let mixedCurrencyColumns: [Int]
+    /// Columns that name a currency and a day without an exchange rate, as `USD 2026-01-31`; null where none is missing.
+    let missingRateColumns: [Int]
+    let convertTo: String?
   }
 
   /// A measure in the select list.
   private struct CompiledMeasure {
     let sql: SQL
     let type: ColumnType
-    /// Where the currency of the amounts stands; nil for what is no money.
+    /// Where the currency of the amounts stands; nil for what is no money, or was converted.
     var currency: FieldPath?
+    /// What exchange rate is missing in a group; nil where nothing is converted.
+    var missingRate: SQL?
   }
 
   /// Groups and orders are named by their place in the select list: an expression with a parameter would count as another one when repeated.
@@ -31,7 +36,7 @@ extension QueryCompiler {
     }
     var measures: [String: CompiledMeasure] = [:]
     for (index, measure) in aggregate.measures.enumerated() {
-      let compiled = try self.measure(measure, "/measures/\(index)", in: &scope)
+      let compiled = try self.measure(measure, "/measures/\(index)", convertTo: aggregate.convertTo, in: &scope)
       measures[measure.name] = compiled
       layout.add(measure.name, compiled.sql)
     }
@@ -41,6 +46,7 @@ extension QueryCompiler {
       let currency = try scope.field(path, in: &self, pointer: "/measures").sql
       mixedCurrencyColumns.append(layout.hidden("min(\(currency)) IS DISTINCT FROM max(\(currency))"))
     }
+    let missingRateColumns = aggregate.measures.compactMap { measures[$0.name]?.missingRate }.map { layout.hidden($0) }
     let condition = try aggregate.filter.map { filter throws(Problem) in try self.condition(filter, in: &scope) }
     let whereClause: SQL = condition.map { " WHERE \($0)" } ?? ""
     let groups = Array(Self.places[..<aggregate.groups.count])
@@ -57,7 +63,7 @@ extension QueryCompiler {
     areas.formUnion(scope.areas)
     return Aggregation(
       statement: "SELECT \(layout.list) FROM \(scope.from)\(whereClause)\(groupClause)\(havingClause)\(orderClause) LIMIT \(aggregate.limit)",
-      areas: areas, layout: layout, mixedCurrencyColumns: mixedCurrencyColumns)
+      areas: areas, layout: layout, mixedCurrencyColumns: mixedCurrencyColumns, missingRateColumns: missingRateColumns, convertTo: aggregate.convertTo)
   }
 
   private mutating func group(_ group: Aggregate.Group, _ pointer: String, in scope: inout QueryScope) throws(Problem) -> SQL {
@@ -77,21 +83,45 @@ extension QueryCompiler {
     }
   }
 
-  private mutating func measure(_ measure: Aggregate.Measure, _ pointer: String, in scope: inout QueryScope) throws(Problem) -> CompiledMeasure {
+  private mutating func measure(
+    _ measure: Aggregate.Measure, _ pointer: String, convertTo: String?, in scope: inout QueryScope
+  ) throws(Problem) -> CompiledMeasure {
     let number = ColumnType.numeric(precision: nil, scale: nil)
     guard let path = measure.field else { return CompiledMeasure(sql: "count(*)", type: number) }
     let field = try scope.field(path, in: &self, pointer: pointer)
     let type = field.type.isNumber ? number : field.type
-    let currency = isMoney(field.type) ? currencyPath(of: path, from: scope.entity) : nil
+    var currency = isMoney(field.type) ? currencyPath(of: path, from: scope.entity) : nil
+    var value = field.sql
+    var missingRate: SQL?
+    if let convertTo, let path = currency, measure.function != .count, measure.function != .countDistinct {
+      let converted = try conversion(of: field.sql, in: path, to: convertTo, pointer, &scope)
+      (value, missingRate, currency) = (converted.value, converted.missingRate, nil)
+    }
+    func compiled(_ sql: SQL, _ type: ColumnType) -> CompiledMeasure { .init(sql: sql, type: type, currency: currency, missingRate: missingRate) }
     switch measure.function {
     case .count: return CompiledMeasure(sql: "count(*)", type: number)
     case .countDistinct: return CompiledMeasure(sql: "count(DISTINCT \(field.sql))", type: number)
-    case .sum where field.type.isNumber: return CompiledMeasure(sql: "coalesce(sum(\(field.sql)), 0)", type: number, currency: currency)
-    case .avg where field.type.isNumber: return CompiledMeasure(sql: "avg(\(field.sql))", type: number, currency: currency)
-    case .min where field.type.isOrdered && field.type != .uuid: return CompiledMeasure(sql: "min(\(field.sql))", type: type, currency: currency)
-    case .max where field.type.isOrdered && field.type != .uuid: return CompiledMeasure(sql: "max(\(field.sql))", type: type, currency: currency)
+    case .sum where field.type.isNumber: return compiled("coalesce(sum(\(value)), 0)", number)
+    case .avg where field.type.isNumber: return compiled("avg(\(value))", number)
+    case .min where field.type.isOrdered && field.type != .uuid: return compiled("min(\(value))", type)
+    case .max where field.type.isOrdered && field.type != .uuid: return compiled("max(\(value))", type)
     case .sum, .avg, .min, .max: throw Self.unfit(path, pointer)
     }
+  }
+
+  /// An amount in another currency at the rate of its record's day, rounded to cents, and what rate is missing for that.
+  private mutating func conversion(
+    of amount: SQL, in path: FieldPath, to currency: String, _ pointer: String, _ scope: inout QueryScope
+  ) throws(Problem) -> (value: SQL, missingRate: SQL) {
+    let own = try scope.field(path, in: &self, pointer: pointer).sql
+    let relations = Array(path.names.dropLast())
+    let owner = try scope.join(relations, in: &self, pointer: pointer).entity
+    let dated = try scope.field(FieldPath(relations + [owner.resource.dated]), in: &self, pointer: pointer)
+    let day: SQL = dated.type == .date ? dated.sql : "(\(dated.sql) AT TIME ZONE 'Europe/Istanbul')::date"
+    return (
+      "round(crm.convert(\(amount), \(own), \(currency), \(day)), 2)",
+      "min(\(own) || ' ' || \(day)) FILTER (WHERE \(own) <> \(currency) AND \(amount) IS NOT NULL AND crm.rate_on(\(own), \(currency), \(day)) IS NULL)"
+    )
   }
 
   /// Amounts have two decimals, unit prices six.
@@ -148,12 +178,29 @@ extension QueryCompiler.Aggregation {
         throw Problem(
           422, "mixed-currencies",
           Phrase("These amounts are in several currencies.", tr: "Bu tutarlar birden çok para biriminde."),
-          detail: Phrase("Group by currency, or filter by one.", tr: "currency alanına göre gruplayın ya da tek bir para birimi süzün."))
+          detail: Phrase("Group by currency, filter by one, or convert them with convert_to.",
+            tr: "currency alanına göre gruplayın, tek bir para birimi süzün ya da convert_to ile çevirin."))
+      }
+      for column in missingRateColumns {
+        guard let missing = try result[row].decode(String?.self, at: column) else { continue }
+        throw Self.missingRate(missing, to: convertTo ?? "")
       }
       layout.write(result, row: row, to: &writer)
     }
     writer.endArray()
     writer.endObject()
     return .json(writer.bytes)
+  }
+
+  /// - Parameter missing: currency and day, as `USD 2026-01-31`.
+  private static func missingRate(_ missing: String, to currency: String) -> Problem {
+    let parts = missing.split(separator: " ").map(String.init)
+    let (from, day) = (parts.first ?? "", parts.last ?? "")
+    return Problem(
+      422, "missing-rate", Phrase("An exchange rate is missing.", tr: "Bir döviz kuru eksik."),
+      detail: Phrase(
+        "There is no rate from \(from) to \(currency) on \(day) or in the ten days before. Add it at /v1/exchange_rates.",
+        tr: "\(day) günü ve öncesindeki on gün için \(from) → \(currency) kuru yok. /v1/exchange_rates adresinden ekleyin."),
+      extensions: [("from_currency", "\"\(from)\""), ("to_currency", "\"\(currency)\""), ("on_day", "\"\(day)\"")])
   }
 }

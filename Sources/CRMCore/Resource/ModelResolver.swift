@@ -38,6 +38,9 @@ struct ModelResolver {
     if entity.column(orderName)?.type.isOrdered != true {
       mistakes.append("\(resource.name): cannot be sorted by \(orderName)")
     }
+    if entity.column("currency") != nil, ![.timestamp, .date].contains(entity.column(resource.dated)?.type) {
+      mistakes.append("\(resource.name): \(resource.dated) is no day to convert amounts at")
+    }
     return entity
   }
 

@@ -37,10 +37,12 @@ package struct Resource: Sendable {
   package let customFields: Bool
   /// The order of a list when none is asked for, such as `-ordered_at`; the id always breaks ties.
   package let order: String
+  /// The column that says of which day a record's amounts are: the day whose exchange rate converts them.
+  package let dated: String
 
   package init(
     _ name: String, singular: String, table: String, area: Area, create: [String] = [], change: [String] = [], deletable: Bool = false,
-    expand: [Expansion] = [], search: [String] = [], customFields: Bool = false, order: String = "id"
+    expand: [Expansion] = [], search: [String] = [], customFields: Bool = false, order: String = "id", dated: String = "created_at"
   ) {
     self.name = name
     self.singular = singular
@@ -53,5 +55,6 @@ package struct Resource: Sendable {
     self.search = search
     self.customFields = customFields
     self.order = order
+    self.dated = dated
   }
 }

@@ -15,7 +15,7 @@ extension Resource {
     ],
     change: ["status", "channel", "location_id", "ordered_at", "note", "department_id", "owner_id", "visibility"],
     expand: ["customer", "location", .many("lines", of: "order_lines", by: "order_id")],
-    search: ["external_number", "customer.name"], order: "-ordered_at")
+    search: ["external_number", "customer.name"], order: "-ordered_at", dated: "ordered_at")
 
   /// One product of an order, with its quantity and what was paid and discounted.
   package static let orderLines = Resource(
