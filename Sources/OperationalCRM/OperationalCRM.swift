@@ -10,6 +10,7 @@ package enum OperationalCRM {
     .duplicates, .leads, .activities,
     .pipelines, .opportunities, .forecasts,
     .quotes,
+    .invoices, .payments, .turnover,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)

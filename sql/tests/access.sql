@@ -97,6 +97,25 @@ insert into access_test.maker values
   ('crm.job', 'insert into crm.job (id, kind) values ($1, ''test'')'),
   ('crm.sign_in_attempt', 'insert into crm.sign_in_attempt (email_hash) values (sha256($1::text::bytea))');
 
+insert into crm.company_profile (code, name, tax_number, tax_office, street, district, city) values ('t_company', 'company', '1234567890', 'x', 'x', 'x', 'x');
+insert into access_test.maker values
+  ('crm.company_profile', 'insert into crm.company_profile (id, code, name, tax_number, tax_office, street, district, city) values ($1, ''x'' || $7, ''x'', ''1234567890'', ''x'', ''x'', ''x'', ''x'')'),
+  ('crm.withholding_code', 'insert into crm.withholding_code (id, code, name_en, name_tr, percent, valid_from) values ($1, ''699'', ''x'', ''x'', 10, ''2000-01-01''::date + $7)'),
+  ('crm.exemption_code', 'insert into crm.exemption_code (id, code, kind, name_en, name_tr, valid_from) values ($1, ''999'', ''other'', ''x'', ''x'', ''2000-01-01''::date + $7)'),
+  ('crm.invoice_series', 'insert into crm.invoice_series (id, code, name) values ($1, ''Z'' || chr(65 + $7 / 26 % 26) || chr(65 + $7 % 26), ''x'')'),
+  ('crm.invoice_counter', 'insert into crm.invoice_counter (id, series, year, last_number, last_issued_on, previous_on) values ($1, ''MUH'', 2000 + $7 % 7000, 1, ''2000-01-01'', ''2000-01-01'')'),
+  ('crm.payment_term', 'insert into crm.payment_term (id, code, name_en, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
+  ('crm.invoice', 'insert into crm.invoice (customer_id, id, company_id, series, department_id, owner_id, visibility)
+    select $2, $1, p.id, ''MUH'', $4, $5, $6 from crm.company_profile as p where p.code = ''t_company'''),
+  ('crm.invoice_line', 'insert into crm.invoice_line (customer_id, id, invoice_id, line_number, description, quantity, unit_price, vat_rate) values ($2, $1, md5($3::text)::uuid, $7, ''x'', 1, 1, 20)'),
+  ('crm.instalment', 'insert into crm.instalment (customer_id, id, invoice_id, place, direction, currency, due_on, amount, department_id, owner_id, audience)
+    select $2, $1, i.id, $7, ''in'', ''TRY'', ''2030-01-01'', 1, i.department_id, i.owner_id, i.audience from crm.invoice as i where i.customer_id = $2 and i.id = md5($3::text)::uuid'),
+  ('crm.payment', 'insert into crm.payment (customer_id, id, currency, amount, paid_on, department_id, owner_id, visibility) values ($2, $1, ''TRY'', 1000, ''2026-01-01'', $4, $5, $6)'),
+  ('crm.payment_allocation', 'insert into crm.payment_allocation (customer_id, id, instalment_id, payment_id, currency, direction, amount, allocated_on)
+    select $2, $1, coalesce((select i.id from crm.instalment as i where i.customer_id = $2 and i.invoice_id = md5($3::text)::uuid), crm.missing_reference(''instalment_id'')),
+      coalesce((select p.id from crm.payment as p where p.customer_id = $2 limit 1), crm.missing_reference(''payment_id'')), ''TRY'', ''in'', 0.01, ''2026-01-01'''),
+  ('crm.turnover', 'insert into crm.turnover (customer_id, id, owner_id, department_id, visibility, day, currency) values ($2, $1, $5, $4, $6, ''2026-01-01'', ''TRY'')');
+
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
 declare
@@ -127,9 +146,11 @@ begin
     foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.lead', 'crm.lead_assignment',
       'crm.activity', 'crm.activity_participant',
       'crm.sales_order', 'crm.sales_order_line',
-      'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry'] loop
+      'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
+      'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
-      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity') then "order" else gen_random_uuid() end;
+      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity') then "order"
+        when table_name = 'crm.invoice' then md5("order"::text)::uuid else gen_random_uuid() end;
       perform access_test.make(table_name, new_id, customer, "order", access_test.id(place.department), access_test.id(place.owner), place.visibility);
       insert into access_test.row values (table_name, new_id, customer, "order", place.department, place.owner, place.visibility);
     end loop;
@@ -283,7 +304,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.invoice', 'crm.payment') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -299,7 +320,7 @@ begin
   -- A row may not be given away to a department that the caller cannot write for.
   perform access_test.become(p.area, 'all', 'department');
   for r in select * from access_test.row as x where x.relation = p.relation and x.department = 'home' and x.owner = 'colleague' and x.visibility = 'company' loop
-    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity');
+    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.invoice');
     actual := access_test.works(format('update %s set department_id = access_test.id(''other'') where id = $1', p.relation), r.row_id);
     if actual then
       return next row (p.relation, 'reads all, writes department', 'give away', 'home company colleague', false, actual)::access_test.failure;
@@ -520,6 +541,52 @@ $$;
 create table access_test.kept as
 select y.polrelid::regclass::text as relation from pg_policy as y where 'crm_owner'::regrole = any (y.polroles);
 
+-- Rows that are frozen: what restrictive policies keep even from the system's own work. Each statement would do something without its policy.
+create table access_test.frozen as select y.polrelid::regclass::text as relation, y.polname from pg_policy as y where not y.polpermissive;
+create table access_test.intrusion (relation text not null, verb text not null, statement text not null);
+insert into access_test.intrusion values
+  ('crm.invoice', 'insert', 'insert into crm.invoice (customer_id, status, company_id, series, issue_year, sequence, ettn, issue_date, issue_time, due_on, exchange_rate, buyer_name, buyer_tax_number,
+     buyer_tax_office, buyer_street, buyer_district, buyer_city, buyer_country, seller_name, seller_tax_number, seller_tax_office, seller_street, seller_district, seller_city, seller_country, department_id)
+   select i.customer_id, ''issued'', i.company_id, ''MUH'', 2026, 1 + coalesce(i.sequence, 0), gen_random_uuid(), ''2026-01-01'', ''12:00'', ''2026-01-01'', 1, ''x'', ''1234567890'', ''x'', ''x'', ''x'', ''x'', ''TR'',
+     ''x'', ''1234567890'', ''x'', ''x'', ''x'', ''x'', ''TR'', i.department_id from crm.invoice as i order by i.status desc limit 1'),
+  ('crm.invoice', 'update', 'update crm.invoice set updated_at = now() where status = ''issued'''),
+  ('crm.invoice', 'delete', 'delete from crm.invoice where status = ''issued'''),
+  ('crm.invoice_line', 'insert', 'insert into crm.invoice_line (customer_id, invoice_id, invoice_status, line_number, description, quantity, unit_price, vat_rate)
+   select i.customer_id, i.id, i.status, 99, ''x'', 1, 1, 20 from crm.invoice as i where i.status = ''issued'''),
+  ('crm.invoice_line', 'update', 'update crm.invoice_line set updated_at = now() where invoice_status = ''issued'''),
+  ('crm.invoice_line', 'delete', 'delete from crm.invoice_line where invoice_status = ''issued'''),
+  ('crm.payment_allocation', 'insert', 'insert into crm.payment_allocation (customer_id, instalment_id, credit_note_id, currency, direction, amount, allocated_on)
+   select a.customer_id, a.instalment_id, a.credit_note_id, ''TRY'', ''in'', 0.01, ''2026-01-01'' from crm.payment_allocation as a where a.credit_note_id is not null'),
+  ('crm.payment_allocation', 'delete', 'delete from crm.payment_allocation where credit_note_id is not null');
+insert into crm.customer (id, kind, name, department_id) values (access_test.id('other'), 'person', 'frozen', access_test.id('other'));
+select access_test.make('crm.invoice', access_test.id('other'), access_test.id('other'), null, access_test.id('other'), null, 'company');
+do $$ begin execute (select i.statement from access_test.intrusion as i where (i.relation, i.verb) = ('crm.invoice', 'insert')); end $$;
+insert into crm.invoice_line (customer_id, invoice_id, invoice_status, line_number, description, quantity, unit_price, vat_rate)
+select i.customer_id, i.id, i.status, 1, 'x', 1, 1, 20 from crm.invoice as i where i.status = 'issued';
+insert into crm.instalment (customer_id, invoice_id, place, direction, currency, due_on, amount, department_id, owner_id, audience)
+select i.customer_id, i.id, 1, 'in', 'TRY', '2030-01-01', 1, i.department_id, i.owner_id, i.audience from crm.invoice as i where i.status = 'issued';
+insert into crm.payment_allocation (customer_id, instalment_id, credit_note_id, currency, direction, amount, allocated_on)
+select i.customer_id, i.id, i.invoice_id, 'TRY', 'in', 0.01, '2026-01-01' from crm.instalment as i join crm.invoice as v on v.customer_id = i.customer_id and v.id = i.invoice_id where v.status = 'issued';
+
+create function access_test.frozen_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  item record;
+begin
+  for item in select f.polname from access_test.frozen as f where f.relation = p.relation loop
+    continue when exists (select from access_test.intrusion as i where i.relation = p.relation);
+    return next row (p.relation, 'system', 'test', 'add lines to access_test.intrusion', true, false)::access_test.failure;
+  end loop;
+  for item in select i.verb, i.statement from access_test.intrusion as i where i.relation = p.relation loop
+    perform access_test.become(p.area, 'none', 'none');
+    perform set_config('muhatap.caller', '', true);
+    perform set_config('muhatap.read_' || a, '*', true), set_config('muhatap.write_' || a, '*', true) from unnest(crm.areas()) as a;
+    if access_test.works(item.statement) then
+      return next row (p.relation, 'system', item.verb, 'a frozen row', false, true)::access_test.failure;
+    end if;
+  end loop;
+end
+$$;
+
 -- What the other roles need: the recording trigger, crm.protect and the making of BI logins.
 create function access_test.upkeep_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
 declare
@@ -573,6 +640,7 @@ begin
     if p.bi then
       return query select * from access_test.bi_failures(p);
     end if;
+    return query select * from access_test.frozen_failures(p);
     return query select * from access_test.upkeep_failures(p);
   end loop;
 end

@@ -78,11 +78,13 @@ package enum DemoCompany {
       code: "sales_manager", name: "Satış müdürü",
       scopes: [
         .customers: ("department", "department"), .products: ("department", "none"), .sales: ("department", "department"),
-        .analytics: ("department", "none"),
+        .finance: ("department", "none"), .analytics: ("department", "none"),
       ], discountCap: 25),
     Role(
       code: "sales_rep", name: "Satış temsilcisi",
-      scopes: [.customers: ("department", "own"), .products: ("department", "none"), .sales: ("department", "own")], discountCap: 10),
+      scopes: [
+        .customers: ("department", "own"), .products: ("department", "none"), .sales: ("department", "own"), .finance: ("own", "none"),
+      ], discountCap: 10),
     Role(
       code: "marketer", name: "Pazarlama uzmanı",
       scopes: [
@@ -96,7 +98,7 @@ package enum DemoCompany {
       ]),
     Role(
       code: "accountant", name: "Muhasebe uzmanı",
-      scopes: [.customers: ("all", "none"), .products: ("all", "none"), .sales: ("all", "none"), .finance: ("department", "department")]),
+      scopes: [.customers: ("all", "none"), .products: ("all", "none"), .sales: ("all", "none"), .finance: ("all", "all")]),
     Role(
       code: "buyer", name: "Satın alma uzmanı",
       scopes: [.products: ("department", "department"), .purchasing: ("department", "department")]),
@@ -117,6 +119,12 @@ package enum DemoCompany {
           ON CONFLICT ON CONSTRAINT department_code_unique DO NOTHING
           """)
       }
+      try await tx.run(
+        """
+        INSERT INTO crm.company_profile (code, name, tax_number, tax_office, street, district, city, postal_code)
+        VALUES ('main', 'Çarşı Market Ticaret A.Ş.', '4561237896', 'Beyoğlu', 'İstiklal Caddesi 1', 'Beyoğlu', 'İstanbul', '34430')
+        ON CONFLICT ON CONSTRAINT company_profile_code_unique DO NOTHING
+        """)
       for role in roles { try await make(role, in: tx) }
       for person in people { try await employ(person, in: tx) }
       for reader in salesReaders {
