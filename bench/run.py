@@ -25,6 +25,7 @@ from server import ROOT, Cluster, Gateway
 
 SMALL, LARGE = 10_000, 1_000_000
 CUSTOMERS = 2_000
+OPPORTUNITIES = 100_000
 VARIANTS = 120
 LIST = "/v1/orders?" + urllib.parse.urlencode({"status": "eq.completed", "order": "-ordered_at", "limit": 25})
 
@@ -43,11 +44,15 @@ class Bench:
         name = f"bench_{orders}"
         if name not in self.gateways:
             self.cluster.make_database(name, CUSTOMERS, orders)
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-            self.gateways[name] = Gateway.start(self.cluster, name, port, self.options.connections)
+            self.start(name)
         return name, self.gateways[name]
+
+    def start(self, database: str) -> Gateway:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.gateways[database] = Gateway.start(self.cluster, database, port, self.options.connections)
+        return self.gateways[database]
 
     def some_customers(self, database: str) -> list[str]:
         return self.cluster.sql(database, f"SELECT id FROM crm.customer ORDER BY search_key LIMIT {VARIANTS}").split()
@@ -180,6 +185,19 @@ class Bench:
             connection.close()
         self.report.figure("memory with 1,000 open idle connections", f"{memory:.0f} MiB (before: {before:.0f} MiB)", "< 100 MiB", memory < 100)
 
+    def forecast(self) -> None:
+        """Forecasts of a month in which every one of 100,000 opportunities is due or was decided."""
+        name = "bench_opportunities"
+        self.cluster.make_database(name, CUSTOMERS, 0)
+        self.cluster.sql(name, (ROOT / "bench/opportunities.sql").read_text(), opportunities=OPPORTUNITIES)
+        gateway = self.start(name)
+        for what, query in (("forecast of a month", "/v1/forecast"), ("forecast by owner", "/v1/forecast?by=owner")):
+            counted = sum(row["opportunities"] for row in gateway.json("GET", query)["data"])
+            load = HTTPLoad(gateway, [("GET", query, None)])
+            load.run(1, 1)
+            median = statistics.median(1000 / load.run(1, self.options.seconds).per_second for _ in range(self.options.rounds))
+            self.report.figure(f"{what}, {OPPORTUNITIES:,} opportunities ({counted:,} due or won in it)", f"{median:.0f} ms", "< 300 ms", median < 300)
+
     def imports(self) -> None:
         imports.measure(self)
 
@@ -190,7 +208,7 @@ class Bench:
             self.cluster.remove()
 
 
-PARTS = ("read", "list", "create", "change", "policies", "cpu", "depth", "idle", "imports")
+PARTS = ("read", "list", "create", "change", "policies", "cpu", "depth", "idle", "forecast", "imports")
 
 
 def main() -> None:

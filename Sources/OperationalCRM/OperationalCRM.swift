@@ -8,7 +8,7 @@ package enum OperationalCRM {
     .prices,
     .orders,
     .duplicates, .leads, .activities,
-    .pipelines, .opportunities, .forecasts,
+    .pipelines, .opportunities, .forecasts, .contracts,
     .quotes,
     .invoices, .payments, .turnover,
   ]

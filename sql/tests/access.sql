@@ -60,6 +60,9 @@ insert into access_test.maker values
     select $2, $1, $3, s.pipeline_id, s.id, s.forecast_category, ''TRY'', 10, date ''2100-01-01'', date ''2100-01-02'', $4, $5,
       case $6 when ''company'' then ''00000000-0000-0000-0000-000000000000'' when ''private'' then $5 else $4 end from crm.stage as s limit 1'),
   ('crm.sales_quota', 'insert into crm.sales_quota (id, user_id, month, amount) values ($1, access_test.id(''colleague''), date ''2000-01-01'' + make_interval(months => $7), 1)'),
+  ('crm.contract', 'insert into crm.contract (customer_id, id, name, starts_on, department_id, owner_id, visibility) values ($2, $1, ''x'', ''2026-01-01'', $4, $5, $6)'),
+  ('crm.contract_line', 'insert into crm.contract_line (customer_id, id, contract_id, product_id, line_number, unit_price) values ($2, $1, $3, access_test.id(''product''), $7, 1)'),
+  ('crm.contract_renewal', 'insert into crm.contract_renewal (customer_id, id, contract_id, term_number, opportunity_id) values ($2, $1, $3, $7, $3)'),
   ('crm.opportunity_competitor', 'insert into crm.opportunity_competitor (customer_id, id, opportunity_id, name) values ($2, $1, $3, ''x'')'),
   ('crm.product', 'insert into crm.product (id, sku, name) values ($1, ''x'' || $7, ''x'')'),
   ('crm.product_category', 'insert into crm.product_category (id, code, name) values ($1, ''x'' || $7, ''x'')'),
@@ -147,9 +150,10 @@ begin
       'crm.activity', 'crm.activity_participant',
       'crm.sales_order', 'crm.sales_order_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
+      'crm.contract', 'crm.contract_line', 'crm.contract_renewal',
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
-      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity') then "order"
+      new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name = 'crm.invoice' then md5("order"::text)::uuid else gen_random_uuid() end;
       perform access_test.make(table_name, new_id, customer, "order", access_test.id(place.department), access_test.id(place.owner), place.visibility);
       insert into access_test.row values (table_name, new_id, customer, "order", place.department, place.owner, place.visibility);
@@ -304,7 +308,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.invoice', 'crm.payment') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.invoice', 'crm.payment') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);

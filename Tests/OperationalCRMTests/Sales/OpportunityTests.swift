@@ -65,6 +65,31 @@ struct OpportunityTests {
     }
   }
 
+  @Test("an opportunity that moves to another customer takes with it all that belongs to it")
+  func anotherCustomer() async throws {
+    let sales = try await SalesFixture.suite()
+    let survivor = try #require(UUID(uuidString: try await SalesFixture.suite().customer))
+    let opportunity = try await sales.opportunity([:])
+    _ = try await sales.line(opportunity, 1, quantity: "1", price: "5")
+    _ = try await sales.done(
+      .post, "/v1/opportunity_competitors",
+      json: ["customer_id": .string(sales.customer), "opportunity_id": .string(opportunity.id), "name": "Rakip"])
+    let contract = try await sales.done(
+      .post, "/v1/contracts",
+      json: ["customer_id": .string(sales.customer), "name": "Bakım", "starts_on": "2026-01-01", "opportunity_id": .string(opportunity.id)])
+    try await Database(pool: sales.server.database.app).transaction(as: .system("test")) { tx in
+      try await tx.run("SET CONSTRAINTS ALL DEFERRED")
+      try await tx.run("UPDATE crm.opportunity SET customer_id = \(survivor) WHERE id = \(opportunity.id)::uuid")
+      try await tx.run("UPDATE crm.contract SET customer_id = \(survivor) WHERE id = \(contract.id)::uuid")
+    }
+    let id = opportunity.id
+    for path in ["opportunity_lines?opportunity_id=eq.\(id)", "opportunity_competitors?opportunity_id=eq.\(id)", "opportunity_stages?opportunity_id=eq.\(id)"] {
+      let rows = try await sales.get("/v1/\(path)")["data"]?.array ?? []
+      #expect(rows.count == 1 && rows[0]["customer_id"] == .string(survivor.lowercase), "\(path)")
+    }
+    #expect(try await sales.get("/v1/opportunities/\(id)?expand=lines")["lines"]?.array?.count == 1)
+  }
+
   @Test("whoever may not write sales makes no opportunity, and its parts are as hidden as itself")
   func hidden() async throws {
     let sales = try await SalesFixture.suite()

@@ -19,7 +19,7 @@ extension Resource {
       "name", "amount", "currency", "probability", "close_on", "contact_id", "next_step", "next_step_on", "note", "department_id", "owner_id", "visibility",
     ],
     expand: [
-      "customer", "contact", "pipeline", "stage", "lost_reason", .many("lines", of: "opportunity_lines", by: "opportunity_id"),
+      "customer", "contact", "lead", "pipeline", "stage", "lost_reason", .many("lines", of: "opportunity_lines", by: "opportunity_id"),
       .many("competitors", of: "opportunity_competitors", by: "opportunity_id"), .many("stages", of: "opportunity_stages", by: "opportunity_id"),
     ],
     search: ["name", "customer.name"], customFields: true, order: "-created_at")
