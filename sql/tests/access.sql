@@ -88,6 +88,18 @@ insert into access_test.maker values
   ('crm.exchange_rate', 'insert into crm.exchange_rate (id, from_currency, on_day, rate) values ($1, ''USD'', ''2000-01-01''::date + $7, 1)'),
   ('crm.price_book', 'insert into crm.price_book (id, code, name) values ($1, ''x'' || $7, ''x'')'),
   ('crm.price_rule', 'insert into crm.price_rule (id, price_book_id, minimum_quantity, kind, value) values ($1, access_test.id(''price book''), $7, ''percent'', 1)'),
+  ('crm.order_line_fulfilment', 'with line as (insert into crm.sales_order_line (customer_id, order_id, product_id, line_number, quantity, amount)
+      values ($2, $3, access_test.id(''product''), $7, 1, 1) returning customer_id, order_id, line_number)
+    insert into crm.order_line_fulfilment (customer_id, id, order_id, line_number, product_id, unit_code, vat_rate, tracked, ordered)
+    select line.customer_id, $1, line.order_id, line.line_number, access_test.id(''product''), ''C62'', 20, true, 1 from line'),
+  ('crm.shipment', 'insert into crm.shipment (customer_id, id, order_id, number) values ($2, $1, $3, ''x'' || $7)'),
+  ('crm.shipment_line', 'with line as (insert into crm.sales_order_line (customer_id, order_id, product_id, line_number, quantity, amount)
+      values ($2, $3, access_test.id(''product''), $7, 1, 1) returning customer_id, order_id, line_number),
+    fulfilment as (insert into crm.order_line_fulfilment (customer_id, order_id, line_number, product_id, unit_code, vat_rate, tracked, ordered, shipped)
+      select line.customer_id, line.order_id, line.line_number, access_test.id(''product''), ''C62'', 20, true, 1, 1 from line returning customer_id, order_id, line_number),
+    shipment as (insert into crm.shipment (customer_id, order_id, number) values ($2, $3, ''x'' || $7) returning id)
+    insert into crm.shipment_line (customer_id, id, shipment_id, order_id, line_number, product_id, quantity)
+    select f.customer_id, $1, shipment.id, f.order_id, f.line_number, access_test.id(''product''), 1 from fulfilment as f, shipment'),
   ('crm.custom_field', 'insert into crm.custom_field (id, resource, name, type, label_en, label_tr) values ($1, ''customers'', ''x'' || $7, ''text'', ''x'', ''x'')'),
   ('crm.external_id', 'insert into crm.external_id (relation, system, key, row_id, area) values (''customers'', ''test'', ''x'' || $7, $1, ''customers'')'),
   ('crm.api_key', 'insert into crm.api_key (id, user_id, name, prefix, key_hash) values ($1, $5, ''x'', ''x'', sha256($1::text::bytea))'),
@@ -148,7 +160,7 @@ begin
     "order" := gen_random_uuid();
     foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.lead', 'crm.lead_assignment',
       'crm.activity', 'crm.activity_participant',
-      'crm.sales_order', 'crm.sales_order_line',
+      'crm.sales_order', 'crm.sales_order_line', 'crm.order_line_fulfilment', 'crm.shipment', 'crm.shipment_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
       'crm.contract', 'crm.contract_line', 'crm.contract_renewal',
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover'] loop

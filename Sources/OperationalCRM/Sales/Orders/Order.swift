@@ -1,8 +1,11 @@
 package import CRMCore
 
 extension Concept {
-  /// What was ordered.
-  static let orders = Concept(resources: [.orders, .orderLines])
+  /// What was ordered, how far it has come, and what left.
+  static let orders = Concept(
+    resources: [.orders, .orderLines, .orderFulfilments, .shipments, .shipmentLines],
+    operations: [.placeOrder, .reorder, .confirmOrder, .refuseOrder, .shipOrder, .returnOrder, .cancelOrder], reads: [.orderConfirmations],
+    jobs: [.reserveBackOrders], schedules: [Schedule("stock.reserve_back_orders", kind: "stock.reserve_back_orders", .every(.seconds(300)))])
 }
 
 extension Resource {
@@ -13,9 +16,12 @@ extension Resource {
       "customer_id", "source_system", "external_number", "status", "channel", "location_id", "ordered_at", "currency", "note", "department_id",
       "owner_id", "visibility",
     ],
-    change: ["status", "channel", "location_id", "ordered_at", "note", "department_id", "owner_id", "visibility"],
-    expand: ["customer", "location", .many("lines", of: "order_lines", by: "order_id")],
-    search: ["external_number", "customer.name"], order: "-ordered_at", dated: "ordered_at")
+    change: ["channel", "location_id", "ordered_at", "note", "department_id", "owner_id", "visibility"],
+    expand: [
+      "customer", "location", .many("lines", of: "order_lines", by: "order_id"), .many("fulfilments", of: "order_fulfilments", by: "order_id"),
+      .many("shipments", of: "shipments", by: "order_id"),
+    ],
+    search: ["number", "external_number", "customer.name"], order: "-ordered_at", dated: "ordered_at")
 
   /// One product of an order, with its quantity and what was paid and discounted.
   package static let orderLines = Resource(

@@ -21,7 +21,7 @@ struct StockMovementInput: OperationInput {
     quantity = fields.decimal("quantity", "How much, in the product's unit; for a count, all that lies there.", scale: 3, in: 0...999_999_999_999)
     reason = fields.optionalText("reason", "What colleagues should know of it.", maximum: 500)
     expectedReceiptID = fields.optionalID("expected_receipt_id", "The expected receipt that this is, or a part of it.")
-    if quantity == 0, kind != .count {
+    if quantity == 0, kind != .count, fields.errors.isEmpty {
       fields.refuse("quantity", code: "range", Phrase("Give a quantity above zero.", tr: "Sıfırdan büyük bir miktar verin."))
     }
     if expectedReceiptID != nil, kind != .receipt {
@@ -60,13 +60,15 @@ extension BusinessOperation {
         ])
       }
     }
-    return .record(
-      try await run.tx.value(
-        UUID.self,
-        """
-        INSERT INTO crm.stock_movement (warehouse_id, product_id, kind, quantity, reason)
-        VALUES (\(input.warehouseID), \(input.productID), \(input.kind.rawValue), \(quantity)::numeric, \(input.reason)) RETURNING id
-        """))
+    let movement = try await run.tx.value(
+      UUID.self,
+      """
+      INSERT INTO crm.stock_movement (warehouse_id, product_id, kind, quantity, reason)
+      VALUES (\(input.warehouseID), \(input.productID), \(input.kind.rawValue), \(quantity)::numeric, \(input.reason)) RETURNING id
+      """)
+    // What came goes to whoever waits for it, in the same transaction.
+    try await run.tx.run("SELECT crm.reserve_back_orders(\(input.productID), \(input.warehouseID))")
+    return .record(movement)
   }
 
   private static func requireTracked(_ product: UUID, _ tx: PostgresTransaction) async throws {
