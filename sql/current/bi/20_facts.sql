@@ -17,7 +17,7 @@ comment on column bi.orders.seller_id is 'The colleague responsible for the orde
 comment on column bi.orders.location_id is 'Where it was bought.';
 comment on column bi.orders.source_system is 'The system the order comes from.';
 comment on column bi.orders.external_number is 'The order''s number in that system.';
-comment on column bi.orders.status is 'placed, completed, cancelled or returned.';
+comment on column bi.orders.status is 'placed, confirmed, partly_shipped, shipped, completed, cancelled or returned.';
 comment on column bi.orders.channel is 'store, online, phone, field, partner or other.';
 comment on column bi.orders.ordered_at is 'When it was bought.';
 comment on column bi.orders.ordered_on is 'The day it was bought, in the time zone of the location (UTC without one).';
