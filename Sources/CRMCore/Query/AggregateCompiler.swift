@@ -178,7 +178,8 @@ extension QueryCompiler.Aggregation {
         throw Problem(
           422, "mixed-currencies",
           Phrase("These amounts are in several currencies.", tr: "Bu tutarlar birden çok para biriminde."),
-          detail: Phrase("Group by currency, filter by one, or convert them with convert_to.",
+          detail: Phrase(
+            "Group by currency, filter by one, or convert them with convert_to.",
             tr: "currency alanına göre gruplayın, tek bir para birimi süzün ya da convert_to ile çevirin."))
       }
       for column in missingRateColumns {

@@ -18,7 +18,8 @@ extension Resource {
     ],
     change: ["channel", "location_id", "ordered_at", "note", "department_id", "owner_id", "visibility"],
     expand: [
-      "customer", "location", .many("lines", of: "order_lines", by: "order_id"), .many("fulfilments", of: "order_fulfilments", by: "order_id"),
+      "customer", "location", "quote", "reorder_of", .many("lines", of: "order_lines", by: "order_id"),
+      .many("fulfilments", of: "order_fulfilments", by: "order_id"),
       .many("shipments", of: "shipments", by: "order_id"),
     ],
     search: ["number", "external_number", "customer.name"], order: "-ordered_at", dated: "ordered_at")

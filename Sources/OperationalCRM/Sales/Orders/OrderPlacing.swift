@@ -112,7 +112,8 @@ extension BusinessOperation {
     let errors = lines.compactMap(\.refusal)
     guard errors.isEmpty else { throw Problem.invalid(errors) }
     guard !lines.isEmpty else {
-      throw Problem(409, "nothing-to-order", Phrase("Nothing of this order can be ordered again.", tr: "Bu siparişten yeniden sipariş edilebilecek bir şey yok."))
+      throw Problem(
+        409, "nothing-to-order", Phrase("Nothing of this order can be ordered again.", tr: "Bu siparişten yeniden sipariş edilebilecek bir şey yok."))
     }
     var header = old
     header.reorderOf = id

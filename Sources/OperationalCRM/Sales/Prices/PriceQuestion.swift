@@ -65,7 +65,8 @@ extension ReadOperation {
         "items": [
           "type": "object",
           "properties": [
-            "price_book_id": ["type": "string", "format": "uuid"], "price_book": ["type": "string"], "rule_id": ["type": ["string", "null"], "format": "uuid"],
+            "price_book_id": ["type": "string", "format": "uuid"], "price_book": ["type": "string"],
+            "rule_id": ["type": ["string", "null"], "format": "uuid"],
             "kind": ["type": ["string", "null"]], "value": ["type": ["string", "null"]], "minimum_quantity": ["type": ["string", "null"]],
             "unit_price": ["type": "string"], "currency": ["type": "string"],
           ],

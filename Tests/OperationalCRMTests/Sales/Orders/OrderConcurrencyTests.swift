@@ -90,7 +90,8 @@ struct OrderConcurrencyTests {
     #expect(orders.count == 1)
     let order = try #require(orders.first)
     let shown = try await server.send(.get, "/v1/orders/\(order.lowercase)", as: "deniz").json()
-    #expect(shown["amount"] == "58.00" && shown["quote_id"] == .string(quote.lowercase) && shown["status"] == "placed" && shown["number"]?.string != nil, "\(shown)")
+    #expect(
+      shown["amount"] == "58.00" && shown["quote_id"] == .string(quote.lowercase) && shown["status"] == "placed" && shown["number"]?.string != nil, "\(shown)")
     let lines = try await shop.lines(order.lowercase)
     #expect(lines.map { $0["reserved"] } == ["2.000", "1.000"] && lines.map { $0["vat_rate"] } == ["20.00", "10.00"])
     #expect(lines.map { $0["description"] } == ["Kutu", "Kutu"] && lines.map { $0["discount_percent"] } == ["10.00", "0.00"])

@@ -148,7 +148,8 @@ struct OrderTests {
     let order = try await shop.placed([["product_id": goods, "quantity": "2"]])
     for verb in ["confirm", "refuse", "ship", "return"] {
       #expect(try await shop.act(order, verb, as: "ayse", ["reason": "x"]).status == 403, "\(verb)")
-      #expect(try await shop.act(UUID.v7().lowercase, verb, verb == "refuse" ? ["reason": "x"] : verb == "return" ? Self.oneBack : [:]).status == 404, "\(verb)")
+      #expect(
+        try await shop.act(UUID.v7().lowercase, verb, verb == "refuse" ? ["reason": "x"] : verb == "return" ? Self.oneBack : [:]).status == 404, "\(verb)")
     }
     #expect(try await shop.act(order, "cancel", ["reason": "x"]).status == 403)
     #expect(try await shop.act(order, "cancel", as: "gul", ["reason": "x"]).status == 404, "another department's order")

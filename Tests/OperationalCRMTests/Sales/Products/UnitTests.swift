@@ -14,7 +14,8 @@ struct UnitTests {
     let json = try made.json()
     #expect(json["unit_code"] == "C62" && json["vat_rate"] == "20.00" && json["tracked"] == true && json["cost"] == .null)
     let oil = try await server.send(
-      .post, "/v1/products", as: "emre", json: ["sku": "U-2", "name": "Zeytinyağı dökme", "unit_code": "LTR", "vat_rate": "1", "cost": "210.5", "tracked": false])
+      .post, "/v1/products", as: "emre",
+      json: ["sku": "U-2", "name": "Zeytinyağı dökme", "unit_code": "LTR", "vat_rate": "1", "cost": "210.5", "tracked": false])
     #expect(try oil.json()["unit_code"] == "LTR" && oil.json()["cost"] == "210.500000", "\(oil.text)")
     for (field, value): (String, JSON) in [("unit_code", "PIECE"), ("vat_rate", "101"), ("cost", "-1")] {
       let refused = try await server.send(.post, "/v1/products", as: "emre", json: ["sku": "U-3", "name": "x", field: value])

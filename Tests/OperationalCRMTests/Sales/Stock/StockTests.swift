@@ -91,7 +91,8 @@ struct StockTests {
         """
       ], context: context, deadline: .after(.seconds(20)))[0][0]
     let (customer, warehouse, product) = (
-      try made.decode(UUID.self, "customer"), try made.decode(UUID.self, "warehouse"), try made.decode(UUID.self, "product"))
+      try made.decode(UUID.self, "customer"), try made.decode(UUID.self, "warehouse"), try made.decode(UUID.self, "product")
+    )
     let (department, order) = (try made.decode(UUID.self, "department"), UUID.v7())
     _ = try await admin.execute(
       [
@@ -169,7 +170,8 @@ struct StockTests {
 
   private func lowest(_ database: TestDatabase) async throws -> Decimal {
     try await database.admin.execute(
-      ["SELECT least(min(available), min(reserved), min(on_hand)) AS lowest FROM crm.stock_level"], context: .init(readOnly: true), deadline: .after(.seconds(20)))[0][0]
+      ["SELECT least(min(available), min(reserved), min(on_hand)) AS lowest FROM crm.stock_level"], context: .init(readOnly: true),
+      deadline: .after(.seconds(20)))[0][0]
       .decode(Decimal.self, "lowest")
   }
 }
