@@ -17,6 +17,7 @@ import traceback
 import urllib.parse
 from pathlib import Path
 
+import duplicates
 import imports
 from capture import Script, captured
 from load import HTTPLoad, SQLLoad
@@ -201,6 +202,9 @@ class Bench:
     def imports(self) -> None:
         imports.measure(self)
 
+    def duplicates(self) -> None:
+        duplicates.measure(self)
+
     def close(self) -> None:
         for gateway in self.gateways.values():
             gateway.stop()
@@ -208,7 +212,7 @@ class Bench:
             self.cluster.remove()
 
 
-PARTS = ("read", "list", "create", "change", "policies", "cpu", "depth", "idle", "forecast", "imports")
+PARTS = ("read", "list", "create", "change", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates")
 
 
 def main() -> None:

@@ -142,8 +142,16 @@ package final class TestAPI: Sendable {
     case .immediate(let answer): return try answer(request)
     case .operation(let answer): return try await answer(request)
     case .read(let make):
-      let read = try make(request)
-      return try read.answer(try await database.app.execute(read.statements, context: read.context, lane: read.lane, deadline: request.deadline))
+      var read = try make(request)
+      while true {
+        let results = try await database.app.execute(read.statements, context: read.context, lane: read.lane, deadline: request.deadline)
+        do {
+          return try read.answer(results)
+        } catch let problem as Problem where problem.status == 404 {
+          guard let next = read.otherwise else { throw problem }
+          read = next()
+        }
+      }
     }
   }
 

@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -29,6 +29,7 @@ insert into crm.product (id, sku, name) values (access_test.id('product'), 't_pr
 insert into crm.price_book (id, code, name) values (access_test.id('price book'), 't_book', 'book');
 insert into crm.warehouse (id, code, name) values (access_test.id('warehouse'), 't_warehouse', 'warehouse');
 insert into crm.assignment_rule (id, name) values (access_test.id('rule'), 'rule');
+insert into crm.merge (id, resource, survivor_id, merged_id, merged_name, department_id) values (access_test.id('merge'), 'customers', gen_random_uuid(), gen_random_uuid(), 'x', access_test.id('other'));
 
 insert into crm.pipeline_snapshot (snapshot_on) values ('2100-01-01');
 
@@ -46,6 +47,8 @@ insert into access_test.maker values
   ('crm.activity', 'insert into crm.activity (id, kind, subject, department_id, owner_id, visibility) values ($1, ''note'', ''x'', $4, $5, $6)'),
   ('crm.activity_participant', 'insert into crm.activity_participant (id, activity_id, name) values ($1, $3, ''x'')'),
   ('crm.calendar_feed', 'insert into crm.calendar_feed (id, user_id, name, token_hash) values ($1, $5, ''x'', sha256($1::text::bytea))'),
+  ('crm.merge', 'insert into crm.merge (id, resource, survivor_id, merged_id, merged_name, department_id, owner_id, visibility) values ($1, ''customers'', gen_random_uuid(), $1, ''x'', $4, $5, $6)'),
+  ('crm.merge_row', 'insert into crm.merge_row (merge_id, relation, op, before) values (access_test.id(''merge''), ''x'', ''delete'', ''{}'')'),
   ('crm.assignment_rule', 'insert into crm.assignment_rule (id, name) values ($1, ''x'')'),
   ('crm.assignment_seller', 'insert into crm.assignment_seller (id, rule_id, user_id) values ($1, access_test.id(''rule''), access_test.id(''colleague''))'),
   ('crm.pipeline', 'insert into crm.pipeline (id, name) values ($1, ''x'')'),
@@ -159,7 +162,7 @@ begin
     customer := gen_random_uuid();
     "order" := gen_random_uuid();
     foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.lead', 'crm.lead_assignment',
-      'crm.activity', 'crm.activity_participant',
+      'crm.activity', 'crm.activity_participant', 'crm.merge',
       'crm.sales_order', 'crm.sales_order_line', 'crm.order_line_fulfilment', 'crm.shipment', 'crm.shipment_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
       'crm.contract', 'crm.contract_line', 'crm.contract_renewal',

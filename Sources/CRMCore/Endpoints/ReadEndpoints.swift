@@ -41,23 +41,33 @@ extension ResourceAPI {
   }
 
   private func oneEndpoint(_ entity: Model.Entity) -> Endpoint {
-    Endpoint(
-      .get, "/v1/\(entity.name)/{id}", access: .read(entity.resource.area),
-      documentation: .init(
-        "get_\(entity.resource.singular)", tag: entity.name, "Read one \(entity.resource.singular)",
-        parameters: [.id, .ifNoneMatch] + ResourceSchema.shapeParameters(entity),
-        answers: [
-          (200, "The record; its version is the ETag.", "application/json", ResourceSchema.reference(entity)),
-          (304, "The record still has the version of If-None-Match.", nil, nil),
-        ]),
+    let isMergeable = entity.resource.mergeable
+    var documentation = Endpoint.Documentation(
+      "get_\(entity.resource.singular)", tag: entity.name, "Read one \(entity.resource.singular)",
+      parameters: [.id, .ifNoneMatch] + ResourceSchema.shapeParameters(entity),
+      answers: [
+        (200, "The record; its version is the ETag.", "application/json", ResourceSchema.reference(entity)),
+        (304, "The record still has the version of If-None-Match.", nil, nil),
+      ])
+    if isMergeable {
+      documentation.answers.append((301, "It was merged into the record at Location.", "application/problem+json", ["type": "object"]))
+    }
+    return Endpoint(
+      .get, "/v1/\(entity.name)/{id}", access: .read(entity.resource.area), documentation: documentation,
       handler: .read { request in
         let query = try Query.shape(request.query)
         var compiler = compiler()
-        let one = try compiler.one(query, of: entity, id: try request.recordID().lowercase)
+        let id = try request.recordID()
+        let one = try compiler.one(query, of: entity, id: id.lowercase)
         let ifNoneMatch = request.headers["if-none-match"]
-        return Endpoint.Read([one.statement], context: request.caller.context(reading: one.areas)) { results in
+        let context = request.caller.context(reading: one.areas)
+        var read = Endpoint.Read([one.statement], context: context) { results in
           try one.answer(results, ifNoneMatch: ifNoneMatch)
         }
+        if isMergeable {
+          read.otherwise = { Endpoint.Read([entity.survivor(of: id)], context: context) { results in throw try entity.merged(301, results[0]) } }
+        }
+        return read
       })
   }
 }

@@ -35,6 +35,8 @@ package struct Resource: Sendable {
   package let search: [String]
   /// Whether people may add fields of their own, kept in the column `custom`.
   package let customFields: Bool
+  /// Whether records that mean the same can be merged; a merged id then leads to the survivor.
+  package let mergeable: Bool
   /// The order of a list when none is asked for, such as `-ordered_at`; the id always breaks ties.
   package let order: String
   /// The column that says of which day a record's amounts are: the day whose exchange rate converts them.
@@ -42,7 +44,8 @@ package struct Resource: Sendable {
 
   package init(
     _ name: String, singular: String, table: String, area: Area, create: [String] = [], change: [String] = [], deletable: Bool = false,
-    expand: [Expansion] = [], search: [String] = [], customFields: Bool = false, order: String = "id", dated: String = "created_at"
+    expand: [Expansion] = [], search: [String] = [], customFields: Bool = false, mergeable: Bool = false, order: String = "id",
+    dated: String = "created_at"
   ) {
     self.name = name
     self.singular = singular
@@ -54,6 +57,7 @@ package struct Resource: Sendable {
     self.expand = expand
     self.search = search
     self.customFields = customFields
+    self.mergeable = mergeable
     self.order = order
     self.dated = dated
   }

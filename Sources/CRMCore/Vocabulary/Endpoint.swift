@@ -28,14 +28,17 @@ package struct Endpoint: Sendable {
     package var lane: PostgresPool.Lane
     /// Turns the results of `statements` into the answer; called once, off the connection loop.
     package var answer: @Sendable ([PostgresResult]) throws -> Response
+    /// What to ask when the answer is 404, and only then.
+    package var otherwise: (@Sendable () -> Read)?
 
     package init(
       _ statements: [SQL], context: PostgresPool.Context, lane: PostgresPool.Lane = .interactive,
-      answer: @escaping @Sendable ([PostgresResult]) throws -> Response
+      otherwise: (@Sendable () -> Read)? = nil, answer: @escaping @Sendable ([PostgresResult]) throws -> Response
     ) {
       self.statements = statements
       self.context = context
       self.lane = lane
+      self.otherwise = otherwise
       self.answer = answer
     }
   }

@@ -22,12 +22,14 @@ package struct Problem: Error, Sendable {
   package var errors: [FieldError]
   /// Seconds after which trying again makes sense; sent as `Retry-After`.
   package var retryAfter: Int?
+  /// Where the answer is to be found instead; sent as `Location`.
+  package var location: String?
   /// Members of the problem's own, such as the candidates of a suspected duplicate. Values are JSON text.
   package var extensions: [(name: String, json: String)]
 
   package init(
     _ status: Int, _ code: String, _ title: Phrase, detail: Phrase? = nil, errors: [FieldError] = [],
-    retryAfter: Int? = nil, extensions: [(name: String, json: String)] = []
+    retryAfter: Int? = nil, location: String? = nil, extensions: [(name: String, json: String)] = []
   ) {
     self.status = status
     self.code = code
@@ -35,6 +37,7 @@ package struct Problem: Error, Sendable {
     self.detail = detail
     self.errors = errors
     self.retryAfter = retryAfter
+    self.location = location
     self.extensions = extensions
   }
 }

@@ -66,7 +66,9 @@ struct RowWriter: Sendable {
   /// may only be read (403).
   private func nothingFound(id: UUID, version: Int?, stored: [String] = [], pointer: String = "", _ run: Run) async throws -> Problem {
     let found = try await run(compiler.currentVersion(id: id, stored: stored))
-    guard found.count == 1 else { return .notFound }
+    guard found.count == 1 else {
+      return entity.resource.mergeable ? try entity.merged(409, try await run(entity.survivor(of: id))) : .notFound
+    }
     if let version, try found[0].decode(Int.self, at: 0) != version {
       return Problem(
         412, "version-mismatch",

@@ -42,6 +42,8 @@ extension ExchangeHandler {
         guard handler.isCurrent(exchange) else { return }
         do {
           handler.answer(try read.answer(try result.get()))
+        } catch let problem as Problem where problem.status == 404 && read.otherwise != nil {
+          if let next = read.otherwise?() { handler.start(next, exchange, request, loop) }
         } catch {
           handler.fail(error)
         }

@@ -7,7 +7,7 @@ extension Resource {
     create: ["customer_id", "name", "job_title", "locale", "active", "note"],
     change: ["name", "job_title", "locale", "active", "note"],
     deletable: true, expand: ["customer", .many("contact_points", of: "contact_points", by: "contact_id")],
-    search: ["name", "customer.name"], customFields: true)
+    search: ["name", "customer.name"], customFields: true, mergeable: true)
 
   /// A postal address of a customer or of one of its contacts.
   package static let addresses = Resource(

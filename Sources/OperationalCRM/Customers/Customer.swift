@@ -21,5 +21,5 @@ extension Resource {
       "parent", .many("contacts", of: "contacts", by: "customer_id"), .many("addresses", of: "addresses", by: "customer_id"),
       .many("contact_points", of: "contact_points", by: "customer_id"), .many("orders", of: "orders", by: "customer_id"),
     ],
-    search: ["name", "tax_number"], customFields: true)
+    search: ["name", "tax_number"], customFields: true, mergeable: true)
 }

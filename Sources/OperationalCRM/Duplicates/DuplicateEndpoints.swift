@@ -3,8 +3,10 @@ import Foundation
 import PostgresClient
 
 extension Concept {
-  /// Records that may mean the same.
+  /// Records that may mean the same, and making one of them.
   static let duplicates = Concept(
+    resources: [.merges],
+    operations: [.merge(.customers, area: .customers), .merge(.contacts, area: .customers), .merge(.leads, area: .sales), .unmerge],
     reads: [.duplicates(of: .customers, area: .customers), .duplicates(of: .contacts, area: .customers), .duplicates(of: .leads, area: .sales)],
     endpoints: { _, _ in [.checkDuplicates] })
 }

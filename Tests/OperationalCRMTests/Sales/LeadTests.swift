@@ -137,7 +137,11 @@ struct LeadTests {
     try await withThrowingTaskGroup(of: Void.self) { group in
       for number in 0..<12 {
         group.addTask {
-          _ = try await sales.done(.post, "/v1/leads", json: ["company_name": .string("Eşzamanlı \(number)"), "force_duplicate": true])
+          // Whoever waits too long for the others is asked to try again.
+          let lead: JSON = ["company_name": .string("Eşzamanlı \(number)"), "force_duplicate": true]
+          var answer = try await sales.send(.post, "/v1/leads", json: lead)
+          while answer.problem == "locked" { answer = try await sales.send(.post, "/v1/leads", json: lead) }
+          #expect(answer.status == 201, "\(answer.text)")
         }
       }
       try await group.waitForAll()

@@ -34,7 +34,7 @@ extension Resource {
       "product_category_id", "interest", "note", "visibility",
     ],
     expand: ["product_category", "customer", "contact", .many("assignments", of: "lead_assignments", by: "lead_id")],
-    search: ["name", "company_name", "email"], customFields: true)
+    search: ["name", "company_name", "email"], customFields: true, mergeable: true)
 
   /// To whom a lead was given, and why.
   package static let leadAssignments = Resource(
