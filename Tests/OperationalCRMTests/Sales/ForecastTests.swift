@@ -50,6 +50,26 @@ struct ForecastTests {
     #expect(try await sales.get("/v1/forecast?month=\(month)", as: "gul")["data"]?.array?.count == 4)
   }
 
+  @Test("a forecast in one currency takes the rate of the day, and counts what has none instead of adding it")
+  func converted() async throws {
+    let sales = try await SalesFixture.suite()
+    let today = try await sales.behind("SELECT crm.business_day(now())::text")[0].decode(String.self, at: 0)
+    _ = try await sales.done(
+      .post, "/v1/exchange_rates", as: "deniz", json: ["from_currency": "EUR", "to_currency": "TRY", "on_day": .string(today), "rate": "50.125"])
+    let pipeline = try await sales.pipeline("Kur", stages: [("A", 10)])
+    for (amount, currency) in [("100", "TRY"), ("10.01", "EUR"), ("7", "CHF")] {
+      _ = try await sales.opportunity([
+        "pipeline_id": .string(pipeline.id), "amount": .string(amount), "currency": .string(currency), "close_on": "2032-05-01",
+      ])
+    }
+    let path = "/v1/forecast?month=2032-05&pipeline_id=\(pipeline.id)"
+    #expect(try await sales.get(path)["data"]?.array?.map { $0["currency"] } == ["CHF", "EUR", "TRY"])
+    let rows = try await sales.get("\(path)&convert_to=TRY")["data"]?.array ?? []
+    // 100 + 10.01 × 50.125
+    #expect(rows.count == 1 && rows.first?["currency"] == "TRY" && rows.first?["amount"] == "601.75", "\(rows)")
+    #expect(rows.first?["weighted_manual"] == "60.18" && rows.first?["opportunities"] == 3 && rows.first?["without_rate"] == 1)
+  }
+
   @Test("a forecast refuses what it cannot read and who may not")
   func refusals() async throws {
     let sales = try await SalesFixture.suite()

@@ -22,6 +22,15 @@ struct OpportunityTests {
     #expect(second.status == 409 && second.text.contains("already has a default pipeline"), "\(second.text)")
   }
 
+  @Test("a department without a default pipeline takes that of the department above")
+  func inherited() async throws {
+    let sales = try await SalesFixture(server: TestServer.start())
+    let above = try await sales.pipeline("Satış hattı", department: "sales", isDefault: true, stages: [("İlk", 15)])
+    #expect(try await sales.opportunity([:], as: "gul")["pipeline_id"] == .string(above.id))
+    let service = try await sales.behind("SELECT crm.default_stage(d.id)::text FROM crm.department d WHERE d.code = 'service'")
+    #expect(try await sales.get("/v1/stages/\(service[0].decode(String.self, at: 0))")["name"] == "Ön görüşme")
+  }
+
   @Test("a stage of another pipeline and an unknown stage are refused")
   func wrongStage() async throws {
     let sales = try await SalesFixture.suite()
@@ -63,6 +72,29 @@ struct OpportunityTests {
         .merging(body.object ?? [:]) { $1 })
       #expect(try await sales.send(.post, "/v1/opportunity_lines", json: line).status == 422, "\(body)")
     }
+  }
+
+  @Test("lines added at once are all in the sum")
+  func linesAtOnce() async throws {
+    let sales = try await SalesFixture.suite()
+    let opportunity = try await sales.opportunity([:])
+    let added = try await withThrowingTaskGroup(of: Bool.self) { group in
+      for number in 1...16 {
+        group.addTask {
+          let answer = try await sales.send(
+            .post, "/v1/opportunity_lines",
+            json: [
+              "customer_id": .string(sales.customer), "opportunity_id": .string(opportunity.id), "line_number": .number(Decimal(number)),
+              "product_id": .string(sales.product), "unit_price": "10",
+            ])
+          #expect(answer.status == 201 || answer.status == 503, "\(answer.text)")
+          return answer.status == 201
+        }
+      }
+      return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+    }
+    #expect(added > 1)
+    #expect(try await sales.get("/v1/opportunities/\(opportunity.id)")["amount"] == .string("\(added * 10).00"))
   }
 
   @Test("an opportunity that moves to another customer takes with it all that belongs to it")

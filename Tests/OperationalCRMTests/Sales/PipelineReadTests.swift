@@ -133,6 +133,9 @@ struct PipelineReadTests {
     // A day after the last is answered with the last.
     let later = try await sales.get("/v1/pipelines/\(pipeline.id)/snapshot?date=2026-03-01")["data"]?.array
     #expect(later?.first?["snapshot_on"] == "2026-01-06")
+    // By itself the job writes down the day before today.
+    try await sales.work("pipeline.snapshot")
+    #expect(try await sales.behind("SELECT max(snapshot_on) = crm.business_day(now()) - 1 FROM crm.pipeline_snapshot")[0].decode(Bool.self, at: 0))
     #expect(Work.schedules.contains { $0.kind == "pipeline.snapshot" })
   }
 }

@@ -81,9 +81,10 @@ extension ReadOperation {
         SELECT p.group_id, p.stage_id, CASE WHEN p.is_won THEN 'closed' ELSE s.forecast_category END AS category, \(currency) AS currency, p.opportunities,
                p.without_amount, p.is_won, \(amount) AS amount, \(weighted) AS weighted, r.won, r.won + r.lost AS decided,
                row_number() OVER (PARTITION BY p.group_id, p.stage_id, p.is_won, \(currency)) AS place
-          FROM parts p JOIN crm.stage s ON s.id = p.stage_id LEFT JOIN crm.stage_win_rates() r ON r.stage_id = p.stage_id
+          FROM parts p JOIN crm.stage s ON s.id = p.stage_id LEFT JOIN crm.stage_win_rates(true) r ON r.stage_id = p.stage_id
       )
-      SELECT f.group_id, \(label) AS "group", f.category, f.currency, sum(f.opportunities)::bigint AS opportunities, sum(f.amount) AS amount,
+      SELECT f.group_id, \(label) AS "group", f.category, f.currency, sum(f.opportunities)::bigint AS opportunities,
+             round(sum(f.amount), 2) AS amount,
              round(sum(f.weighted), 2) AS weighted_manual,
              round(sum(CASE WHEN NOT f.is_won AND f.decided > 0 THEN f.amount * f.won / f.decided ELSE f.weighted END), 2) AS weighted_historical,
              coalesce(sum(f.decided) FILTER (WHERE NOT f.is_won AND f.place = 1), 0)::bigint AS decided_behind,

@@ -25,11 +25,12 @@ struct LockedOpportunity: RowDecodable {
 
   /// - Throws: a problem when the caller does not see the opportunity, or sees it and may not change it.
   static func lock(_ id: UUID, _ tx: PostgresTransaction) async throws -> LockedOpportunity {
+    // The stage is looked up, not joined: to a join, a row that was moved while we waited would be gone.
     let locked = try await tx.first(
       LockedOpportunity.self,
       """
-      SELECT o.id, o.customer_id, o.pipeline_id, o.stage_id, s.position, o.status
-        FROM crm.opportunity o JOIN crm.stage s ON s.id = o.stage_id WHERE o.id = \(id) FOR UPDATE OF o
+      SELECT o.id, o.customer_id, o.pipeline_id, o.stage_id, (SELECT s.position FROM crm.stage s WHERE s.id = o.stage_id) AS position, o.status
+        FROM crm.opportunity o WHERE o.id = \(id) FOR UPDATE
       """)
     if let locked { return locked }
     // A lock asks for the right to change: whoever only reads the row finds none.

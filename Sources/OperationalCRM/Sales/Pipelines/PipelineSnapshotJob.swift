@@ -2,7 +2,8 @@ import CRMCore
 import PostgresClient
 
 extension JobHandler {
-  /// Writes down how the pipeline stands. The payload may name the day (`date`); else it is the day that ended last, seen from noon on the one going on.
+  /// Writes down how the pipeline stands, as the end of the day before today: run at night it is that, made up for later the best there is.
+  /// The payload may name another day (`date`).
   static let pipelineSnapshot = JobHandler("pipeline.snapshot") { lease in
     var day: CalendarDate?
     if let date = lease.job.payload["date"]?.string {
@@ -11,7 +12,7 @@ extension JobHandler {
     }
     let given = day
     try await lease.complete(as: .system("write down the pipeline"), deadline: .after(.seconds(300))) { tx in
-      try await tx.run("SELECT crm.take_pipeline_snapshot(coalesce(\(given), crm.business_day(now() - interval '12 hours')))")
+      try await tx.run("SELECT crm.take_pipeline_snapshot(coalesce(\(given), crm.business_day(now()) - 1))")
     }
   }
 }
