@@ -17,6 +17,7 @@ import traceback
 import urllib.parse
 from pathlib import Path
 
+import acceptance
 import duplicates
 import imports
 from capture import Script, captured
@@ -199,6 +200,9 @@ class Bench:
             median = statistics.median(1000 / load.run(1, self.options.seconds).per_second for _ in range(self.options.rounds))
             self.report.figure(f"{what}, {OPPORTUNITIES:,} opportunities ({counted:,} due or won in it)", f"{median:.0f} ms", "< 300 ms", median < 300)
 
+    def accept(self) -> None:
+        acceptance.measure(self)
+
     def imports(self) -> None:
         imports.measure(self)
 
@@ -212,7 +216,7 @@ class Bench:
             self.cluster.remove()
 
 
-PARTS = ("read", "list", "create", "change", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates")
+PARTS = ("read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates")
 
 
 def main() -> None:

@@ -18,8 +18,9 @@ extension Resource {
     "quotes", singular: "quote", table: "crm.quote", area: .sales,
     change: ["contact_id", "valid_until", "terms", "note", "department_id", "owner_id", "visibility"],
     expand: [
-      "customer", "contact", "opportunity", "supersedes", .many("lines", of: "quote_lines", by: "quote_id"),
-      .many("approvals", of: "quote_approvals", by: "quote_id"), .many("answers", of: "quote_answers", by: "quote_id"),
+      "customer", "contact", "opportunity", "supersedes", "price_book", .many("lines", of: "quote_lines", by: "quote_id"),
+      .many("approvals", of: "quote_approvals", by: "quote_id"),
+      .many("orders", of: "orders", by: "quote_id"), .many("answers", of: "quote_answers", by: "quote_id"),
     ],
     search: ["number", "customer.name"], order: "-created_at")
 

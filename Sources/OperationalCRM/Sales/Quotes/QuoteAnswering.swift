@@ -35,9 +35,10 @@ struct QuoteAnswer {
       """,
       "UPDATE crm.quote SET status = \(kind), answered_at = now() WHERE id = \(quote.id)",
     ])
-    if kind == .accepted, let opportunity = quote.opportunityID {
-      try await OpportunityWinning.win(opportunity: opportunity, customer: quote.customerID, tx: tx)
-    }
+    if kind == .declined { return }
+    if let opportunity = quote.opportunityID { try await OpportunityWinning.win(opportunity: opportunity, customer: quote.customerID, tx: tx) }
+    // Last, because it locks stock and then the counter of order numbers.
+    _ = try await OrderOpening.open(quote: quote.id, customer: quote.customerID, tx: tx)
   }
 }
 
@@ -55,8 +56,10 @@ struct QuoteAnswerInput: OperationInput {
 extension BusinessOperation {
   static let acceptQuote = BusinessOperation(
     "accept_quote", .post, "/v1/quotes/{id}/accept", of: "quotes", access: .write(.sales), "Accept a sent quote on the customer's behalf",
-    description: "Accepting a quote that is accepted already changes nothing.", input: QuoteAnswerInput.self,
-    answer: .record("quotes", expand: ["answers"]), extending: [.sales, .products, .purchasing]
+    description: """
+      Opens the order, reserves what is in stock and wins the opportunity, all in one transaction. Accepting a quote that is accepted already changes nothing.
+      """, input: QuoteAnswerInput.self,
+    answer: .record("quotes", expand: ["answers", "orders"]), extending: [.sales, .products, .purchasing]
   ) { run, input in try await answer(run, .init(kind: .accepted, name: input.name, reason: input.reason, via: .colleague)) }
 
   static let declineQuote = BusinessOperation(

@@ -9,6 +9,7 @@ extension BusinessOperation {
     let opportunityID: UUID?
     let contactID: UUID?
     let currency: String?
+    let priceBookID: UUID?
     let validUntil: CalendarDate?
     let terms: String?
     let note: String?
@@ -19,6 +20,7 @@ extension BusinessOperation {
       opportunityID = fields.optionalID("opportunity_id", "The opportunity it is for.")
       contactID = fields.optionalID("contact_id", "The person it is addressed to; the opportunity's contact when it is left out.")
       currency = fields.optionalText("currency", "Currency of all its amounts; the opportunity's, or TRY, when it is left out.", maximum: 3)
+      priceBookID = fields.optionalID("price_book_id", "The price book to take prices from; whichever fits the customer when it is left out.")
       validUntil = fields.optionalDay("valid_until", "The last day on which it can be accepted; 30 days from now when it is left out.")
       terms = fields.optionalText("terms", "Delivery, payment and other terms, shown to the customer.", maximum: 10_000)
       note = fields.optionalText("note", "What colleagues should know; never shown to the customer.", maximum: 10_000)
@@ -44,22 +46,29 @@ extension BusinessOperation {
       }
     }
     let batch = QuoteLineBatch(lines: input.lines)
-    if !input.lines.isEmpty { try await batch.check(run.tx) }
     let quote = UUID.v7()
     let made = try await run.tx.results([
       """
-      INSERT INTO crm.quote (id, customer_id, number, opportunity_id, contact_id, currency, valid_until, terms, note, department_id, owner_id)
+      INSERT INTO crm.quote (id, customer_id, number, opportunity_id, contact_id, currency, price_book_id, valid_until, terms, note, department_id, owner_id)
       SELECT \(quote), c.id, crm.next_number('quote'), o.id, coalesce(\(input.contactID)::uuid, o.contact_id), coalesce(\(input.currency), o.currency, 'TRY'),
+             CASE WHEN \(input.priceBookID)::uuid IS NOT NULL
+                  THEN coalesce((SELECT b.id FROM crm.price_book b WHERE b.id = \(input.priceBookID)::uuid), crm.missing_reference('price_book_id')) END,
              coalesce(\(input.validUntil)::date, crm.business_day(now()) + 30), \(input.terms), \(input.note), \(department), \(run.caller.userID)
         FROM crm.customer c LEFT JOIN crm.opportunity o ON o.customer_id = c.id AND o.id = \(input.opportunityID)::uuid
        WHERE c.id = coalesce(\(input.customerID)::uuid, (SELECT x.customer_id FROM crm.opportunity x WHERE x.id = \(input.opportunityID)::uuid))
       RETURNING valid_until < crm.business_day(now()) AS is_past
       """,
-      input.lines.isEmpty ? input.opportunityID.map { QuoteLineBatch.copy(from: $0, to: quote) } ?? "SELECT" : batch.insert(into: quote),
+      batch.check(for: quote),
     ])
     guard made[0].count == 1 else { throw missing("customer_id") }
     if try made[0][0].decode(Bool.self, "is_past") {
       throw Problem.invalid([.init("/valid_until", code: "past", Phrase("Give a day that is not over.", tr: "Geçmemiş bir gün verin."))])
+    }
+    try QuoteLineBatch.refuse(made[1])
+    if !input.lines.isEmpty {
+      try await run.tx.run(batch.insert(into: quote))
+    } else if let opportunity = input.opportunityID {
+      try await run.tx.run(QuoteLineBatch.copy(from: opportunity, to: quote))
     }
     return .record(quote)
   }
@@ -96,7 +105,7 @@ extension BusinessOperation {
     let quote = try await run.lockedQuote()
     try quote.mustBe(.draft)
     let batch = QuoteLineBatch(lines: input.lines)
-    try await batch.check(run.tx)
+    try QuoteLineBatch.refuse(try await run.tx.result(batch.check(for: quote.id)))
     try await run.tx.run(batch.insert(into: quote.id))
     return .record(quote.id)
   }

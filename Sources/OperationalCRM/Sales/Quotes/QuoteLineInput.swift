@@ -20,7 +20,8 @@ struct QuoteLineInput: OperationInput {
     description = fields.optionalText("description", "What the customer reads; the product's name when it is left out.", maximum: 1_500)
     quantity = fields.decimal("quantity", "How many units.", scale: 3, in: Self.quantities)
     unitCode = fields.optionalText("unit_code", "What a quantity of 1 means (UN/ECE code); the product's when it is left out.", maximum: 3)
-    unitPrice = fields.optionalDecimal("unit_price", "Price of one unit without VAT, in the quote's currency.", scale: 6, in: Self.prices)
+    unitPrice = fields.optionalDecimal(
+      "unit_price", "Price of one unit without VAT, in the quote's currency; the price books' when it is left out.", scale: 6, in: Self.prices)
     discountPercent = fields.optionalDecimal("discount_percent", "Discount in percent.", scale: 2, in: 0...100)
     vatRate = fields.optionalDecimal("vat_rate", "VAT in percent; the product's when it is left out.", scale: 2, in: 0...100)
   }
@@ -38,16 +39,20 @@ struct QuoteLineBatch {
     """
   }
 
+  /// What stands in the way of the lines of a quote, in their order, for `refuse`.
+  func check(for quote: UUID) -> SQL {
+    """
+    SELECT p.id IS NULL AS is_missing, p.active IS FALSE AS is_closed, given.unit_price IS NULL AND price.unit_price IS NULL AS has_no_price
+      FROM crm.quote q CROSS JOIN \(given) LEFT JOIN crm.product p ON p.id = given.product_id
+      LEFT JOIN LATERAL crm.price_of(p.id, q.customer_id, given.quantity, q.currency, crm.business_day(now()), q.price_book_id) price ON p.id IS NOT NULL
+     WHERE q.id = \(quote) ORDER BY given.position
+    """
+  }
+
   /// Refuses lines whose product is unknown, closed or without a price; all of them at once.
-  func check(_ tx: PostgresTransaction) async throws {
-    let rows = try await tx.result(
-      """
-      SELECT p.id IS NULL AS is_missing, p.active IS FALSE AS is_closed, given.unit_price IS NULL AS has_no_price
-        FROM \(given) LEFT JOIN crm.product p ON p.id = given.product_id ORDER BY given.position
-      """
-    ).rows
+  static func refuse(_ checked: PostgresResult) throws {
     var errors: [Problem.FieldError] = []
-    for (number, row) in rows.enumerated() {
+    for (number, row) in checked.rows.enumerated() {
       if try row.decode(Bool.self, "is_missing") {
         errors.append(
           .init(
@@ -57,7 +62,10 @@ struct QuoteLineBatch {
         errors.append(
           .init("/lines/\(number)/product_id", code: "inactive", Phrase("This product is no longer sold.", tr: "Bu ürün artık satılmıyor.")))
       } else if try row.decode(Bool.self, "has_no_price") {
-        errors.append(.init("/lines/\(number)/unit_price", code: "required", Phrase("unit_price is required.", tr: "unit_price zorunludur.")))
+        errors.append(
+          .init(
+            "/lines/\(number)/unit_price", code: "required",
+            Phrase("No price book has a price for this product; give one.", tr: "Hiçbir fiyat listesinde bu ürünün fiyatı yok; bir fiyat verin.")))
       }
     }
     if !errors.isEmpty { throw Problem.invalid(errors) }
@@ -66,11 +74,13 @@ struct QuoteLineBatch {
   /// Appends the lines to a quote.
   func insert(into quote: UUID) -> SQL {
     """
-    INSERT INTO crm.quote_line (customer_id, quote_id, line_number, product_id, description, quantity, unit_code, unit_price, discount_percent, vat_rate)
+    INSERT INTO crm.quote_line
+      (customer_id, quote_id, line_number, product_id, description, quantity, unit_code, unit_price, list_price, discount_percent, vat_rate)
     SELECT q.customer_id, q.id, (SELECT coalesce(max(l.line_number), 0) FROM crm.quote_line l WHERE l.quote_id = q.id) + given.position,
            p.id, coalesce(given.description, p.name), given.quantity, coalesce(given.unit_code, p.unit_code),
-           given.unit_price, coalesce(given.discount_percent, 0), coalesce(given.vat_rate, p.vat_rate)
+           coalesce(given.unit_price, price.unit_price), price.unit_price, coalesce(given.discount_percent, 0), coalesce(given.vat_rate, p.vat_rate)
       FROM crm.quote q CROSS JOIN \(given) JOIN crm.product p ON p.id = given.product_id
+      LEFT JOIN LATERAL crm.price_of(p.id, q.customer_id, given.quantity, q.currency, crm.business_day(now()), q.price_book_id) price ON true
      WHERE q.id = \(quote)
     """
   }
@@ -78,11 +88,14 @@ struct QuoteLineBatch {
   /// Copies the lines of an opportunity.
   static func copy(from opportunity: UUID, to quote: UUID) -> SQL {
     """
-    INSERT INTO crm.quote_line (customer_id, quote_id, line_number, product_id, description, quantity, unit_code, unit_price, discount_percent, vat_rate)
+    INSERT INTO crm.quote_line
+      (customer_id, quote_id, line_number, product_id, description, quantity, unit_code, unit_price, list_price, discount_percent, vat_rate)
     SELECT q.customer_id, q.id, row_number() OVER (ORDER BY l.line_number), p.id,
-           p.name || coalesce(' – ' || nullif(btrim(l.description), ''), ''), l.quantity, p.unit_code, l.unit_price, l.discount_percent, p.vat_rate
+           p.name || coalesce(' – ' || nullif(btrim(l.description), ''), ''), l.quantity, p.unit_code, l.unit_price, price.unit_price,
+           l.discount_percent, p.vat_rate
       FROM crm.quote q JOIN crm.opportunity_line l ON l.customer_id = q.customer_id AND l.opportunity_id = \(opportunity)
       JOIN crm.product p ON p.id = l.product_id
+      LEFT JOIN LATERAL crm.price_of(p.id, q.customer_id, l.quantity, q.currency, crm.business_day(now()), q.price_book_id) price ON true
      WHERE q.id = \(quote)
     """
   }

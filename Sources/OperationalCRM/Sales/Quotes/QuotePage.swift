@@ -127,7 +127,12 @@ struct QuotePage {
   }
 
   private static func mistakes(_ attempt: Attempt, _ language: Language) -> HTML {
-    let items = attempt.errors.map { "<li>\($0.message.text(in: language))</li>" as HTML }
+    let items = attempt.errors.map { error -> HTML in
+      // The fields' names are the API's; people read their labels.
+      let message =
+        error.pointer == "/name" && error.code == "required" ? Phrase("Write your name.", tr: "Adınızı ve soyadınızı yazın.") : error.message
+      return "<li>\(message.text(in: language))</li>"
+    }
     let title = Phrase("Your answer was not recorded", tr: "Yanıtınız kaydedilmedi").text(in: language)
     return "<div role=\"alert\"><h2>\(title)</h2><ul>\(items)</ul></div>\n"
   }
