@@ -4,7 +4,7 @@ extension Concept {
   /// What was ordered, how far it has come, and what left.
   static let orders = Concept(
     resources: [.orders, .orderLines, .orderFulfilments, .shipments, .shipmentLines],
-    operations: [.placeOrder, .reorder, .confirmOrder, .refuseOrder, .shipOrder, .returnOrder, .cancelOrder], reads: [.orderConfirmations],
+    operations: [.placeOrder, .reorder, .confirmOrder, .refuseOrder, .shipOrder, .returnOrder, .cancelOrder, .completeOrder], reads: [.orderConfirmations],
     jobs: [.reserveBackOrders], schedules: [Schedule("stock.reserve_back_orders", kind: "stock.reserve_back_orders", .every(.seconds(300)))])
 }
 

@@ -34,13 +34,6 @@ struct ConfirmOrder: OperationInput {
   }
 }
 
-/// Why an order is given up.
-struct OrderReason: OperationInput {
-  let reason: String
-
-  init(_ fields: inout InputReader) { reason = fields.text("reason", "Why; the customer will ask.", maximum: 500) }
-}
-
 extension ReadOperation {
   /// What purchasing has to look at: goods and quantities, no prices and nobody's name.
   static let orderConfirmations = ReadOperation(
@@ -104,29 +97,5 @@ extension BusinessOperation {
     let order = try await LockedOrder.lock(try run.id(), in: [.placed, .confirmed], run.tx)
     try await order.giveUp(input.reason, run.tx)
     return .json(try await order.goods(run.tx))
-  }
-
-  /// Sales gives up what has not been shipped.
-  static let cancelOrder = BusinessOperation(
-    "cancel_order", .post, "/v1/orders/{id}/cancel", of: "orders", access: .write(.sales), "Cancel what has not been shipped",
-    description: "Reserved goods are released. An order of which something was shipped already counts as shipped with what left.",
-    input: OrderReason.self, answer: .record("orders")
-  ) { run, input in
-    let order = try await LockedOrder.lock(try run.id(), in: [.placed, .confirmed, .partlyShipped], run.tx)
-    try await order.giveUp(input.reason, run.tx)
-    return .record(order.id)
-  }
-}
-
-extension LockedOrder {
-  /// Releases everything that has not left.
-  func giveUp(_ reason: String, _ tx: PostgresTransaction) async throws {
-    _ = try await tx.results([
-      "SELECT crm.release_order(\(customerID), \(id), \(reason))",
-      """
-      UPDATE crm.sales_order SET status_reason = \(reason), status = CASE WHEN \(status == .partlyShipped) THEN 'shipped' ELSE 'cancelled' END
-       WHERE customer_id = \(customerID) AND id = \(id)
-      """,
-    ])
   }
 }

@@ -46,13 +46,19 @@ struct OrderConcurrencyTests {
     #expect(try await sampling.value == [])
     #expect(try await OrderFixture.violations(server.database) == [])
     let counted = try await server.database.admin.execute(
-      ["SELECT count(*)::int AS orders, count(DISTINCT number)::int AS numbers, array_agg(id::text) AS ids FROM crm.sales_order"],
+      [
+        """
+        SELECT count(*)::int AS orders, count(DISTINCT number)::int AS numbers, array_agg(id::text) AS ids,
+               (SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()) AS deadlocks FROM crm.sales_order
+        """
+      ],
       context: .init(readOnly: true), deadline: .after(.seconds(20)))[0][0]
     let ids = Set(try counted.decode([String].self, "ids"))
     let known = client.tally.acknowledged.withLock { $0 }
     #expect(known.count > 150, "\(client.tally.answers.withLock { $0 })")
     #expect(Set(known).count == known.count && ids.isSuperset(of: known), "an acknowledged order is missing")
     #expect(try counted.decode(Int.self, "numbers") == counted.decode(Int.self, "orders"))
+    #expect(try counted.decode(Int.self, "deadlocks") == 0, "locks are taken in one order")
     #expect(ids.count <= 64 * 3, "an order was made twice: \(ids.count)")
   }
 
