@@ -10,7 +10,7 @@ package enum OperationalCRM {
     .duplicates, .leads, .activities,
     .pipelines, .opportunities, .forecasts, .contracts,
     .quotes,
-    .invoices, .payments, .turnover,
+    .invoices, .payments, .turnover, .eInvoices,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)

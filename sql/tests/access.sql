@@ -126,6 +126,10 @@ insert into access_test.maker values
     select $2, $1, coalesce((select i.id from crm.instalment as i where i.customer_id = $2 and i.invoice_id = md5($3::text)::uuid), crm.missing_reference(''instalment_id'')),
       coalesce((select p.id from crm.payment as p where p.customer_id = $2 limit 1), crm.missing_reference(''payment_id'')), ''TRY'', ''in'', 0.01, ''2026-01-01'''),
   ('crm.turnover', 'insert into crm.turnover (customer_id, id, owner_id, department_id, visibility, day, currency) values ($2, $1, $5, $4, $6, ''2026-01-01'', ''TRY'')');
+insert into access_test.maker values
+  ('crm.e_invoice', 'insert into crm.e_invoice (customer_id, id, invoice_id, ettn, profile) values ($2, $1, md5($3::text)::uuid, $1, ''TEMELFATURA'')'),
+  ('crm.simulated_integrator_document', 'insert into crm.simulated_integrator_document (id, uuid) values ($1, $1)'),
+  ('crm.vat_rate', 'insert into crm.vat_rate (id, rate, valid_from) values ($1, 7, ''2000-01-01''::date + $7)');
 
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
@@ -159,7 +163,8 @@ begin
       'crm.sales_order', 'crm.sales_order_line', 'crm.order_line_fulfilment', 'crm.shipment', 'crm.shipment_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
       'crm.contract', 'crm.contract_line', 'crm.contract_renewal',
-      'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover'] loop
+      'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover',
+      'crm.e_invoice'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name in ('crm.invoice', 'crm.shipment') then md5("order"::text)::uuid else gen_random_uuid() end;

@@ -11,7 +11,7 @@ extension Concept {
 
 extension Resource {
   /// Where an issued invoice stands between us, the administration and the buyer. Moved by operations and by what the integrator reports.
-  package static let eInvoices = Resource("e_invoices", singular: "e_invoice", table: "crm.e_invoice", area: .finance, expand: ["customer"], order: "-created_at")
+  package static let eInvoices = Resource("e_invoices", singular: "e_invoice", table: "crm.e_invoice", area: .finance, expand: ["invoice"], order: "-created_at")
 
   /// The VAT rates of Türkiye, with their days.
   package static let vatRates = Resource(

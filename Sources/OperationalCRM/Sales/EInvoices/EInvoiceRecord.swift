@@ -23,15 +23,19 @@ struct EInvoiceRecord {
       """
       SELECT i.customer_id, i.status, i.type, i.profile, coalesce(i.number, i.series || extract(year FROM crm.business_day(now())) || '000000001') AS number,
         coalesce(i.ettn, i.id) AS ettn, coalesce(i.issue_date, crm.business_day(now())) AS issued_on, coalesce(i.issue_time, '00:00')::text AS issued_at,
-        i.currency, i.exchange_rate, i.note, o.number AS order_number, crm.business_day(o.ordered_at) AS ordered_on, i.returned_number, i.returned_on, i.due_on,
-        coalesce(i.seller_name, p.name) AS seller_name, coalesce(i.seller_tax_number, p.tax_number) AS seller_tax_number,
-        coalesce(i.seller_tax_office, p.tax_office) AS seller_tax_office, coalesce(i.seller_street, p.street) AS seller_street,
-        coalesce(i.seller_district, p.district) AS seller_district, coalesce(i.seller_city, p.city) AS seller_city,
-        coalesce(i.seller_postal_code, p.postal_code) AS seller_postal_code, coalesce(i.seller_country, p.country) AS seller_country, p.phone, p.email, p.website,
-        i.buyer_name, i.buyer_first_name, i.buyer_family_name, i.buyer_tax_number, i.buyer_tax_office, i.buyer_street, i.buyer_district, i.buyer_city,
-        i.buyer_postal_code, coalesce(i.buyer_country, 'TR') AS buyer_country, i.buyer_email, crm.business_day(now()) AS today,
-        array(SELECT n FROM unnest(ARRAY[coalesce(i.seller_tax_number, p.tax_number), i.buyer_tax_number]) AS n WHERE crm.valid_vkn(n) OR crm.valid_tckn(n)) AS valid_numbers
-      FROM crm.invoice AS i JOIN crm.company_profile AS p ON p.id = i.company_id
+        i.currency, i.exchange_rate, i.note, o.external_number AS order_number, crm.business_day(o.ordered_at) AS ordered_on, i.returned_number, i.returned_on, i.due_on,
+        coalesce(i.seller_name, f.seller_name) AS seller_name, coalesce(i.seller_tax_number, f.seller_tax_number) AS seller_tax_number,
+        coalesce(i.seller_tax_office, f.seller_tax_office) AS seller_tax_office, coalesce(i.seller_street, f.seller_street) AS seller_street,
+        coalesce(i.seller_district, f.seller_district) AS seller_district, coalesce(i.seller_city, f.seller_city) AS seller_city,
+        coalesce(i.seller_postal_code, f.seller_postal_code) AS seller_postal_code, coalesce(i.seller_country, f.seller_country) AS seller_country,
+        p.phone, p.email, p.website,
+        f.buyer_name, f.buyer_first_name, f.buyer_family_name, f.buyer_tax_number, f.buyer_tax_office, f.buyer_street, f.buyer_district, f.buyer_city,
+        f.buyer_postal_code, coalesce(f.buyer_country, 'TR') AS buyer_country, i.buyer_email, f.today,
+        array(SELECT n FROM unnest(ARRAY[coalesce(i.seller_tax_number, f.seller_tax_number), f.buyer_tax_number]) AS n
+               WHERE crm.valid_vkn(n) OR crm.valid_tckn(n)) AS valid_numbers
+      FROM crm.invoice AS i
+      JOIN (\(InvoiceFacts.statement(id, on: nil))) AS f ON f.customer_id = i.customer_id AND f.id = i.id
+      JOIN crm.company_profile AS p ON p.id = i.company_id
       LEFT JOIN crm.sales_order AS o ON o.customer_id = i.customer_id AND o.id = i.order_id
       WHERE i.id = \(id)
       """,

@@ -20,6 +20,7 @@ extension BusinessOperation {
     input: IssueInvoice.self, answer: .record("invoices", expand: ["lines", "instalments"])
   ) { run, input in
     let id = try run.id()
+    if let record = try await EInvoiceRecord.load(id, run.tx), !record.isIssued, !record.mistakes.isEmpty { throw Problem.invalid(record.mistakes) }
     // One statement: the counter of the series is locked by its trigger, and held until the commit that follows at once.
     let issued = try await run.tx.run(
       """
