@@ -123,7 +123,7 @@ comment on constraint vat_rate_valid_range on crm.vat_rate is 'en: The last day 
 
 select crm.protect('crm.vat_rate', area => 'finance', kind => 'common', resource => 'vat_rates', bi => true);
 select crm.protect('crm.e_invoice', area => 'finance', kind => 'owned', resource => 'e_invoices', bi => true);
-select crm.protect('crm.simulated_integrator_document', area => 'finance', kind => 'system', reason => 'It stands for another company''s memory.');
+select crm.protect('crm.simulated_integrator_document', area => 'finance', kind => 'system', verbs => '{select,insert,update,delete}', reason => 'It stands for another company''s memory.');
 
 set local role none;
 set local muhatap.via = 'system:migration';

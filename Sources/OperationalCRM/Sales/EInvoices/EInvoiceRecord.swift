@@ -23,7 +23,7 @@ struct EInvoiceRecord {
       """
       SELECT i.customer_id, i.status, i.type, i.profile, coalesce(i.number, i.series || extract(year FROM crm.business_day(now())) || '000000001') AS number,
         coalesce(i.ettn, i.id) AS ettn, coalesce(i.issue_date, crm.business_day(now())) AS issued_on, coalesce(i.issue_time, '00:00')::text AS issued_at,
-        i.currency, i.exchange_rate, i.note, o.external_number AS order_number, crm.business_day(o.ordered_at) AS ordered_on, i.returned_number, i.returned_on, i.due_on,
+        i.currency, i.exchange_rate, i.note, coalesce(o.number, o.external_number) AS order_number, crm.business_day(o.ordered_at) AS ordered_on, i.returned_number, i.returned_on, i.due_on,
         coalesce(i.seller_name, f.seller_name) AS seller_name, coalesce(i.seller_tax_number, f.seller_tax_number) AS seller_tax_number,
         coalesce(i.seller_tax_office, f.seller_tax_office) AS seller_tax_office, coalesce(i.seller_street, f.seller_street) AS seller_street,
         coalesce(i.seller_district, f.seller_district) AS seller_district, coalesce(i.seller_city, f.seller_city) AS seller_city,
