@@ -60,9 +60,9 @@ for file in files:
     if media not in content:
         wrong.append(f"{name}: {media} is not documented")
     elif media.endswith("json"):
-        wrong += [f"{name}: {mistake}" for mistake in mistakes(content[media].get("schema", {}), json.loads(exchange["body"]))]
+        wrong += [f"{name}: {mistake}" for mistake in mistakes(content[media].get("schema") or {}, json.loads(exchange["body"]))]
     if exchange["sent"] and exchange["status"] < 300:
-        schema = next(iter(resolved(found.get("requestBody", {})).get("content", {}).values()), {}).get("schema", {})
+        schema = next(iter(resolved(found.get("requestBody", {})).get("content", {}).values()), {}).get("schema") or {}
         wrong += [f"{name}: what was sent: {mistake}" for mistake in mistakes(schema, json.loads(exchange["sent"]))]
 
 print("\n".join(wrong + [f"{len(files)} exchanges checked"]))

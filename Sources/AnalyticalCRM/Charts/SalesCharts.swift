@@ -48,7 +48,7 @@ extension ReadOperation {
         """
         SELECT s.stage, coalesce(v.value, 0) AS amount, coalesce(v.facts, 0) AS opportunities, \(choice.currency)::text AS currency
           FROM bi.pipeline_stages AS s
-          LEFT JOIN bi.metric_values('open_pipeline', '-infinity', 'infinity', 'stage') AS v ON v.group_key = s.stage_id::text AND v.currency = \(choice.currency)
+          LEFT JOIN bi.metric_values('open_pipeline', '0001-01-01', '9999-12-31', 'stage') AS v ON v.group_key = s.stage_id::text AND v.currency = \(choice.currency)
          WHERE s.pipeline_id = \(request.pipeline(choice.pipelineID)) ORDER BY s.position
         """
       ]
@@ -70,7 +70,7 @@ extension ReadOperation {
         """
         SELECT s.stage, coalesce(v.value, 0)::bigint AS opportunities
           FROM bi.pipeline_stages AS s
-          LEFT JOIN bi.metric_values('stage_entries', coalesce(\(choice.from), '-infinity'), coalesce(\(choice.to), 'infinity'), 'stage') AS v
+          LEFT JOIN bi.metric_values('stage_entries', coalesce(\(choice.from), '0001-01-01'), coalesce(\(choice.to), '9999-12-31'), 'stage') AS v
             ON v.group_key = s.stage_id::text
          WHERE s.pipeline_id = \(request.pipeline(choice.pipelineID)) ORDER BY s.position
         """

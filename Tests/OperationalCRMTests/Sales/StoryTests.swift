@@ -1,5 +1,7 @@
+import CRMCore
 import Foundation
 import MuhatapTestKit
+import PostgresClient
 import Testing
 
 @Suite("The story of a sale")
