@@ -12,11 +12,14 @@ from capture import Script
 from server import Cluster, Gateway
 
 
+THREADS = 2
+
+
 class HTTPLoad:
     """Requests that wrk draws at random from a list."""
 
-    def __init__(self, gateway: Gateway, requests: list[tuple[str, str, object]], fresh: bool = False):
-        """`fresh`: the placeholder @@ in bodies becomes a number that no other request has."""
+    def __init__(self, gateway: Gateway, requests: list[tuple[str, str, object]], fresh: bool = False, once: bool = False):
+        """`fresh`: the placeholder @@ in bodies becomes a number that no other request has. `once`: each request is sent at most once."""
         self.gateway = gateway
         self.folder = Path(tempfile.mkdtemp(prefix="muhatap-bench-"))
         lines = ["local requests = {"]
@@ -29,11 +32,14 @@ class HTTPLoad:
             "}",
             "local thread_number = 0",
             "function setup(thread) thread:set('id', thread_number); thread_number = thread_number + 1 end",
+            f"local thread_count = {THREADS}",
             "local count = 0",
-            "function init(args) math.randomseed(os.time() + id * 7919) end",
+            "local position",
+            "function init(args) math.randomseed(os.time() + id * 7919); position = id + 1 - thread_count end",
             "local bad = 0",
             "function request()",
-            "  local chosen = requests[math.random(#requests)]",
+            "  position = position + thread_count",
+            f"  local chosen = requests[{'position' if once else 'math.random(#requests)'}]",
             "  local body = chosen[3]",
             "  count = count + 1",
             f"  if body and {str(fresh).lower()} then body = body:gsub('@@', id .. '-' .. count .. '-' .. math.random(1000000000)) end",
@@ -43,7 +49,7 @@ class HTTPLoad:
         (self.folder / "load.lua").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def run(self, connections: int, seconds: int) -> "HTTPResult":
-        threads = min(2, connections)
+        threads = min(THREADS, connections)
         output = subprocess.check_output(
             ["wrk", "--latency", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "-s", self.folder / "load.lua",
              f"http://127.0.0.1:{self.gateway.port}"], text=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 import acceptance
 import duplicates
 import imports
+import issue
 from capture import Script, captured
 from load import HTTPLoad, SQLLoad
 from report import Report
@@ -208,6 +209,8 @@ class Bench:
 
     def duplicates(self) -> None:
         duplicates.measure(self)
+    def issue(self) -> None:
+        issue.measure(self)
 
     def close(self) -> None:
         for gateway in self.gateways.values():
@@ -216,7 +219,7 @@ class Bench:
             self.cluster.remove()
 
 
-PARTS = ("read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates")
+PARTS = ("read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates", "issue")
 
 
 def main() -> None:

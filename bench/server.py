@@ -65,9 +65,9 @@ class Gateway:
     key: str
 
     @staticmethod
-    def start(cluster: Cluster, database: str, port: int, connections: int) -> "Gateway":
+    def start(cluster: Cluster, database: str, port: int, connections: int, user: str = "ayse@carsi.example") -> "Gateway":
         url = cluster.url("crm_app", database)
-        key = muhatap(url, "admin", "api-key", "--user", "ayse@carsi.example", "--name", "bench").splitlines()[-1]
+        key = muhatap(url, "admin", "api-key", "--user", user, "--name", "bench").splitlines()[-1]
         environment = {
             **os.environ, "DATABASE_URL": url, "MUHATAP_HTTP_PORT": str(port), "MUHATAP_DATABASE_CONNECTIONS": str(connections),
             "MUHATAP_HTTP_CURSOR_KEY": "YmVuY2htYXJrcyBhcmUgbm90IGEgc2VjcmV0LCBzbyB0aGlzIGtleSBpcyBub25l",

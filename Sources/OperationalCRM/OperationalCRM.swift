@@ -11,6 +11,7 @@ package enum OperationalCRM {
     .pipelines, .opportunities, .forecasts, .contracts,
     .quotes,
     .invoices, .payments, .turnover, .eInvoices,
+    .commissions,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)

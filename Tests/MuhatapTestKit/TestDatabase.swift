@@ -25,6 +25,16 @@ package final class TestDatabase: Sendable {
     try await TestCluster.shared.clone()
   }
 
+  /// A database with the whole schema on a server of the test's own, such as one that is killed.
+  package static func migrated(_ name: String, host: String, port: String) async throws -> TestDatabase {
+    try await Command("scripts/database", [host, port, name]).run()
+    try await Migrator(
+      connection: "postgresql://crm_migrator@/\(name)?host=\(host)&port=\(port)", directory: Command.repository.appending(path: "sql"),
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    ).run()
+    return TestDatabase(name: name, address: .init(host: host, port: port, directory: ""))
+  }
+
   /// How libpq reaches it as a role: `crm_app` as the gateway does, `crm_worker`, `crm_migrator`, or `postgres` to look behind the policies.
   package func url(as role: String = "crm_app") -> String {
     "postgresql://\(role)@/\(name)?host=\(address.host)&port=\(address.port)"

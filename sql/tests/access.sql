@@ -109,7 +109,18 @@ insert into access_test.maker values
   ('crm.sign_in_attempt', 'insert into crm.sign_in_attempt (email_hash) values (sha256($1::text::bytea))');
 
 insert into crm.company_profile (code, name, tax_number, tax_office, street, district, city) values ('t_company', 'company', '1234567890', 'x', 'x', 'x', 'x');
+insert into crm.commission_plan (id, code, name, percent, valid_from) values (access_test.id('product'), 't_plan', 'plan', 1, '2000-01-01');
+insert into crm.commission_settlement (id, plan_id, month) values (access_test.id('product'), access_test.id('product'), '2000-01-01');
 insert into access_test.maker values
+  ('crm.commission_plan', 'insert into crm.commission_plan (id, code, name, percent, valid_from) values ($1, ''x'' || $7, ''x'', 1, ''2000-01-01'')'),
+  ('crm.commission_tier', 'insert into crm.commission_tier (id, plan_id, from_attainment, percent) values ($1, access_test.id(''product''), $7, 1)'),
+  ('crm.commission_member', 'insert into crm.commission_member (id, plan_id, user_id, valid_from) values ($1, access_test.id(''product''), access_test.id(''subject''), ''2000-01-01'')'),
+  ('crm.sales_target', 'insert into crm.sales_target (id, user_id, month, amount) values ($1, access_test.id(''subject''), ''2000-01-01''::date + make_interval(months => $7), 1)'),
+  ('crm.invoice_share', 'insert into crm.invoice_share (customer_id, id, invoice_id, user_id, percent) values ($2, $1, md5($3::text)::uuid, access_test.id(''colleague''), 1)'),
+  ('crm.commission_settlement', 'insert into crm.commission_settlement (id, plan_id, month) values ($1, access_test.id(''product''), ''2000-01-01''::date + make_interval(months => $7))'),
+  ('crm.commission_settlement_line', 'insert into crm.commission_settlement_line (customer_id, id, settlement_id, plan_id, owner_id, invoice_id, source_id, day, currency, base_amount,
+     share_percent, percent, amount, department_id, visibility)
+   values ($2, $1, access_test.id(''product''), access_test.id(''product''), $5, md5($3::text)::uuid, $1, ''2026-01-01'', ''TRY'', 1, 1, 1, 1, $4, $6)'),
   ('crm.company_profile', 'insert into crm.company_profile (id, code, name, tax_number, tax_office, street, district, city) values ($1, ''x'' || $7, ''x'', ''1234567890'', ''x'', ''x'', ''x'', ''x'')'),
   ('crm.withholding_code', 'insert into crm.withholding_code (id, code, name_en, name_tr, percent, valid_from) values ($1, ''699'', ''x'', ''x'', 10, ''2000-01-01''::date + $7)'),
   ('crm.exemption_code', 'insert into crm.exemption_code (id, code, kind, name_en, name_tr, valid_from) values ($1, ''999'', ''other'', ''x'', ''x'', ''2000-01-01''::date + $7)'),
@@ -324,7 +335,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.invoice', 'crm.payment') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -577,12 +588,18 @@ insert into access_test.intrusion values
   ('crm.invoice_line', 'delete', 'delete from crm.invoice_line where invoice_status = ''issued'''),
   ('crm.payment_allocation', 'insert', 'insert into crm.payment_allocation (customer_id, instalment_id, credit_note_id, currency, direction, amount, allocated_on)
    select a.customer_id, a.instalment_id, a.credit_note_id, ''TRY'', ''in'', 0.01, ''2026-01-01'' from crm.payment_allocation as a where a.credit_note_id is not null'),
-  ('crm.payment_allocation', 'delete', 'delete from crm.payment_allocation where credit_note_id is not null');
+  ('crm.payment_allocation', 'delete', 'delete from crm.payment_allocation where credit_note_id is not null'),
+  ('crm.invoice_share', 'insert', 'insert into crm.invoice_share (customer_id, invoice_id, invoice_status, user_id, percent)
+   select i.customer_id, i.id, i.status, access_test.id(''subject''), 1 from crm.invoice as i where i.status = ''issued'''),
+  ('crm.invoice_share', 'update', 'update crm.invoice_share set updated_at = now() where invoice_status = ''issued'''),
+  ('crm.invoice_share', 'delete', 'delete from crm.invoice_share where invoice_status = ''issued''');
 insert into crm.customer (id, kind, name, department_id) values (access_test.id('other'), 'person', 'frozen', access_test.id('other'));
 select access_test.make('crm.invoice', access_test.id('other'), access_test.id('other'), null, access_test.id('other'), null, 'company');
 do $$ begin execute (select i.statement from access_test.intrusion as i where (i.relation, i.verb) = ('crm.invoice', 'insert')); end $$;
 insert into crm.invoice_line (customer_id, invoice_id, invoice_status, line_number, description, quantity, unit_price, vat_rate)
 select i.customer_id, i.id, i.status, 1, 'x', 1, 1, 20 from crm.invoice as i where i.status = 'issued';
+insert into crm.invoice_share (customer_id, invoice_id, invoice_status, user_id, percent)
+select i.customer_id, i.id, i.status, access_test.id('colleague'), 1 from crm.invoice as i where i.status = 'issued';
 insert into crm.instalment (customer_id, invoice_id, place, direction, currency, due_on, amount, department_id, owner_id, audience)
 select i.customer_id, i.id, 1, 'in', 'TRY', '2030-01-01', 1, i.department_id, i.owner_id, i.audience from crm.invoice as i where i.status = 'issued';
 insert into crm.payment_allocation (customer_id, instalment_id, credit_note_id, currency, direction, amount, allocated_on)

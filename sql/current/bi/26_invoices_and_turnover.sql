@@ -1,4 +1,4 @@
--- Facts: invoices, their lines, what is due and paid, turnover.
+-- Facts: invoices, their lines, what is due and paid, turnover, commissions.
 set local role crm_owner;
 
 create view bi.invoices with (security_invoker = true) as
@@ -162,3 +162,24 @@ comment on column bi.days_sales_outstanding.currency is 'Currency of all amounts
 comment on column bi.days_sales_outstanding.receivable is 'What customers owed at its end.';
 comment on column bi.days_sales_outstanding.invoiced is 'What was invoiced in it and the two months before, with VAT and without what is withheld.';
 comment on column bi.days_sales_outstanding.days is 'Receivable ÷ invoiced × 90; null when nothing was invoiced.';
+
+create view bi.commissions with (security_invoker = true) as
+select l.id as commission_id, l.owner_id as seller_id, l.department_id, p.code as plan, s.month as settled_month, l.day as accrued_on, l.customer_id, l.invoice_id, l.currency,
+  l.base_amount, l.share_percent, l.percent, l.amount
+from crm.commission_settlement_line as l
+join crm.commission_settlement as s on s.id = l.settlement_id
+join crm.commission_plan as p on p.id = s.plan_id;
+comment on view bi.commissions is 'One row a settled commission of a seller for an invoice, a payment or a credit note.';
+comment on column bi.commissions.commission_id is 'Id of the settlement''s line.';
+comment on column bi.commissions.seller_id is 'The seller.';
+comment on column bi.commissions.department_id is 'The seller''s department.';
+comment on column bi.commissions.plan is 'Code of the plan.';
+comment on column bi.commissions.settled_month is 'The month it was settled for.';
+comment on column bi.commissions.accrued_on is 'The day it accrued.';
+comment on column bi.commissions.customer_id is 'The customer.';
+comment on column bi.commissions.invoice_id is 'The invoice or credit note.';
+comment on column bi.commissions.currency is 'Currency of all amounts.';
+comment on column bi.commissions.base_amount is 'Revenue or margin that counts, before the share.';
+comment on column bi.commissions.share_percent is 'The seller''s share, in percent.';
+comment on column bi.commissions.percent is 'The commission, in percent.';
+comment on column bi.commissions.amount is 'The commission.';

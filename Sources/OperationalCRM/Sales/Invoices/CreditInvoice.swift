@@ -31,7 +31,10 @@ struct CreditInvoice: OperationInput {
   static let nothingLeft = Problem(
     409, "nothing-to-credit", Phrase("Everything on this invoice has been taken back already.", tr: "Bu faturadaki her şey zaten iade edilmiş."))
   static let noInvoice = Problem(
-    409, "not-creditable", Phrase("Only an issued invoice can be taken back; a draft is changed or discarded.", tr: "Yalnızca düzenlenmiş fatura iade edilir; taslak değiştirilir ya da silinir."))
+    409, "not-creditable",
+    Phrase(
+      "Only an issued invoice can be taken back; a draft is changed or discarded.",
+      tr: "Yalnızca düzenlenmiş fatura iade edilir; taslak değiştirilir ya da silinir."))
 }
 
 extension BusinessOperation {

@@ -40,7 +40,8 @@ extension Resource {
       "active",
     ],
     change: [
-      "name", "tax_number", "tax_office", "trade_number", "mersis", "street", "district", "city", "postal_code", "country", "phone", "email", "website", "active",
+      "name", "tax_number", "tax_office", "trade_number", "mersis", "street", "district", "city", "postal_code", "country", "phone", "email", "website",
+      "active",
     ],
     search: ["name"], order: "code")
 

@@ -19,7 +19,7 @@ struct InvoiceHeaderInput: OperationInput {
     series = fields.optionalText("series", "The series of its number; the first one for the profile when left out.", maximum: 3)
     profile = fields.optionalOption(
       "profile", "TEMELFATURA or TICARIFATURA for registered e-Fatura users, EARSIVFATURA for everybody else.", of: InvoiceProfile.self)
-    exchangeRate = fields.optionalDecimal("exchange_rate", "Lira for one unit of the currency.", scale: 6, in: 0...999_999)
+    exchangeRate = fields.optionalDecimal("exchange_rate", "Lira for one unit of the currency; today's rate when left out.", scale: 6, in: 0...999_999)
     paymentTerm = fields.optionalText("payment_term", "Code of the payment term, such as net30; due at once when left out.", maximum: 63)
     note = fields.optionalText("note", "What the customer reads on it.", maximum: 4_000)
     ownerID = fields.optionalID("owner_id", "The seller; the customer's owner, or the order's, when left out.")
@@ -87,7 +87,8 @@ extension BusinessOperation {
       SELECT coalesce(c.id, crm.missing_reference('customer_id')),
              coalesce(\(header.companyID), (SELECT s.id FROM crm.company_profile s WHERE s.active ORDER BY s.created_at, s.code LIMIT 1)),
              coalesce(\(header.series), (SELECT s.code FROM crm.invoice_series s WHERE s.active AND \(profile.rawValue) = ANY (s.profiles) ORDER BY s.created_at, s.code LIMIT 1)),
-             \(profile.rawValue), \(currency), CASE \(currency) WHEN 'TRY' THEN 1 ELSE \(header.exchangeRate)::numeric END, \(header.paymentTermID),
+             \(profile.rawValue), \(currency), CASE \(currency) WHEN 'TRY' THEN 1
+               ELSE coalesce(\(header.exchangeRate)::numeric, round(crm.convert(1, \(currency), 'TRY', (now() AT TIME ZONE 'Europe/Istanbul')::date), 6)) END, \(header.paymentTermID),
              \(header.note), coalesce(\(header.ownerID), c.owner_id), coalesce(\(header.departmentID), c.department_id),
              \(buyer.name), \(buyer.firstName), \(buyer.familyName), \(buyer.taxNumber), \(buyer.taxOffice), \(buyer.street), \(buyer.district),
              \(buyer.city), \(buyer.postalCode), \(buyer.country), \(buyer.email)

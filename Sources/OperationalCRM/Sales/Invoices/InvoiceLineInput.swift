@@ -22,7 +22,9 @@ struct InvoiceLineInput: OperationInput {
     description = fields.optionalText("description", "What the invoice calls it; the product's name when left out.", maximum: 500)
     quantity = fields.decimal("quantity", "How many units.", scale: 3, in: Self.amounts)
     unitCode = fields.optionalText("unit_code", "Unit (UN/ECE Rec 20); the product's when left out.", maximum: 3)
-    unitPrice = fields.optionalDecimal("unit_price", "Price of a unit before discount and VAT, in the invoice's currency.", scale: 6, in: Self.amounts)
+    unitPrice = fields.optionalDecimal(
+      "unit_price", "Price of a unit before discount and VAT, in the invoice's currency; the customer's price of the day when left out.", scale: 6,
+      in: Self.amounts)
     discountPercent = fields.optionalDecimal("discount_percent", "Discount in percent; none when left out.", scale: 2, in: Self.percents)
     vatRate = fields.optionalDecimal("vat_rate", "VAT rate in percent; 0 with an exemption code, the product's when left out.", scale: 2, in: Self.percents)
     withholdingCode = fields.optionalText("withholding_code", "Why the buyer withholds part of the VAT, such as 602.", maximum: 3)
@@ -49,7 +51,8 @@ struct InvoiceLineInput: OperationInput {
       SELECT \(draft.customerID), crm.uuid_v7_member((SELECT crm.uuid_v7_head()), l.place), \(draft.id),
              l.place + (SELECT coalesce(max(x.line_number), 0) FROM crm.invoice_line x WHERE x.customer_id = \(draft.customerID) AND x.invoice_id = \(draft.id)),
              coalesce(p.id, CASE WHEN l.product_id IS NOT NULL THEN crm.missing_reference('product_id') END),
-             coalesce(l.description, p.name), l.quantity, coalesce(l.unit_code, p.unit_code, 'C62'), l.unit_price,
+             coalesce(l.description, p.name), l.quantity, coalesce(l.unit_code, p.unit_code, 'C62'),
+             coalesce(l.unit_price, (SELECT q.unit_price FROM crm.price_of(p.id, i.customer_id, l.quantity, i.currency, (now() AT TIME ZONE 'Europe/Istanbul')::date) AS q)),
              CASE i.currency WHEN 'TRY' THEN p.cost END,
              coalesce(l.discount_percent, 0), coalesce(l.vat_rate, CASE WHEN l.exemption_code IS NOT NULL THEN 0 END, p.vat_rate),
              l.withholding_code,

@@ -6,7 +6,8 @@ struct IssueInvoice: OperationInput {
   let issueDate: CalendarDate?
 
   init(_ fields: inout InputReader) {
-    issueDate = fields.optionalDay("issue_date", "The day on the invoice; today in Türkiye when left out. Not before the last one of the series, not in the future.")
+    issueDate = fields.optionalDay(
+      "issue_date", "The day on the invoice; today in Türkiye when left out. Not before the last one of the series, not in the future.")
   }
 }
 

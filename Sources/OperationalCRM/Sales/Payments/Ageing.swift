@@ -31,7 +31,8 @@ extension ReadOperation {
 
   static let ageing = ReadOperation(
     "ageing", "/v1/ageing", tag: "instalments", access: .read(.finance), "What each customer owes, by days past due", input: AgeingQuery.self,
-    row: amounts.merging(["customer_id": ["type": "string", "format": "uuid"], "customer_name": ["type": ["string", "null"]]]) { $1 }, reading: [.finance, .customers]
+    row: amounts.merging(["customer_id": ["type": "string", "format": "uuid"], "customer_name": ["type": ["string", "null"]]]) { $1 },
+    reading: [.finance, .customers]
   ) { _, query in
     """
     SELECT a.customer_id, (SELECT c.name FROM crm.customer c WHERE c.id = a.customer_id) AS customer_name, a.currency, a.not_due, a.days_1_30, a.days_31_60,

@@ -61,7 +61,8 @@ extension ReadOperation {
       "key": ["type": ["string", "null"], "description": "Id, month or day; null for lines without a product, invoices without a seller, and the total."],
       "name": ["type": ["string", "null"], "description": "What it is called, if the caller may read it."], "currency": ["type": "string"],
       "quantity": ["type": "string"], "invoiced": ["type": "string"], "credited": ["type": "string"],
-      "amount": ["type": "string", "description": "Invoiced less credited."], "cost": ["type": "string", "description": "What the goods cost us, as far as that is known."],
+      "amount": ["type": "string", "description": "Invoiced less credited."],
+      "cost": ["type": "string", "description": "What the goods cost us, as far as that is known."],
     ], reading: [.sales, .customers, .products]
   ) { _, query in
     let key = query.group.key

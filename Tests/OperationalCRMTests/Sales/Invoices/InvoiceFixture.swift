@@ -22,7 +22,9 @@ struct InvoiceFixture: Sendable {
   }
 
   /// An organisation with all that an invoice needs, or less.
-  static func customer(_ server: TestServer, as person: String = "ayse", _ fields: [String: JSON] = [:], address: JSON? = InvoiceFixture.address) async throws -> String {
+  static func customer(_ server: TestServer, as person: String = "ayse", _ fields: [String: JSON] = [:], address: JSON? = InvoiceFixture.address) async throws
+    -> String
+  {
     let values: [String: JSON] = ["kind": "organisation", "name": "Çınar Gıda A.Ş.", "tax_number": "9876543217", "tax_office": "Kadıköy"]
     let made = try await server.send(.post, "/v1/customers", as: person, json: .object(values.merging(fields) { $1 }))
     try #require(made.status == 201, "\(made.text)")
@@ -36,7 +38,9 @@ struct InvoiceFixture: Sendable {
 
   static let address: JSON = ["kind": "billing", "street": "Moda Caddesi 5", "district": "Kadıköy", "city": "İstanbul", "province_code": "34"]
 
-  func send(_ method: Request.Method, _ path: String, as person: String = "fatma", json: JSON? = nil, headers: [String: String] = [:]) async throws -> TestServer.Answer {
+  func send(_ method: Request.Method, _ path: String, as person: String = "fatma", json: JSON? = nil, headers: [String: String] = [:]) async throws
+    -> TestServer.Answer
+  {
     try await server.send(method, path, as: person, json: json, headers: headers)
   }
 

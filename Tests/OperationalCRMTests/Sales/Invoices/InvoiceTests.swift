@@ -10,7 +10,8 @@ struct InvoiceTests {
   func life() async throws {
     let finance = try await InvoiceFixture.suite()
     let coffee: JSON = ["product_id": .string(finance.product), "quantity": "2.5", "unit_price": "100.333333", "discount_percent": "10"]
-    let draft = try await finance.draft([coffee, finance.line("0.05"), finance.line("0.05"), finance.line("0.05")], ["note": "Teşekkürler", "payment_term": "net30"])
+    let draft = try await finance.draft(
+      [coffee, finance.line("0.05"), finance.line("0.05"), finance.line("0.05")], ["note": "Teşekkürler", "payment_term": "net30"])
     #expect(draft["status"] == "draft" && draft["number"] == .null && draft["type"] == "SATIS" && draft["profile"] == "EARSIVFATURA")
     #expect(draft["gross_amount"] == "250.98" && draft["discount_amount"] == "25.08" && draft["net_amount"] == "225.90", "\(draft)")
     // 225.75 at 10 % and 0.15 at 20 %: the three lines of 0.05 share the 0.03, of which each alone would have had 0.01.
@@ -52,7 +53,8 @@ struct InvoiceTests {
     #expect(now["net_amount"] == "175.00" && now["discount_amount"] == "75.00" && now["vat_amount"] == "27.50", "\(now)")
     now = try await finance.done(.delete, "/v1/invoices/\(draft.id)/lines/\(second.id)")
     #expect(now["payable_amount"] == "120.00")
-    now = try await finance.done(.patch, "/v1/invoices/\(draft.id)", json: ["note": "Son", "payment_term": "net60", "profile": "TEMELFATURA", "buyer_city": "Ankara"])
+    now = try await finance.done(
+      .patch, "/v1/invoices/\(draft.id)", json: ["note": "Son", "payment_term": "net60", "profile": "TEMELFATURA", "buyer_city": "Ankara"])
     #expect(now["note"] == "Son" && now["profile"] == "TEMELFATURA" && now["buyer_city"] == "Ankara")
 
     let unknown = UUID.v7().lowercase
@@ -70,7 +72,9 @@ struct InvoiceTests {
   @Test("the type follows from the lines: withholding and exemption")
   func types() async throws {
     let finance = try await InvoiceFixture.suite()
-    let consulting = try await finance.issued([finance.line("1000", ["withholding_code": "602"]), finance.line("333.33", ["withholding_code": "602"]), finance.line("10")])
+    let consulting = try await finance.issued([
+      finance.line("1000", ["withholding_code": "602"]), finance.line("333.33", ["withholding_code": "602"]), finance.line("10"),
+    ])
     #expect(consulting["type"] == "TEVKIFAT" && consulting["vat_amount"] == "268.67" && consulting["withholding_amount"] == "240.00", "\(consulting)")
     #expect(consulting["total_amount"] == "1612.00" && consulting["payable_amount"] == "1372.00")
     let export = try await finance.issued([finance.line("1000", vat: "0", ["exemption_code": "301"])], ["currency": "USD", "exchange_rate": "41.123456"])
@@ -80,12 +84,16 @@ struct InvoiceTests {
     #expect(exempt["type"] == "SATIS" && exempt["vat_amount"] == "0.00")
   }
 
-  @Test("what a line or a draft cannot say is refused with its field", arguments: [
-    (["quantity": "0"], "invoice_line_quantity_positive"), (["unit_code": "ADET"], "too-long"), (["unit_code": "XXX"], "/unit_code"), (["vat_rate": "101"], "/vat_rate"),
-    (["withholding_code": "699"], "/withholding_code"), (["exemption_code": "999", "vat_rate": "0"], "/exemption_code"),
-    (["exemption_code": "301"], "invoice_line_exemption_whole"), (["unit_price": .null], "/unit_price"), (["product_id": "00000000-0000-0000-0000-000000000001"], "/product_id"),
-    (["description": .null], "/description"), (["discount": "3"], "unknown-field"),
-  ] as [([String: JSON], String)])
+  @Test(
+    "what a line or a draft cannot say is refused with its field",
+    arguments: [
+      (["quantity": "0"], "invoice_line_quantity_positive"), (["unit_code": "ADET"], "too-long"), (["unit_code": "XXX"], "/unit_code"),
+      (["vat_rate": "101"], "/vat_rate"),
+      (["withholding_code": "699"], "/withholding_code"), (["exemption_code": "999", "vat_rate": "0"], "/exemption_code"),
+      (["exemption_code": "301"], "invoice_line_exemption_whole"), (["unit_price": .null], "/unit_price"),
+      (["product_id": "00000000-0000-0000-0000-000000000001"], "/product_id"),
+      (["description": .null], "/description"), (["discount": "3"], "unknown-field"),
+    ] as [([String: JSON], String)])
   func badLines(fields: [String: JSON], expected: String) async throws {
     let finance = try await InvoiceFixture.suite()
     let answer = try await finance.send(
@@ -102,11 +110,13 @@ struct InvoiceTests {
     #expect(answer.status == 422 && answer.problem == "invalid-fields")
     let pointers = try answer.json()["errors"]?.array?.compactMap { $0["pointer"]?.string } ?? []
     #expect(
-      pointers == ["/lines", "/exchange_rate", "/buyer_tax_office", "/buyer_street", "/buyer_district", "/buyer_city", "/buyer_country", "/issue_date"], "\(answer.text)")
+      pointers == ["/lines", "/exchange_rate", "/buyer_tax_office", "/buyer_street", "/buyer_district", "/buyer_city", "/buyer_country", "/issue_date"],
+      "\(answer.text)")
     #expect(answer.text.contains("vergi dairesini"))
     let empty = try await finance.draft([])
     #expect(try await finance.send(.post, "/v1/invoices/\(empty.id)/issue").text.contains("at least one line"))
-    let person = try await InvoiceFixture.customer(finance.server, ["kind": "person", "name": "Ayşe Nur Yılmaz", "tax_number": "10000000146", "tax_office": .null])
+    let person = try await InvoiceFixture.customer(
+      finance.server, ["kind": "person", "name": "Ayşe Nur Yılmaz", "tax_number": "10000000146", "tax_office": .null])
     let sold = try await finance.issued([finance.line("1")], ["customer_id": .string(person)])
     #expect(sold["buyer_first_name"] == "Ayşe Nur" && sold["buyer_family_name"] == "Yılmaz" && sold["buyer_tax_number"] == "10000000146")
   }
@@ -127,8 +137,10 @@ struct InvoiceTests {
     }
     for person in ["ayse", "mehmet", "emre", "elif"] {
       for (method, path, body): (Request.Method, String, JSON?) in [
-        (.post, "/v1/invoices", ["customer_id": .string(finance.customer)]), (.patch, "/v1/invoices/\(other.id)", ["note": "x"]), (.delete, "/v1/invoices/\(other.id)", nil),
-        (.post, "/v1/invoices/\(other.id)/issue", nil), (.post, "/v1/invoices/\(other.id)/lines", finance.line("1")), (.post, "/v1/invoices/\(invoice.id)/credit", nil),
+        (.post, "/v1/invoices", ["customer_id": .string(finance.customer)]), (.patch, "/v1/invoices/\(other.id)", ["note": "x"]),
+        (.delete, "/v1/invoices/\(other.id)", nil),
+        (.post, "/v1/invoices/\(other.id)/issue", nil), (.post, "/v1/invoices/\(other.id)/lines", finance.line("1")),
+        (.post, "/v1/invoices/\(invoice.id)/credit", nil),
         (.post, "/v1/invoice_series", ["code": "ZZZ", "name": "x"]), (.post, "/v1/payments", nil),
       ] {
         #expect(try await finance.send(method, path, as: person, json: body).status == 403, "\(person) \(path)")
@@ -230,7 +242,8 @@ struct InvoiceTests {
           SELECT customer_id, 'issued', company_id, series, department_id FROM crm.invoice LIMIT 1
           """, "42501"
         ),
-        ("UPDATE crm.invoice_counter SET last_number = last_number + 1", "42501"), ("UPDATE crm.instalment SET settled = 0", "42501"), ("DELETE FROM crm.instalment", "42501"),
+        ("UPDATE crm.invoice_counter SET last_number = last_number + 1", "42501"), ("UPDATE crm.instalment SET settled = 0", "42501"),
+        ("DELETE FROM crm.instalment", "42501"),
         ("UPDATE crm.turnover SET invoiced = 0", "42501"), ("UPDATE crm.payment SET amount = 1", "42501"), ("TRUNCATE crm.invoice CASCADE", "42501"),
       ] {
         await #expect("\(intrusion.text)") {

@@ -17,7 +17,8 @@ struct TurnoverTests {
     let goods: JSON = ["product_id": .string(finance.product), "quantity": "3", "unit_price": "100"]
     _ = try await finance.issued([goods, finance.line("50")], series, on: "2026-01-15")
     let second = try await finance.issued([goods], series.merging(["customer_id": .string(his)]) { $1 }, on: "2026-02-15")
-    _ = try await finance.issued([goods], series.merging(["customer_id": .string(corporate), "currency": "EUR", "exchange_rate": "45"]) { $1 }, on: "2026-02-16")
+    _ = try await finance.issued(
+      [goods], series.merging(["customer_id": .string(corporate), "currency": "EUR", "exchange_rate": "45"]) { $1 }, on: "2026-02-16")
     let line = try #require(second["lines"]?.array?.first)
     let note = try await finance.done(.post, "/v1/invoices/\(second.id)/credit", json: ["lines": [["line_id": .string(line.id), "quantity": "1"]]])
     _ = try await finance.issue(note, on: "2026-03-01")
