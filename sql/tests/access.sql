@@ -175,7 +175,7 @@ begin
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
       'crm.contract', 'crm.contract_line', 'crm.contract_renewal',
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover',
-      'crm.e_invoice'] loop
+      'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name in ('crm.invoice', 'crm.shipment') then md5("order"::text)::uuid else gen_random_uuid() end;
