@@ -7,7 +7,7 @@ extension Concept {
   static let invoices = Concept(
     resources: [.invoices, .invoiceLines, .invoiceSeries, .companyProfiles, .withholdingCodes, .exemptionCodes],
     operations: [
-      .createInvoice, .changeInvoice, .discardInvoice, .addInvoiceLine, .changeInvoiceLine, .removeInvoiceLine, .issueInvoice, .creditInvoice,
+      .createInvoice, .invoiceOrder, .changeInvoice, .discardInvoice, .addInvoiceLine, .changeInvoiceLine, .removeInvoiceLine, .issueInvoice, .creditInvoice,
     ],
     reads: [.invoiceVAT])
 }
