@@ -209,6 +209,7 @@ class Bench:
 
     def duplicates(self) -> None:
         duplicates.measure(self)
+
     def issue(self) -> None:
         issue.measure(self)
 
