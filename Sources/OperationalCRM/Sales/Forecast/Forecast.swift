@@ -60,7 +60,7 @@ extension ReadOperation {
       "weighted_historical": AnswerField.optional(AnswerField.decimal), "decided_behind": AnswerField.count, "without_history": AnswerField.count,
       "without_amount": AnswerField.count, "without_rate": AnswerField.count,
     ],
-    reading: [.sales, .admin]
+    reading: [.sales, .admin], lane: .reports
   ) { _, question in
     let first: SQL = "coalesce(\(question.month), date_trunc('month', crm.business_day(now())::timestamp)::date)"
     let next: SQL = "(\(first) + interval '1 month')::date"

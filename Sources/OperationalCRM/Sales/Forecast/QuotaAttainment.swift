@@ -21,7 +21,7 @@ extension ReadOperation {
       "won_amount": AnswerField.decimal, "attainment_percent": AnswerField.optional(AnswerField.decimal), "open": AnswerField.count,
       "open_weighted_amount": AnswerField.decimal,
     ],
-    reading: [.sales, .admin]
+    reading: [.sales, .admin], lane: .reports
   ) { _, input in
     let first: SQL = "coalesce(\(input.month), date_trunc('month', crm.business_day(now())::timestamp)::date)"
     let next: SQL = "(\(first) + interval '1 month')::date"

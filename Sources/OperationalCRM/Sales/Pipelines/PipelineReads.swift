@@ -86,7 +86,7 @@ extension ReadOperation {
           ],
         ]
       ),
-      reading: [.sales],
+      reading: [.sales], lane: .reports,
       statements: { request, input in
         guard let id = request.parameters["id"].flatMap(UUID.init(uuidString:)) else { throw Problem.notFound }
         return ["SELECT 1 FROM crm.pipeline WHERE id = \(id)", statement(id, input)]
