@@ -96,7 +96,7 @@ import Testing
     try await desk.behind(
       """
       INSERT INTO crm.quote_seal (customer_id, quote_id, digest)
-      SELECT customer_id, id, crm.quote_digest(number, revision, currency, valid_until, opportunity_id, contact_id, terms, net_amount, vat_amount, line_count)
+      SELECT customer_id, id, crm.quote_digest(number, revision, currency, valid_until, terms, net_amount, vat_amount, line_count)
         FROM crm.quote WHERE id = \(id)
       """)
     let token = String(repeating: "t", count: 43)

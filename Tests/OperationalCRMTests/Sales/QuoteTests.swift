@@ -150,6 +150,28 @@ import Testing
     #expect(try await desk.server.send(.get, "/v1/quote_lines?quote_id=eq.\(id)", as: "ayse").json()["data"]?.array?.count == 3)
   }
 
+  @Test func `a sent quote follows when its contact and its customer are merged into others, and is accepted there`() async throws {
+    let desk = QuoteDesk(server: try await TestServer.suite())
+    let (kept, gone) = (try await desk.customer("Kalan Ltd."), try await desk.customer("Giden Ltd."))
+    let people = [
+      try desk.id(try await desk.post("/v1/contacts", as: "ayse", ["customer_id": .string(gone), "name": "Ömer Çağ"])),
+      try desk.id(try await desk.post("/v1/contacts", as: "ayse", ["customer_id": .string(gone), "name": "Ömer Cağ"])),
+    ]
+    let id = try await desk.draft(customer: gone, ["contact_id": .string(people[1])])
+    let path = try await desk.sent(id)
+    let contacts = try await desk.post("/v1/contacts/\(people[0])/merge", as: "deniz", ["merged_id": .string(people[1])])
+    #expect(contacts.status == 201, "\(contacts.text)")
+    #expect(try await desk.quote(id)["contact_id"]?.string == people[0])
+    let customers = try await desk.post("/v1/customers/\(kept)/merge", as: "deniz", ["merged_id": .string(gone)])
+    #expect(customers.status == 201, "\(customers.text)")
+    let page = try await desk.server.send(.get, path, as: nil)
+    #expect(page.status == 200 && page.text.contains("Kalan Ltd.") && page.text.contains("Ömer Çağ"), "\(page.text)")
+    #expect(try await desk.server.send(.patch, "/v1/quotes/\(id)", as: "mehmet", json: ["terms": "peşin"]).status == 422)
+    #expect(try await desk.post("\(path)/accept", as: nil, ["name": "Ömer Çağ"]).status == 200)
+    let quote = try await desk.quote(id, expand: "orders,lines")
+    #expect(quote["customer_id"]?.string == kept && quote["lines"]?.array?.count == 3 && quote["orders"]?.array?.count == 1, "\(quote)")
+  }
+
   @Test func `an empty quote and a quote that is over are not sent`() async throws {
     let desk = QuoteDesk(server: try await TestServer.suite())
     let customer = try await desk.customer()

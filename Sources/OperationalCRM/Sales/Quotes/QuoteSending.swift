@@ -57,8 +57,8 @@ extension BusinessOperation {
       statements.append(
         """
         INSERT INTO crm.quote_seal (customer_id, quote_id, digest)
-        SELECT q.customer_id, q.id, crm.quote_digest(
-                 q.number, q.revision, q.currency, q.valid_until, q.opportunity_id, q.contact_id, q.terms, q.net_amount, q.vat_amount, q.line_count)
+        SELECT q.customer_id, q.id,
+               crm.quote_digest(q.number, q.revision, q.currency, q.valid_until, q.terms, q.net_amount, q.vat_amount, q.line_count)
           FROM crm.quote q WHERE q.id = \(quote.id)
         """)
     }
