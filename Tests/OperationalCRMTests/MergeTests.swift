@@ -245,6 +245,25 @@ struct MergeTests {
     #expect(try await sales.get("/v1/leads/\(lead.id)")["company_name"] == "Çifte Aday")
   }
 
+  @Test("a contact named in a sent quote is merged, and the quote stays sealed")
+  func sentQuote() async throws {
+    let sales = try await SalesFixture.suite()
+    let desk = QuoteDesk(server: sales.server)
+    var contacts: [String] = []
+    for _ in 0..<2 { contacts.append(try await sales.done(.post, "/v1/contacts", json: ["customer_id": .string(sales.customer), "name": "Teklif Sahibi"]).id) }
+    let quote = try await desk.draft(as: "ayse", customer: sales.customer, ["contact_id": .string(contacts[1])])
+    _ = try await desk.sent(quote, as: "ayse")
+    let seal = try await desk.behind("SELECT q.sealed_digest FROM crm.quote AS q WHERE q.id = \(quote)::uuid")[0].decode(String.self, at: 0)
+    let merge = try await sales.done(.post, "/v1/contacts/\(contacts[0])/merge", json: ["merged_id": .string(contacts[1])])
+    #expect(try await desk.quote(quote)["contact_id"] == .string(contacts[0]))
+    await #expect(throws: (any Error).self) { try await desk.behind("UPDATE crm.quote SET contact_id = NULL WHERE id = \(quote)::uuid") }
+    _ = try await sales.done(.post, "/v1/merges/\(merge.id)/unmerge")
+    #expect(try await desk.quote(quote)["contact_id"] == .string(contacts[1]))
+    let after = try await desk.behind(
+      "SELECT s.digest FROM crm.quote_seal AS s JOIN crm.quote AS q ON q.customer_id = s.customer_id AND q.id = s.quote_id WHERE q.id = \(quote)::uuid AND q.sealed_digest = s.digest")
+    #expect(try after[0].decode(String.self, at: 0) == seal)
+  }
+
   @Test("only who may change both records merges and parts them")
   func rights() async throws {
     let sales = try await SalesFixture.suite()
