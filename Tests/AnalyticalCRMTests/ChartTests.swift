@@ -43,7 +43,7 @@ struct ChartTests {
     let pipeline = try await server.send(.get, "/v1/charts/pipeline.svg", as: "ayse", headers: ["accept-language": "tr"])
     #expect(pipeline.status == 200 && pipeline.headers["content-type"] == "image/svg+xml; charset=utf-8", "\(pipeline.text)")
     let root = try #require(try XMLDocument(data: Data(pipeline.bytes)).rootElement())
-    #expect(root.name == "svg" && root.attribute(forName: "role")?.stringValue == "img" && root.elements(forName: "title").first?.stringValue == "Açık fırsatlar")
+    #expect(root.name == "svg" && root.attributes?.first { $0.name == "role" }?.stringValue == "img" && root.elements(forName: "title").first?.stringValue == "Açık fırsatlar")
     #expect(try #require(root.elements(forName: "desc").first?.stringValue).contains("1.234,75 TRY (2)"))
     let funnel = try await server.send(.get, "/v1/charts/funnel.svg", as: "ayse")
     #expect(try #require(try XMLDocument(data: Data(funnel.bytes)).rootElement()?.elements(forName: "desc").first?.stringValue).contains(": 6 (%100)"))

@@ -70,7 +70,7 @@ extension ReadOperation {
         """
         SELECT s.stage, coalesce(v.value, 0)::bigint AS opportunities
           FROM bi.pipeline_stages AS s
-          LEFT JOIN bi.metric_values('stage_entries', coalesce(\(choice.from), '0001-01-01'), coalesce(\(choice.to), '9999-12-31'), 'stage') AS v
+          LEFT JOIN bi.metric_values('stage_entries', coalesce(\(choice.from)::date, '0001-01-01'), coalesce(\(choice.to)::date, '9999-12-31'), 'stage') AS v
             ON v.group_key = s.stage_id::text
          WHERE s.pipeline_id = \(request.pipeline(choice.pipelineID)) ORDER BY s.position
         """
