@@ -134,6 +134,25 @@ import Testing
     }
   }
 
+  @Test func `a key does not revoke itself`() async throws {
+    let people = try await People(in: .suite())
+    let user = try await people.add("tuna")
+    let key = try await people.key(of: user.id)
+    let spare = try await people.key(of: user.id)
+    try await people.serve { (server) async throws in
+      let data = try #require(try await server.get("/v1/api_keys", as: key).json["data"] as? [[String: Any]])
+      var statuses: [Int] = []
+      for id in data.compactMap({ $0["id"] as? String }) {
+        let answer = try await server.send("DELETE /v1/api_keys/\(id) HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer \(key)\r\n\r\n")
+        statuses.append(answer.status)
+        if answer.status == 409 { #expect(answer.json["code"] as? String == "key-in-use") }
+      }
+      #expect(statuses.sorted() == [204, 409])
+      #expect(try await server.get("/whoami", as: key).status == 200)
+      #expect(try await server.status(of: "/whoami", as: spare, becomes: 401))
+    }
+  }
+
   @Test func `nobody revokes somebody else's key`() async throws {
     let people = try await People(in: .suite())
     let owner = try await people.add("owner")

@@ -41,7 +41,7 @@ import Testing
   }
 
   @Test func `a wrong old password changes nothing, and guessing is slowed down`() async throws {
-    let people = try await People(in: .suite())
+    let people = try await People(in: .clone())
     let user = try await people.add("naz")
     let key = try await people.key(of: user.id)
     try await people.serve { (server) async throws in
@@ -51,6 +51,8 @@ import Testing
         #expect(answer.json["code"] as? String == "wrong-password")
       }
       _ = try await change("a wrong guess", Self.new, key, server)
+      // The wait after the sixth is a second, which a busy machine may take to ask again.
+      try await people.run("UPDATE crm.sign_in_attempt SET blocked_until = now() + interval '1 hour' WHERE blocked_until > last_at")
       let blocked = try await change(People.password, Self.new, key, server)
       #expect(blocked.status == 429)
       #expect(blocked["retry-after"] != nil)

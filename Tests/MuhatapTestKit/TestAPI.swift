@@ -13,10 +13,12 @@ package final class TestAPI: Sendable {
   package let api: API
   private let callers = Mutex<[String: Caller]>([:])
   private let following: Task<Void, Never>
+  private let contract: CheckedContract
 
   private init(database: TestDatabase, api: API) {
     self.database = database
     self.api = api
+    contract = CheckedContract { OpenAPIDocument(api.endpoints).json }
     following = Task { await api.followCustomFields(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) }
   }
 
@@ -92,12 +94,13 @@ package final class TestAPI: Sendable {
     }
   }
 
-  /// Sends a request as one of the demo company's people.
+  /// Sends a request as one of the demo company's people. What is asked and answered is held against the OpenAPI document, unless it
+  /// is not `checked`: for requests that no client of the document would send.
   package func send(
     _ method: Request.Method, _ path: String, _ query: KeyValuePairs<String, String> = [:], as person: String = "deniz", json: JSON? = nil,
-    headers: [String: String] = [:]
+    headers: [String: String] = [:], checked: Bool = true
   ) async throws -> Answer {
-    try await send(method, path, query.map { (name: $0.key, value: $0.value) }, as: person, body: json.map { try $0.encoded() }, headers: headers)
+    try await send(method, path, query.map { (name: $0.key, value: $0.value) }, as: person, body: json.map { try $0.encoded() }, headers: headers, checked: checked)
   }
 
   /// Sends a request as a patient client does: again after a while, when it is told that someone else is at the same record or key.
@@ -112,7 +115,20 @@ package final class TestAPI: Sendable {
 
   package func send(
     _ method: Request.Method, _ path: String, _ query: [(name: String, value: String)] = [], as person: String = "deniz", body: [UInt8]?,
-    headers: [String: String] = [:]
+    headers: [String: String] = [:], checked: Bool = true
+  ) async throws -> Answer {
+    let answer = try await answer(method, path, query, as: person, body: body, headers: headers)
+    if checked {
+      try await contract.check(
+        .init(
+          method: method, path: path, query: query, body: body, status: answer.status, mediaType: answer.headers["content-type"], answer: answer.bytes))
+    }
+    return answer
+  }
+
+  private func answer(
+    _ method: Request.Method, _ path: String, _ query: [(name: String, value: String)], as person: String, body: [UInt8]?,
+    headers: [String: String]
   ) async throws -> Answer {
     guard let (endpoint, parameters) = endpoint(method, path) else { throw Command.Failure(description: "no endpoint for \(method.rawValue) \(path)") }
     let request = Request(

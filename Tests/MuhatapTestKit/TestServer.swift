@@ -15,11 +15,17 @@ package final class TestServer: Sendable {
   /// `http://127.0.0.1:<port>`
   package let address: String
   private let keys = Mutex<[String: String]>([:])
+  private let contract: CheckedContract
 
   private init(database: TestDatabase, application: Application, port: Int) {
     self.database = database
     self.application = application
-    address = "http://127.0.0.1:\(port)"
+    let address = "http://127.0.0.1:\(port)"
+    self.address = address
+    contract = CheckedContract {
+      let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: address + "/openapi.json"), timeout: .seconds(60))
+      return try JSONDecoder().decode(JSON.self, from: Data((try await response.body.collect(upTo: 64 << 20)).readableBytesView))
+    }
   }
 
   /// A server on a database of its own.
@@ -76,18 +82,21 @@ package final class TestServer: Sendable {
     package var problem: String? { (try? json())?["code"]?.string }
   }
 
-  /// Sends a request as one of the demo company's people; nil sends it without a key.
+  /// Sends a request as one of the demo company's people; nil sends it without a key. What is asked and answered is held against the
+  /// OpenAPI document, unless it is not `checked`: for traffic that no client of the document would send.
   package func send(
-    _ method: Request.Method, _ path: String, as person: String? = "deniz", json: JSON? = nil, headers: [String: String] = [:]
+    _ method: Request.Method, _ path: String, as person: String? = "deniz", json: JSON? = nil, headers: [String: String] = [:],
+    checked: Bool = true
   ) async throws -> Answer {
     let isJSON = json != nil && headers["content-type"] == nil
     return try await send(
       method, path, as: person, body: json.map { try $0.encoded() },
-      headers: isJSON ? headers.merging(["content-type": "application/json"]) { own, _ in own } : headers)
+      headers: isJSON ? headers.merging(["content-type": "application/json"]) { own, _ in own } : headers, checked: checked)
   }
 
   package func send(
-    _ method: Request.Method, _ path: String, as person: String? = "deniz", body: [UInt8]?, headers: [String: String] = [:]
+    _ method: Request.Method, _ path: String, as person: String? = "deniz", body: [UInt8]?, headers: [String: String] = [:],
+    checked: Bool = true
   ) async throws -> Answer {
     var request = HTTPClientRequest(url: address + path)
     request.method = .init(rawValue: method.rawValue)
@@ -96,9 +105,17 @@ package final class TestServer: Sendable {
     if let body { request.body = .bytes(body) }
     let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
     let received = try await response.body.collect(upTo: 256 << 20)
-    return Answer(
+    let answer = Answer(
       status: Int(response.status.code),
       headers: Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }, uniquingKeysWith: { "\($0), \($1)" }),
       bytes: Array(received.readableBytesView))
+    if checked {
+      let components = URLComponents(string: path)
+      try await contract.check(
+        .init(
+          method: method, path: components?.percentEncodedPath ?? path, query: (components?.queryItems ?? []).map { ($0.name, $0.value ?? "") },
+          body: body, status: answer.status, mediaType: answer.headers["content-type"], answer: answer.bytes))
+    }
+    return answer
   }
 }

@@ -22,6 +22,17 @@ package struct Catalogue: Sendable {
     package var options: [String]?
     /// The longest text a CHECK of the form `length(column) <= n` allows.
     package var maximumLength: Int?
+    /// Whether a CHECK of the form `length(column) >= 1` asks for some text, which for `length(btrim(column))` is more than spaces.
+    package var isFilled = false
+    package var isMoreThanSpaces = false
+    /// The regular expression of a CHECK of the form `column ~ '…'`, if it means the same elsewhere.
+    package var pattern: String?
+    /// What a CHECK of the form `column > n` asks for.
+    package var exclusiveMinimum: Int?
+    /// Whether a CHECK says that its JSON is an object.
+    package var isObject = false
+    /// Whether a CHECK asks `crm.valid_email` about it.
+    package var isEmail = false
     /// The column in which PostgreSQL keeps `crm.search_key` of this one, so that a search need not fold every row's text again.
     package var searchKey: Identifier?
   }

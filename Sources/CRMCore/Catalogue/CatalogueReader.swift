@@ -122,6 +122,20 @@ extension Catalogue {
       if let match = definition.firstMatch(of: /\(length\((?:btrim\()?\w+\)+ <= (\d+)\)/) {
         tables[constraint.table]?.columns[index].maximumLength = Int(match.1)
       }
+      var column: Column? {
+        get { tables[constraint.table]?.columns[index] }
+        set { if let newValue { tables[constraint.table]?.columns[index] = newValue } }
+      }
+      if definition.contains(/\(length\((?:btrim\()?\w+\)+ >= 1\)/) {
+        column?.isFilled = true
+        column?.isMoreThanSpaces = definition.contains("length(btrim(")
+      }
+      if let match = definition.wholeMatch(of: /CHECK \(\(\w+ ~ '((?:[^']|'')*)'::text\)\)/), !match.1.contains("[:") {
+        column?.pattern = String(match.1).replacing("''", with: "'")
+      }
+      if let match = definition.wholeMatch(of: /CHECK \(\(\w+ > (\d+)\)\)/) { column?.exclusiveMinimum = Int(match.1) }
+      if definition.contains("(jsonb_typeof(\(constraint.columns[0])) = 'object'") { column?.isObject = true }
+      if definition.wholeMatch(of: /CHECK \(crm\.valid_email\(\w+\)\)/) != nil { column?.isEmail = true }
     case .unique, .exclusion: return
     }
   }

@@ -96,13 +96,7 @@ extension ResourceAPI {
         "atomic": ["type": "boolean", "default": true],
         "items": [
           "type": "array", "minItems": 1, "maxItems": .number(.init(maximumBatch)),
-          "items": [
-            "type": "object", "required": ["op"], "additionalProperties": false,
-            "properties": [
-              "op": ["type": "string", "enum": entity.resource.deletable ? ["create", "change", "delete"] : ["create", "change"]],
-              "id": ["type": "string", "format": "uuid"], "version": ["type": "integer"], "data": ["type": "object"],
-            ],
-          ],
+          "items": InputSchema.batchItem(entity),
         ],
       ],
     ]

@@ -11,7 +11,10 @@ extension ResourceAPI {
         parameters: [
           .init("format", in: .query, "The form of the file.", schema: ["type": "string", "enum": ["ndjson", "csv"], "default": "ndjson"])
         ] + ResourceSchema.listParameters(entity).filter { !["limit", "cursor", "count", "order", "expand"].contains($0.name) },
-        answers: [(200, "The rows, in the order of their ids.", "application/x-ndjson", ["type": "string"])]),
+        answers: [
+          (200, "The rows, in the order of their ids.", "application/x-ndjson", ["type": "string"]),
+          (200, "The rows, in the order of their ids.", "text/csv", ["type": "string"]),
+        ]),
       handler: .operation { request in
         let format = try ExportFormat(request.query.first { $0.name == "format" }?.value)
         let query = try Query(parameters: request.query, also: ["format"])

@@ -39,7 +39,9 @@ extension ResourceAPI {
         description: "Without `after` the feed starts at its beginning. The answer always has a cursor: ask again with it after a while.",
         parameters: [
           .init("after", in: .query, "next_cursor of the answer before."),
-          .init("resource", in: .query, "Only changes of this resource."), .limit,
+          .init(
+            "resource", in: .query, "Only changes of this resource.",
+            schema: ["type": "string", "enum": .array(model.entities.keys.sorted().map(JSON.string))]), .limit,
         ],
         answers: [(200, "Changes, oldest first.", "application/json", Self.changesSchema)]),
       handler: .read { request in

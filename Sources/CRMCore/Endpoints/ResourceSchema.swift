@@ -45,7 +45,7 @@ enum ResourceSchema {
     var properties: [String: JSON] = [:]
     var required: [JSON] = []
     for column in entity.table.columns where names.contains(column.name) {
-      properties[column.name] = property(column)
+      properties[column.name] = InputSchema.property(column)
       let isFilledIn = column.name == "department_id" || column.name == "owner_id"
       if requiring, !column.isNullable, !column.hasDefault, !isFilledIn { required.append(.string(column.name)) }
     }
@@ -73,7 +73,8 @@ enum ResourceSchema {
     if !column.comment.isEmpty { schema["description"] = .string(column.comment) }
     if let limit = column.maximumLength { schema["maxLength"] = .number(.init(limit)) }
     if let options = column.options { schema["enum"] = .array(options.map(JSON.string) + (column.isNullable ? [.null] : [])) }
-    if column.isNullable, let type = schema["type"] { schema["type"] = [type, "null"] }
+    if column.type == .json, !column.isObject { schema["type"] = ["object", "array"] }
+    if column.isNullable, let type = schema["type"] { schema["type"] = .array((type.array ?? [type]) + ["null"]) }
     return .object(schema)
   }
 
@@ -98,7 +99,12 @@ enum ResourceSchema {
 
   static func listParameters(_ entity: Model.Entity) -> [Endpoint.Documentation.Parameter] {
     var parameters: [Endpoint.Documentation.Parameter] = [
-      .init("order", in: .query, "Fields to sort by, separated by commas; a minus sign turns the direction around."),
+      .init(
+        "order", in: .query, "Fields to sort by, separated by commas, also of neighbours (customer.name); a minus sign turns the direction around.",
+        schema: [
+          "type": "array", "minItems": 1, "maxItems": 5,
+          "items": ["enum": .array(entity.columns.filter(\.type.isOrdered).flatMap { [.string($0.name), .string("-\($0.name)")] })],
+        ]),
       .init("limit", in: .query, "Rows a page.", schema: ["type": "integer", "minimum": 1, "maximum": 1000, "default": 50]),
       .init("cursor", in: .query, "next_cursor of the page before."),
       .init("count", in: .query, "Also count the rows that fit.", schema: ["type": "string", "enum": ["exact", "estimated"]]),
@@ -110,7 +116,7 @@ enum ResourceSchema {
       parameters.append(
         .init(
           "search", in: .query, "Text anywhere in \(entity.resource.search.joined(separator: ", ")), without regard to case and accents.",
-          schema: ["type": "string", "minLength": 1, "maxLength": 200]))
+          schema: ["type": "string", "minLength": 1, "maxLength": 200, "pattern": .string(InputSchema.storable)]))
     }
     parameters += entity.columns.map { column in
       .init(column.name, in: .query, "Filter: operator, point and value, such as eq.…; \(column.comment)")
@@ -119,10 +125,17 @@ enum ResourceSchema {
   }
 
   static func shapeParameters(_ entity: Model.Entity) -> [Endpoint.Documentation.Parameter] {
-    var parameters: [Endpoint.Documentation.Parameter] = [.init("select", in: .query, "Fields to show, separated by commas.")]
+    var parameters: [Endpoint.Documentation.Parameter] = [
+      .init(
+        "select", in: .query, "Fields to show, separated by commas, also of neighbours (customer.name).",
+        schema: ["type": "array", "minItems": 1, "items": ["enum": .array(entity.columns.map { .string($0.name) })]])
+    ]
     if !entity.resource.expand.isEmpty {
       let names = entity.resource.expand.map(\.name).joined(separator: ", ")
-      parameters.append(.init("expand", in: .query, "Neighbours to show within, separated by commas: \(names)."))
+      parameters.append(
+        .init(
+          "expand", in: .query, "Neighbours to show within, separated by commas: \(names).",
+          schema: ["type": "array", "items": ["enum": .array(entity.resource.expand.map { .string($0.name) })]]))
     }
     return parameters
   }
@@ -130,9 +143,12 @@ enum ResourceSchema {
 
 extension Endpoint.Documentation.Parameter {
   static let id = Self("id", in: .path, required: true, "The record's id.", schema: ["type": "string", "format": "uuid"])
-  static let ifMatch = Self("If-Match", in: .header, "The ETag you read; the change is refused (412) if the record was changed since.")
+  static let ifMatch = Self(
+    "If-Match", in: .header, "The ETag you read; the change is refused (412) if the record was changed since.",
+    schema: ["type": "string", "pattern": #"^(\*|"[0-9]{1,9}")$"#])
   static let ifNoneMatch = Self("If-None-Match", in: .header, "The ETag you have; 304 if the record still has it.")
   static let idempotencyKey = Self(
-    "Idempotency-Key", in: .header, "A key of yours; the same request sent again with it has its effect once and the same answer.")
+    "Idempotency-Key", in: .header, "A key of yours; the same request sent again with it has its effect once and the same answer.",
+    schema: ["type": "string", "pattern": "^[!-~]{1,255}$"])
   static let prefer = Self("Prefer", in: .header, "`tx=rollback` tries the change and undoes it.")
 }

@@ -9,8 +9,12 @@ extension ResourceAPI {
       documentation: .init(
         "upsert_\(entity.resource.singular)", tag: entity.name, "Create or change a \(entity.resource.singular) by another system's key",
         parameters: [
-          .init("system", in: .path, required: true, "The other system, such as erp."),
-          .init("key", in: .path, required: true, "The record's key there."), .prefer,
+          .init(
+            "system", in: .path, required: true, "The other system, such as erp.",
+            schema: ["type": "string", "pattern": "^[a-z][a-z0-9_.-]{0,62}$"]),
+          .init(
+            "key", in: .path, required: true, "The record's key there.",
+            schema: ["type": "string", "minLength": 1, "maxLength": 255, "pattern": .string(InputSchema.storable)]), .prefer,
         ],
         input: ("application/json", ResourceSchema.createReference(entity)),
         answers: [

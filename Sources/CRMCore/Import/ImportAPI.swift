@@ -119,7 +119,7 @@ package struct ImportAPI: Sendable {
         "run_import", tag: "imports", "Check the file, and merge it unless dry_run",
         description: "A dry run changes nothing: it counts what would be new, changed, unchanged and refused, and shows samples.",
         parameters: [.id, .idempotencyKey],
-        input: ("application/json", ["type": "object", "properties": ["dry_run": ["type": "boolean", "default": false]]]),
+        input: ("application/json", ["type": "object", "properties": ["dry_run": ["type": "boolean", "default": false]]]), inputIsOptional: true,
         answers: [(202, "A worker will do it; follow the import's status.", "application/json", Self.reference)]),
       handler: .operation { request in
         let id = try request.recordID()

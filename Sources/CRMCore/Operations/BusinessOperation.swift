@@ -107,7 +107,7 @@ extension ResourceAPI {
       documentation: .init(
         operation.name, tag: entity.name, operation.summary, description: operation.description,
         parameters: Endpoint.Documentation.Parameter.path(operation.path) + [.idempotencyKey, .prefer],
-        input: operation.inputSchema.map { ("application/json", $0) }, answers: [answering.documentation]),
+        input: operation.inputSchema.map { ("application/json", $0) }, inputIsOptional: operation.bodyIsOptional, answers: [answering.documentation]),
       handler: .operation { request in
         let body: JSON
         if case .bytes(let bytes) = request.body, !bytes.isEmpty || !operation.bodyIsOptional {

@@ -111,7 +111,7 @@ package struct QueryCompiler {
       throw .badParameter(
         pointer, Phrase("\(resource.name) cannot be searched; use filters.", tr: "\(resource.name) kaynağında arama yapılamaz; süzgeç kullanın."))
     }
-    guard !text.utf8.contains(0), (1...200).contains(text.count) else {
+    guard !text.utf8.contains(0), (1...200).contains(text.unicodeScalars.count) else {
       throw .badParameter(pointer, Phrase("search is a text of 1 to 200 characters.", tr: "search, 1–200 karakterlik bir metindir."))
     }
     var alternatives: [SQL] = []

@@ -98,6 +98,8 @@ package struct Endpoint: Sendable {
     package var parameters: [Parameter]
     /// Media type and schema of the request body.
     package var input: (mediaType: String, schema: JSON)?
+    /// Whether a request without a body is as good as one with an empty object.
+    package var inputIsOptional: Bool
     /// By status: description, media type and schema. Problems (4xx, 5xx) are added by the generator.
     package var answers: [(status: Int, description: String, mediaType: String?, schema: JSON?)]
     /// Statuses of problems beyond those that every endpoint of its kind may answer with.
@@ -107,7 +109,7 @@ package struct Endpoint: Sendable {
 
     package init(
       _ operationID: String, tag: String, _ summary: String, description: String? = nil, parameters: [Parameter] = [],
-      input: (mediaType: String, schema: JSON)? = nil,
+      input: (mediaType: String, schema: JSON)? = nil, inputIsOptional: Bool = false,
       answers: [(status: Int, description: String, mediaType: String?, schema: JSON?)],
       refusals: [Int] = [], components: [(name: String, schema: JSON)] = []
     ) {
@@ -117,6 +119,7 @@ package struct Endpoint: Sendable {
       self.description = description
       self.parameters = parameters
       self.input = input
+      self.inputIsOptional = inputIsOptional
       self.answers = answers
       self.refusals = refusals
       self.components = components

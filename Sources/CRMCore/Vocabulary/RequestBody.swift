@@ -9,13 +9,14 @@ extension Request {
     guard case .bytes(let bytes) = body, !bytes.isEmpty else {
       throw .badRequest("missing-body", Phrase("Send a JSON body.", tr: "Bir JSON gövdesi gönderin."))
     }
-    guard Self.depth(of: bytes) <= Self.maximumDepth else {
+    let shape = Self.shape(of: bytes)
+    guard shape.depth <= Self.maximumDepth else {
       throw .badRequest("too-deep", Phrase("The JSON is nested deeper than \(Self.maximumDepth) levels.", tr: "JSON \(Self.maximumDepth) düzeyden derin."))
     }
     let malformed = Problem.badRequest(
       "malformed-json", Phrase("The body is not valid JSON in UTF-8.", tr: "Gövde UTF-8 kodlu geçerli bir JSON değil."))
-    // Foundation would also take UTF-16 and UTF-32.
-    guard !bytes.contains(0), String(validating: bytes, as: UTF8.self) != nil else { throw malformed }
+    // Foundation would also take UTF-16, UTF-32 and a comma behind the last member.
+    guard !shape.hasTrailingComma, !bytes.contains(0), String(validating: bytes, as: UTF8.self) != nil else { throw malformed }
     let json: JSON
     do { json = try JSONDecoder().decode(JSON.self, from: Data(bytes)) } catch { throw malformed }
     if let repeated = RepeatedMember(in: bytes) {
@@ -25,8 +26,10 @@ extension Request {
     return json
   }
 
-  /// The deepest nesting of arrays and objects, counted before anything recursive touches the text.
-  private static func depth(of bytes: [UInt8]) -> Int {
+  /// The deepest nesting of arrays and objects, counted before anything recursive touches the text, and whether one of them ends with a comma.
+  private static func shape(of bytes: [UInt8]) -> (depth: Int, hasTrailingComma: Bool) {
+    var hasTrailingComma = false
+    var last: UInt8 = 0
     var depth = 0
     var deepest = 0
     var inString = false
@@ -47,11 +50,15 @@ extension Request {
       case UInt8(ascii: "["), UInt8(ascii: "{"):
         depth += 1
         deepest = max(deepest, depth)
-      case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+      case UInt8(ascii: "]"), UInt8(ascii: "}"):
+        depth -= 1
+        if last == UInt8(ascii: ",") { hasTrailingComma = true }
+      case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\n"), UInt8(ascii: "\r"): continue
       default: break
       }
+      last = byte
     }
-    return deepest
+    return (deepest, hasTrailingComma)
   }
 
   /// Whether a preference such as `tx=rollback` was asked for (RFC 7240).

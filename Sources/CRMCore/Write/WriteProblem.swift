@@ -34,6 +34,11 @@ package struct WriteProblem: Sendable {
         Phrase(
           "Your role does not allow this for these values (department, owner or visibility).",
           tr: "Rolünüz bu değerlerle (departman, sahip ya da görünürlük) bu işleme izin vermiyor."))
+    case "CR003":
+      return Problem(
+        409, "own-access",
+        Phrase(
+          "Nobody takes rights from themselves; ask another administrator.", tr: "Kimse kendi yetkisini azaltamaz; başka bir yöneticiden isteyin."))
     case "55P03":
       return Problem(
         409, "locked", Phrase("Someone else is changing this record. Try again.", tr: "Bu kaydı şu an başkası değiştiriyor. Yeniden deneyin."),

@@ -83,16 +83,26 @@ struct APIKeyEndpoints: Sendable {
         answers: [(204, "It no longer works.", nil, nil)]),
       handler: .operation { request in
         guard let id = request.parameters["id"].flatMap(UUID.init(uuidString:)) else { throw Problem.notFound }
+        let own = bearerToken(request.headers["authorization"]).map(Credential.hash(of:))
         try await database.transaction(as: request.caller, request: request.id, deadline: request.deadline) { tx in
           let changed = try await tx.run(
             """
-            UPDATE crm.api_key SET revoked_at = coalesce(revoked_at, now()) WHERE id = \(id) AND user_id = \(request.caller.userID)
+            UPDATE crm.api_key SET revoked_at = coalesce(revoked_at, now())
+            WHERE id = \(id) AND user_id = \(request.caller.userID) AND key_hash IS DISTINCT FROM \(own)
             """)
-          if changed == 0 { throw Problem.notFound }
+          if changed == 1 { return }
+          let isOwn = try await tx.value(Bool.self, "SELECT EXISTS (SELECT FROM crm.api_key WHERE id = \(id) AND key_hash = \(own))")
+          throw isOwn ? Self.keyInUse : Problem.notFound
         }
         return Response(status: 204)
       })
   }
+
+  private static let keyInUse = Problem(
+    409, "key-in-use",
+    Phrase(
+      "You are calling with this very key. Revoke it with another one, or signed in with your password.",
+      tr: "Tam da bu anahtarla çağırıyorsunuz. Başka bir anahtarla ya da parolanızla oturum açarak iptal edin."))
 
   private func create(_ request: Request) async throws -> Response {
     let wanted = try APIKeyInput(try request.json(), caller: request.caller)

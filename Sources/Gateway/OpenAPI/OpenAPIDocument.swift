@@ -12,7 +12,7 @@ package struct OpenAPIDocument: Sendable {
     for endpoint in endpoints {
       let documentation = endpoint.documentation
       var operations = paths[endpoint.path]?.object ?? [:]
-      operations[endpoint.method.rawValue.lowercased()] = Self.operation(endpoint)
+      operations[endpoint.method.rawValue.lowercased()] = Self.operation(endpoint, among: endpoints)
       paths[endpoint.path] = .object(operations)
       for component in documentation.components { components[component.name] = component.schema }
       if !tags.contains(documentation.tag) { tags.append(documentation.tag) }
@@ -40,17 +40,17 @@ package struct OpenAPIDocument: Sendable {
     json = .object(members)
   }
 
-  private static func operation(_ endpoint: Endpoint) -> JSON {
+  private static func operation(_ endpoint: Endpoint, among endpoints: [Endpoint]) -> JSON {
     let documentation = endpoint.documentation
     var members: [String: JSON] = [
       "operationId": .string(documentation.operationID), "tags": [.string(documentation.tag)], "summary": .string(documentation.summary),
-      "responses": .object(responses(endpoint)),
+      "responses": .object(responses(endpoint, among: endpoints)),
     ]
     if let description = documentation.description { members["description"] = .string(description) }
     let parameters = parameters(endpoint)
     if !parameters.isEmpty { members["parameters"] = .array(parameters) }
     if let input = documentation.input {
-      members["requestBody"] = ["required": true, "content": .object([input.mediaType: ["schema": input.schema]])]
+      members["requestBody"] = ["required": .bool(!documentation.inputIsOptional), "content": .object([input.mediaType: ["schema": input.schema]])]
     }
     members["security"] = endpoint.access == .open ? [] : [["bearer": []]]
     return .object(members)
@@ -59,11 +59,14 @@ package struct OpenAPIDocument: Sendable {
   /// What is declared, and each parameter of the path that is not.
   private static func parameters(_ endpoint: Endpoint) -> [JSON] {
     var parameters = endpoint.documentation.parameters.map { parameter -> JSON in
-      [
+      var members: [String: JSON] = [
         "name": .string(parameter.name), "in": .string(parameter.place.rawValue),
         "required": .bool(parameter.required || parameter.place == .path), "description": .string(parameter.description),
         "schema": parameter.schema,
       ]
+      // Lists are one parameter with commas.
+      if parameter.schema["type"] == "array" { members["style"] = "form"; members["explode"] = false }
+      return .object(members)
     }
     for segment in endpoint.path.split(separator: "/") where segment.hasPrefix("{") && segment.hasSuffix("}") {
       let name = String(segment.dropFirst().dropLast())
@@ -73,19 +76,45 @@ package struct OpenAPIDocument: Sendable {
     return parameters
   }
 
-  private static func responses(_ endpoint: Endpoint) -> [String: JSON] {
+  private static func responses(_ endpoint: Endpoint, among endpoints: [Endpoint]) -> [String: JSON] {
     var responses: [String: JSON] = [:]
     for answer in endpoint.documentation.answers {
       var members: [String: JSON] = ["description": .string(answer.description)]
       if let mediaType = answer.mediaType {
-        members["content"] = .object([mediaType: answer.schema.map { ["schema": $0] } ?? [:]])
+        // One status may have several forms.
+        var content = responses["\(answer.status)"]?["content"]?.object ?? [:]
+        content[mediaType] = answer.schema.map { ["schema": $0] } ?? [:]
+        members["content"] = .object(content)
       }
+      if answer.status == 201 { members["links"] = links(from: endpoint, to: endpoints) }
       responses["\(answer.status)"] = .object(members)
     }
-    for status in possibleProblems(endpoint) where responses["\(status)"] == nil {
-      responses["\(status)"] = ["$ref": .string("#/components/responses/problem_\(status)")]
+    for status in possibleProblems(endpoint) {
+      guard var own = responses["\(status)"]?.object else {
+        responses["\(status)"] = ["$ref": .string("#/components/responses/problem_\(status)")]
+        continue
+      }
+      // An endpoint may refuse in a form of its own, such as a page; the gateway refuses by a problem all the same.
+      var content = own["content"]?.object ?? [:]
+      content["application/problem+json"] = ["schema": ["$ref": "#/components/schemas/problem"]]
+      own["content"] = .object(content)
+      responses["\(status)"] = .object(own)
     }
     return responses
+  }
+
+  /// What can be done next with the record that an answer holds: every operation on `…/{id}` of the same resource.
+  private static func links(from endpoint: Endpoint, to endpoints: [Endpoint]) -> JSON? {
+    let collection = endpoint.path.components(separatedBy: "/external/")[0]
+    let record = "\(collection)/{id}"
+    let next = endpoints.filter { $0.path == record || ($0.path.hasPrefix(record + "/") && !$0.path.dropFirst(record.count).contains("{")) }
+    if next.isEmpty { return nil }
+    return .object(
+      Dictionary(
+        next.map { operation -> (String, JSON) in
+          let name = operation.documentation.operationID
+          return (name, ["operationId": .string(name), "parameters": ["id": "$response.body#/id"]])
+        }, uniquingKeysWith: { first, _ in first }))
   }
 
   /// The statuses with which an endpoint may refuse.
