@@ -18,16 +18,18 @@ struct OrderConcurrencyTests {
     let client = LoadClient(server: server, shop: shop, few: few, many: many)
 
     let killing = Task {
+      var killed = 0
       while !Task.isCancelled {
-        _ = try? await server.database.admin.execute(
+        killed += try await server.database.admin.execute(
           [
             """
             SELECT pg_terminate_backend(pid) FROM (
-              SELECT pid FROM pg_stat_activity WHERE usename = 'crm_app' AND datname = current_database() AND state <> 'idle' ORDER BY random() LIMIT 1) AS some
+              SELECT pid FROM pg_stat_activity WHERE usename = 'crm_app' AND datname = current_database() AND state <> 'idle' ORDER BY random() LIMIT 1) AS victim
             """
-          ], context: .init(readOnly: false), deadline: .after(.seconds(5)))
+          ], context: .init(readOnly: false), deadline: .after(.seconds(30)))[0].count
         try? await Task.sleep(for: .milliseconds(120))
       }
+      return killed
     }
     let sampling = Task {
       var seen: [String] = []
@@ -59,6 +61,8 @@ struct OrderConcurrencyTests {
     #expect(Set(known).count == known.count && ids.isSuperset(of: known), "an acknowledged order is missing")
     #expect(try counted.decode(Int.self, "numbers") == counted.decode(Int.self, "orders"))
     #expect(try counted.decode(Int.self, "deadlocks") == 0, "locks are taken in one order")
+    let killed = try await killing.value
+    #expect(killed > 10, "connections were to be killed")
     #expect(ids.count <= 64 * 3, "an order was made twice: \(ids.count)")
   }
 

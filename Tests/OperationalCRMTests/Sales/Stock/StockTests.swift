@@ -130,13 +130,19 @@ struct StockTests {
         }
       }
       let killing = Task {
+        var killed = 0
         while !Task.isCancelled {
-          _ = try? await admin.execute(
+          killed += try await admin.execute(
             [
-              "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE application_name = 'stock-clients' AND datname = current_database() AND state <> 'idle' ORDER BY random() LIMIT 3) AS some"
-            ], context: context, deadline: .after(.seconds(5)))
+              """
+              SELECT pg_terminate_backend(pid) FROM (
+                SELECT pid FROM pg_stat_activity WHERE application_name = 'stock-clients' AND datname = current_database() AND state <> 'idle'
+                 ORDER BY random() LIMIT 3) AS victim
+              """
+            ], context: context, deadline: .after(.seconds(30)))[0].count
           try? await Task.sleep(for: .milliseconds(25))
         }
+        return killed
       }
       let sampling = Task {
         var worst: Decimal = 0
@@ -150,6 +156,7 @@ struct StockTests {
       killing.cancel()
       sampling.cancel()
       #expect(try await sampling.value >= 0)
+      #expect(try await killing.value > 3, "connections were to be killed")
       return sum
     }
     #expect(moved > 20 && refused > 0, "\(moved) moved, \(refused) refused, \(lost) lost")
