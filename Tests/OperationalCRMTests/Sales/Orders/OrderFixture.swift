@@ -69,3 +69,21 @@ struct OrderFixture {
       .map { try $0.decode(String.self, at: 0) }
   }
 }
+
+/// Runs `step` again and again, with a pause after each, until the task is cancelled; answers the sum of what the steps answered.
+/// A step that is under way when the task is cancelled counts for nothing.
+func untilCancelled<Sum: RangeReplaceableCollection & Sendable>(
+  every pause: Duration, from start: Sum, _ step: @Sendable () async throws -> Sum
+) async throws -> Sum {
+  var sum = start
+  while !Task.isCancelled {
+    do {
+      sum += try await step()
+    } catch {
+      if Task.isCancelled { break }
+      throw error
+    }
+    try? await Task.sleep(for: pause)
+  }
+  return sum
+}
