@@ -10,7 +10,6 @@ struct OpportunityBITests {
     "SELECT count(*) FROM bi.pipeline_stages", "SELECT count(*) FROM bi.opportunities", "SELECT count(*) FROM bi.opportunity_lines",
     "SELECT count(*) FROM bi.stage_durations", "SELECT count(*) FROM bi.stage_win_rates", "SELECT count(*) FROM bi.pipeline_snapshots",
     "SELECT count(*) FROM bi.sales_quotas", "SELECT count(*) FROM bi.contracts", "SELECT count(*) FROM bi.recurring_revenue",
-    "SELECT count(*) FROM bi.opportunity_measurement",
   ]
 
   @Test("a BI login may read every view, and without an entry of its own finds nobody's opportunities")
@@ -50,12 +49,12 @@ struct OpportunityBITests {
     #expect(try await texts("SELECT count(*)::text FROM bi.stage_durations WHERE stage = 'B' AND lasting") == ["5"])
     // Two of three won; 400 in two deals.
     #expect(
-      try await texts("SELECT concat(sum(numerator), '/', sum(denominator)) FROM bi.opportunity_measurement WHERE metric = 'win_rate'") == ["2/3"])
+      try await texts("SELECT concat(sum(numerator), '/', sum(denominator)) FROM bi.measurement WHERE metric = 'win_rate'") == ["2/3"])
     #expect(
       try await texts(
-        "SELECT concat(sum(numerator), '/', sum(denominator), ' ', currency) FROM bi.opportunity_measurement WHERE metric = 'average_deal' GROUP BY currency")
+        "SELECT concat(sum(numerator), '/', sum(denominator), ' ', currency) FROM bi.measurement WHERE metric = 'average_deal' GROUP BY currency")
         == ["400.00/2 TRY"])
-    #expect(try await texts("SELECT count(*)::text FROM bi.opportunity_measurement WHERE metric IN ('cycle_days', 'sales_velocity')") == ["4"])
+    #expect(try await texts("SELECT count(*)::text FROM bi.measurement WHERE metric IN ('cycle_days', 'sales_velocity')") == ["4"])
   }
 
   @Test("recurring revenue is counted month by month, up to the month a contract ends in")

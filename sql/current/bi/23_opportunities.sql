@@ -184,34 +184,3 @@ comment on column bi.recurring_revenue.monthly_amount is 'What the contract brin
 comment on column bi.recurring_revenue.yearly_amount is 'Twelve times as much (ARR).';
 comment on column bi.recurring_revenue.department_id is 'The department.';
 comment on column bi.recurring_revenue.seller_id is 'The seller: owner of the contract.';
-
--- The facts behind the metrics of selling, in the shape of bi.measurement:
---   win_rate        ratio     share   of the opportunities decided in the period, the share won
---   average_deal    ratio     currency  what a won opportunity brings
---   cycle_days      ratio     days    from making an opportunity to winning it
---   sales_velocity  velocity  currency  what selling brings a day: deals won × average deal ÷ average cycle, over the period
-create view bi.opportunity_measurement with (security_invoker = true) as
-select 'win_rate' as metric, o.closed_on as occurred_on, null::text as currency, case o.status when 'won' then 1 else 0 end::numeric as numerator, 1::numeric as denominator,
-  o.customer_id, null::uuid as product_id, o.department_id, o.seller_id, null::text as channel, o.stage
-from bi.opportunities as o where o.status <> 'open'
-union all
-select 'average_deal', o.closed_on, o.currency, o.amount, 1, o.customer_id, null, o.department_id, o.seller_id, null, o.stage
-from bi.opportunities as o where o.status = 'won' and o.amount is not null
-union all
-select 'cycle_days', o.closed_on, null, o.age_days, 1, o.customer_id, null, o.department_id, o.seller_id, null, o.stage
-from bi.opportunities as o where o.status = 'won'
-union all
-select 'sales_velocity', o.closed_on, o.currency, o.amount, o.age_days, o.customer_id, null, o.department_id, o.seller_id, null, o.stage
-from bi.opportunities as o where o.status = 'won' and o.amount is not null;
-comment on view bi.opportunity_measurement is 'The facts behind win_rate, average_deal, cycle_days and sales_velocity: one row each.';
-comment on column bi.opportunity_measurement.metric is 'The metric, as in bi.metric.';
-comment on column bi.opportunity_measurement.occurred_on is 'The day it counts for: when the opportunity was won or lost.';
-comment on column bi.opportunity_measurement.currency is 'Currency of the numerator; null for counts and days.';
-comment on column bi.opportunity_measurement.numerator is 'What is added up.';
-comment on column bi.opportunity_measurement.denominator is 'What the sum is divided by.';
-comment on column bi.opportunity_measurement.customer_id is 'The customer.';
-comment on column bi.opportunity_measurement.product_id is 'Always null.';
-comment on column bi.opportunity_measurement.department_id is 'The department.';
-comment on column bi.opportunity_measurement.seller_id is 'The seller: owner of the opportunity.';
-comment on column bi.opportunity_measurement.channel is 'Always null.';
-comment on column bi.opportunity_measurement.stage is 'The stage it was closed in.';
