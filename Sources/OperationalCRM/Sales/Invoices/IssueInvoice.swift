@@ -21,7 +21,10 @@ extension BusinessOperation {
     input: IssueInvoice.self, answer: .record("invoices", expand: ["lines", "instalments"])
   ) { run, input in
     let id = try run.id()
-    if let record = try await EInvoiceRecord.load(id, run.tx), !record.isIssued, !record.mistakes.isEmpty { throw Problem.invalid(record.mistakes) }
+    if let record = try await EInvoiceRecord.load(id, run.tx), !record.isIssued, !record.mistakes.isEmpty {
+      let facts = try await run.tx.first(InvoiceFacts.self, InvoiceFacts.statement(id, on: input.issueDate))
+      throw Problem.invalid((facts?.mistakes ?? []).joined(by: record.mistakes))
+    }
     // One statement: the counter of the series is locked by its trigger, and held until the commit that follows at once.
     let issued = try await run.tx.run(
       """
@@ -125,5 +128,14 @@ struct InvoiceFacts: RowDecodable {
       found.append(.init("/issue_date", code: "future", Phrase("The issue date cannot be in the future.", tr: "Düzenleme tarihi gelecekte olamaz.")))
     }
     return found
+  }
+}
+
+extension [Problem.FieldError] {
+  /// What else the administration's rules find wrong, each under the name that the field has in the API, and nothing twice.
+  fileprivate func joined(by others: [Problem.FieldError]) -> [Problem.FieldError] {
+    var named = Set(map(\.pointer))
+    return self
+      + others.map { .init($0.pointer.replacing("/customer/", with: "/buyer_"), code: $0.code, $0.message) }.filter { named.insert($0.pointer).inserted }
   }
 }

@@ -59,13 +59,14 @@ struct OrderInvoiceTests {
     let finance = try await InvoiceFixture(server: server)
     let orders = try await OrderFixture(server, "rates")
     let own = try await finance.done(
-      .post, "/v1/price_books", as: "emre", json: ["code": "B-own", "name": "Müşteriye özel", "customer_id": .string(finance.customer), "priority": 1])
+      .post, "/v1/price_books", as: "deniz", json: ["code": "B-own", "name": "Müşteriye özel", "customer_id": .string(finance.customer), "priority": 1])
     let coffee = try await orders.product("R-1", price: "12.5", stock: nil)
     _ = try await finance.done(
       .post, "/v1/price_rules", as: "emre", json: ["price_book_id": own["id"] ?? .null, "product_id": coffee, "kind": "amount", "value": "11.25"])
     let draft = try await finance.draft([["product_id": coffee, "quantity": "4"]])
     #expect(draft["net_amount"] == "45.00", "\(draft)")
-    _ = try await finance.done(.post, "/v1/exchange_rates", json: ["from_currency": "CHF", "on_day": "2026-01-01", "rate": "51.12345678"])
+    let today = Date().formatted(.iso8601.year().month().day())
+    _ = try await finance.done(.post, "/v1/exchange_rates", json: ["from_currency": "CHF", "on_day": .string(today), "rate": "51.12345678"])
     let francs = try await finance.draft([finance.line("10")], ["currency": "CHF"])
     #expect(francs["exchange_rate"] == "51.123457", "\(francs)")
     #expect(try await finance.draft([finance.line("10")], ["currency": "CHF", "exchange_rate": "50"])["exchange_rate"] == "50.000000")
