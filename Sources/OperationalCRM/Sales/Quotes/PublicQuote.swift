@@ -39,7 +39,11 @@ struct PublicQuote {
         name, tag: "quotes", summary,
         description: "As a form from the page, answered with a page, or the same fields as application/json, answered with JSON. Each quote is answered once.",
         parameters: [token], input: ("application/x-www-form-urlencoded", InputReader.schema(of: QuoteAnswerInput.self)),
-        answers: [(200, "The answer is recorded.", "text/html", ["type": "string"]), (409, "It was answered otherwise.", "text/html", ["type": "string"])]
+        answers: [
+          (200, "The answer is recorded.", "text/html", ["type": "string"]),
+          (200, "The answer is recorded.", "application/json", ["type": "object", "required": ["status"], "properties": ["status": ["type": "string"]]]),
+          (409, "It was answered otherwise.", "text/html", ["type": "string"]),
+        ]
           + refusals + [(422, "Something is missing.", "text/html", ["type": "string"])]),
       handler: .operation { request in
         request.isJSON ? try await answerWithJSON(request, kind) : try await answerWithPage(request, kind)
