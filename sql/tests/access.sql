@@ -17,7 +17,7 @@ insert into crm.department (id, code, name, parent_id) values
 insert into crm.app_user (id, department_id, email, name) values
   (access_test.id('subject'), access_test.id('home'), 'subject@test.example', 'subject'),
   (access_test.id('colleague'), access_test.id('home'), 'colleague@test.example', 'colleague');
-insert into crm.role (id, code, name) values (access_test.id('role'), 't_role', 'role'), (access_test.id('bare'), 't_bare', 'bare');
+insert into crm.role (id, code, name, discount_cap_percent) values (access_test.id('role'), 't_role', 'role', 7), (access_test.id('bare'), 't_bare', 'bare', null);
 insert into crm.user_role (user_id, role_id) values (access_test.id('subject'), access_test.id('role'));
 insert into crm.role_permission (role_id, area) select access_test.id('role'), a from unnest(crm.areas()) as a;
 insert into crm.share_rule (from_department_id, to_department_id, area, access)
@@ -95,7 +95,7 @@ insert into access_test.maker values
     values ($2, $1, $3, 1000000, access_test.id(''product''), ''C62'', 20, true, 1, 1)'),
   ('crm.shipment', 'insert into crm.shipment (customer_id, id, order_id, number) values ($2, $1, $3, ''x'' || $7)'),
   ('crm.shipment_line', 'insert into crm.shipment_line (customer_id, id, shipment_id, order_id, line_number, product_id, quantity)
-    values ($2, $1, md5($3::text)::uuid, $3, 1000000, access_test.id(''product''), 1)'),
+    values ($2, $1, md5(''shipment'' || $3::text)::uuid, $3, 1000000, access_test.id(''product''), 1)'),
   ('crm.custom_field', 'insert into crm.custom_field (id, resource, name, type, label_en, label_tr) values ($1, ''customers'', ''x'' || $7, ''text'', ''x'', ''x'')'),
   ('crm.external_id', 'insert into crm.external_id (relation, system, key, row_id, area) values (''customers'', ''test'', ''x'' || $7, $1, ''customers'')'),
   ('crm.api_key', 'insert into crm.api_key (id, user_id, name, prefix, key_hash) values ($1, $5, ''x'', ''x'', sha256($1::text::bytea))'),
@@ -142,6 +142,15 @@ insert into access_test.maker values
   ('crm.simulated_integrator_document', 'insert into crm.simulated_integrator_document (id, uuid) values ($1, $1)'),
   ('crm.vat_rate', 'insert into crm.vat_rate (id, rate, valid_from) values ($1, 7, ''2000-01-01''::date + $7)');
 
+insert into access_test.maker values
+  ('crm.quote', 'insert into crm.quote (customer_id, id, number, valid_until, department_id, owner_id, visibility) values ($2, $1, $1::text, ''2030-01-01'', $4, $5, $6)'),
+  ('crm.quote_line', 'insert into crm.quote_line (customer_id, id, quote_id, line_number, product_id, description, quantity, unit_code, unit_price, vat_rate)
+    values ($2, $1, md5(''quote'' || $3::text)::uuid, $7, access_test.id(''product''), ''x'', 1, ''C62'', 1, 20)'),
+  ('crm.quote_seal', 'insert into crm.quote_seal (customer_id, id, quote_id, digest) values ($2, $1, md5(''quote'' || $3::text)::uuid, $1::text)'),
+  ('crm.quote_approval', 'insert into crm.quote_approval (customer_id, id, quote_id, discount_percent, requested_by)
+    values ($2, $1, md5(''quote'' || $3::text)::uuid, 1, access_test.id(''subject''))'),
+  ('crm.quote_answer', 'insert into crm.quote_answer (customer_id, id, quote_id, answer, name, via) values ($2, $1, md5(''quote'' || $3::text)::uuid, ''accepted'', ''x'', ''link'')');
+
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
 declare
@@ -174,11 +183,14 @@ begin
       'crm.sales_order', 'crm.sales_order_line', 'crm.order_line_fulfilment', 'crm.shipment', 'crm.shipment_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
       'crm.contract', 'crm.contract_line', 'crm.contract_renewal',
+      'crm.quote', 'crm.quote_line', 'crm.quote_seal', 'crm.quote_approval', 'crm.quote_answer',
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover',
       'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
-        when table_name in ('crm.invoice', 'crm.shipment') then md5("order"::text)::uuid else gen_random_uuid() end;
+        when table_name = 'crm.invoice' then md5("order"::text)::uuid
+        when table_name = 'crm.shipment' then md5('shipment' || "order"::text)::uuid
+        when table_name = 'crm.quote' then md5('quote' || "order"::text)::uuid else gen_random_uuid() end;
       if table_name = 'crm.order_line_fulfilment' then
         insert into crm.sales_order_line (customer_id, order_id, product_id, line_number, quantity, amount) values (customer, "order", access_test.id('product'), 1000000, 1, 1);
       end if;
@@ -335,7 +347,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -592,12 +604,23 @@ insert into access_test.intrusion values
   ('crm.invoice_share', 'insert', 'insert into crm.invoice_share (customer_id, invoice_id, invoice_status, user_id, percent)
    select i.customer_id, i.id, i.status, access_test.id(''subject''), 1 from crm.invoice as i where i.status = ''issued'''),
   ('crm.invoice_share', 'update', 'update crm.invoice_share set updated_at = now() where invoice_status = ''issued'''),
-  ('crm.invoice_share', 'delete', 'delete from crm.invoice_share where invoice_status = ''issued''');
+  ('crm.invoice_share', 'delete', 'delete from crm.invoice_share where invoice_status = ''issued'''),
+  ('crm.quote_line', 'insert', 'insert into crm.quote_line (customer_id, quote_id, editable, line_number, product_id, description, quantity, unit_code, unit_price, vat_rate)
+   select q.customer_id, q.id, q.editable, 99, access_test.id(''product''), ''x'', 1, ''C62'', 1, 20 from crm.quote as q where not q.editable'),
+  ('crm.quote_line', 'update', 'update crm.quote_line set updated_at = now() where not editable'),
+  ('crm.quote_line', 'delete', 'delete from crm.quote_line where not editable');
 insert into crm.customer (id, kind, name, department_id) values (access_test.id('other'), 'person', 'frozen', access_test.id('other'));
 select access_test.make('crm.invoice', access_test.id('other'), access_test.id('other'), null, access_test.id('other'), null, 'company');
 do $$ begin execute (select i.statement from access_test.intrusion as i where (i.relation, i.verb) = ('crm.invoice', 'insert')); end $$;
 insert into crm.invoice_line (customer_id, invoice_id, invoice_status, line_number, description, quantity, unit_price, vat_rate)
 select i.customer_id, i.id, i.status, 1, 'x', 1, 1, 20 from crm.invoice as i where i.status = 'issued';
+select access_test.make('crm.quote', access_test.id('other'), access_test.id('other'), null, access_test.id('other'), null, 'company');
+insert into crm.quote_line (customer_id, quote_id, line_number, product_id, description, quantity, unit_code, unit_price, vat_rate)
+values (access_test.id('other'), access_test.id('other'), 1, access_test.id('product'), 'x', 1, 'C62', 1, 20);
+insert into crm.quote_seal (customer_id, quote_id, digest)
+select q.customer_id, q.id, crm.quote_digest(q.number, q.revision, q.currency, q.valid_until, q.terms, q.net_amount, q.vat_amount, q.line_count)
+from crm.quote as q where q.id = access_test.id('other');
+update crm.quote set status = 'sent', sent_at = now() where id = access_test.id('other');
 insert into crm.invoice_share (customer_id, invoice_id, invoice_status, user_id, percent)
 select i.customer_id, i.id, i.status, access_test.id('colleague'), 1 from crm.invoice as i where i.status = 'issued';
 insert into crm.instalment (customer_id, invoice_id, place, direction, currency, due_on, amount, department_id, owner_id, audience)
@@ -636,6 +659,16 @@ begin
     if kept = 0 then
       return next row (p.relation, 'crm_owner', 'select', 'its own upkeep', true, false)::access_test.failure;
     end if;
+  end if;
+  if p.relation = 'crm.role' then
+    -- Whoever asks for a discount may not read roles; the function does.
+    perform access_test.become(p.area, 'none', 'none');
+    perform set_config('role', 'crm_app', true);
+    if crm.discount_cap(access_test.id('subject'), null) is distinct from 7 then
+      perform set_config('role', 'none', true);
+      return next row (p.relation, 'crm_access', 'select', 'the discount cap', true, false)::access_test.failure;
+    end if;
+    perform set_config('role', 'none', true);
   end if;
   if p.relation in ('crm.bi_login', 'crm.department') then
     begin

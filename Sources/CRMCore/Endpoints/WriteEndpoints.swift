@@ -41,7 +41,8 @@ extension ResourceAPI {
         "change_\(entity.resource.singular)", tag: entity.name, "Change a \(entity.resource.singular)",
         description: "Fields that are left out stay as they are (RFC 7396); null empties a field.",
         parameters: [.id, .ifMatch, .prefer], input: ("application/merge-patch+json", ResourceSchema.changeReference(entity)),
-        answers: [(200, "The changed record.", "application/json", ResourceSchema.reference(entity))]),
+        answers: [(200, "The changed record.", "application/json", ResourceSchema.reference(entity))],
+        components: ResourceSchema.inputComponents(entity, customFields.current[entity.name])),
       handler: .operation { request in
         let id = try request.recordID()
         let version = try request.expectedVersion()

@@ -6,12 +6,14 @@ package struct ReadOperation: Sendable {
 
   /// Answered as `{"data":[…]}` with the statement's rows.
   /// - Parameters:
+  ///   - mustExist: a statement that finds nothing when there is no such record, or the caller may not see it; then the answer is 404.
   ///   - row: JSON Schema of the properties of one row, by the names of the statement's columns.
   ///   - reading: the areas whose rows the statement reads, as far as the caller reaches.
   ///   - extending: areas read beyond the caller's own reach.
   package init<Input: OperationInput>(
     _ name: String, _ path: String, tag: String, access: Endpoint.Access, _ summary: String, description: String? = nil, input: Input.Type,
     row: [String: JSON], reading: Set<Area>, extending: Set<Area> = [], lane: PostgresPool.Lane = .interactive,
+    mustExist: (@Sendable (Request) throws -> SQL)? = nil,
     statement: @Sendable @escaping (Request, Input) throws -> SQL
   ) {
     let schema: JSON = [
@@ -20,8 +22,9 @@ package struct ReadOperation: Sendable {
     ]
     self.init(
       name, path, tag: tag, access: access, summary, description: description, input: input, answer: ("application/json", schema), reading: reading,
-      extending: extending, lane: lane, statements: { [try statement($0, $1)] },
+      extending: extending, lane: lane, statements: { request, input in [try statement(request, input)] + (try mustExist.map { [try $0(request)] } ?? []) },
       respond: { _, results in
+        if results.count == 2, results[1].count == 0 { throw Problem.notFound }
         var writer = JSONWriter(capacity: 1024)
         writer.beginObject()
         writer.key("data")

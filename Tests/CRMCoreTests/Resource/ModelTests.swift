@@ -77,7 +77,8 @@ struct ModelTests {
       let resource = endpoint.path.split(separator: "/").dropFirst().first.map(String.init) ?? ""
       guard let id = ids[resource] else { continue }
       let path = endpoint.path.replacing("{id}", with: id ?? UUID.v7().lowercase)
-      guard !path.contains("{") else { continue }
+      // What needs an answer to a question of its own is tested where it is made.
+      guard !path.contains("{"), !endpoint.documentation.parameters.contains(where: { $0.place == .query && $0.required }) else { continue }
       let answer = try await api.send(.get, path)
       #expect(answer.status == (id == nil && endpoint.path.contains("{id}") ? 404 : 200), "\(path): \(answer.text.prefix(300))")
     }

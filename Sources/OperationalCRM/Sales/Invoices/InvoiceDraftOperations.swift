@@ -197,7 +197,8 @@ extension ReadOperation {
       "vat_rate": ["type": "string"], "exemption_code": ["type": ["string", "null"]], "exemption_reason": ["type": ["string", "null"]],
       "taxable_amount": ["type": "string"], "vat_amount": ["type": "string"], "withholding_code": ["type": ["string", "null"]],
       "withholding_percent": ["type": ["string", "null"]], "withholding_amount": ["type": "string"],
-    ], reading: [.finance]
+    ], reading: [.finance],
+    mustExist: { "SELECT 1 FROM crm.invoice AS i WHERE i.id = \($0.parameters["id"].flatMap(UUID.init(uuidString:)))" }
   ) { request, _ in
     """
     SELECT v.vat_rate, v.exemption_code, v.exemption_reason, v.taxable_amount, v.vat_amount, v.withholding_code, v.withholding_percent, v.withholding_amount
