@@ -251,7 +251,7 @@ extension InputReader {
     decimal(name, meaning, scale, range, required: true) ?? range.lowerBound
   }
   private mutating func decimal(_ name: String, _ meaning: String, _ scale: Int, _ range: ClosedRange<Decimal>, required: Bool) -> Decimal? {
-    column(name, required: required, meaning, .numeric(precision: 18, scale: scale)) { text throws(Refusal) in
+    column(name, required: required, meaning, .numeric(precision: 18, scale: scale), schema: ["type": ["string", "number"]]) { text throws(Refusal) in
       guard let number = Decimal(string: text) else { return nil }
       guard range.contains(number) else {
         throw Refusal(
@@ -369,7 +369,7 @@ extension InputReader.Field {
   fileprivate var nullable: [String: JSON] {
     guard !required, let type = schema["type"] else { return schema }
     var wider = schema
-    wider["type"] = [type, "null"]
+    wider["type"] = .array((type.array ?? [type]) + ["null"])
     if let options = schema["enum"]?.array { wider["enum"] = .array(options + [.null]) }
     return wider
   }

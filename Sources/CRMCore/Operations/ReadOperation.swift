@@ -37,8 +37,8 @@ package struct ReadOperation: Sendable {
   /// Answered in a form of its own.
   package init<Input: OperationInput>(
     _ name: String, _ path: String, tag: String, access: Endpoint.Access, _ summary: String, description: String? = nil, input: Input.Type,
-    answer: (mediaType: String, schema: JSON?), reading: Set<Area>, extending: Set<Area> = [], lane: PostgresPool.Lane = .interactive,
-    statements: @Sendable @escaping (Request, Input) throws -> [SQL], respond: @Sendable @escaping (Request, [PostgresResult]) throws -> Response
+    answer: (mediaType: String, schema: JSON?), refusals: [Int] = [], reading: Set<Area>, extending: Set<Area> = [],
+    lane: PostgresPool.Lane = .interactive, statements: @Sendable @escaping (Request, Input) throws -> [SQL], respond: @Sendable @escaping (Request, [PostgresResult]) throws -> Response
   ) {
     endpoint = {
       Endpoint(
@@ -47,7 +47,7 @@ package struct ReadOperation: Sendable {
           name, tag: tag, summary, description: description,
           parameters: Endpoint.Documentation.Parameter.path(path)
             + InputReader.fields(of: Input.self).map { .init($0.name, in: .query, required: $0.required, $0.meaning, schema: .object($0.schema)) },
-          answers: [(200, "The answer.", answer.mediaType, answer.schema)]),
+          answers: [(200, "The answer.", answer.mediaType, answer.schema)], refusals: refusals),
         handler: .read { request in
           let input = try InputReader.read(Input.self, from: request.query)
           let caller = request.caller.extended(to: extending)

@@ -78,7 +78,8 @@ struct EInvoiceDocumentTests {
         .basic, .exempt, 7, to: Self.company,
         [Self.line("İhracat malı", 10, 100, rate: 0, exemption: .init(code: "301", reason: "11/1-a Mal ihracatı"))]),
     ]
-    #expect(try await findings(documents) == "")
+    let found = try await findings(documents)
+    #expect(found == "", "\(found.prefix(2_000))")
   }
 
   @Test("five hundred random invoices are valid without a warning")
@@ -104,7 +105,8 @@ struct EInvoiceDocumentTests {
       }
       return document
     }
-    #expect(try await findings(documents) == "")
+    let found = try await findings(documents)
+    #expect(found == "", "\(found.prefix(2_000))")
   }
 
   // What we refuse before the administration would

@@ -1,10 +1,18 @@
 package import Foundation
 import FoundationXML
 import PostgresClient
+import Synchronization
 
 extension EInvoiceDocument {
+  /// The libxml2 behind FoundationXML shares state among threads: two documents made at once have crashed the process.
+  private static let oneAtATime = Mutex(())
+
   /// The document in UBL-TR 1.2, as a draft: signed later with the company's seal by the integrator.
   package func ubl() -> Data {
+    Self.oneAtATime.withLock { _ in written() }
+  }
+
+  private func written() -> Data {
     let root = UBLElement("Invoice", children)
     for (prefix, uri) in Self.namespaces {
       let namespace = XMLNode(kind: .namespace)
