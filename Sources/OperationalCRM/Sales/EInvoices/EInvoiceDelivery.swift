@@ -72,27 +72,40 @@ private struct EInvoiceDelivery {
     try await lease.complete(as: Self.caller, deadline: deadline) { tx in try await Self.record(outcome, of: id, tx) }
   }
 
+  /// One document that the integrator cannot speak of does not keep the others waiting: its error is thrown when all have been asked about.
   func followAll() async throws {
+    var failure: (any Error)?
+    var last: UUID?
+    while let rows = try await underWay(after: last), let end = rows.last {
+      for row in rows {
+        do { try await follow(row) } catch { failure = failure ?? error }
+      }
+      last = end.id
+    }
+    try await lease.transaction(as: Self.caller, deadline: deadline) { tx in
+      try await tx.run("SELECT crm.move_e_invoice(id, 'deemed_accepted') FROM crm.e_invoice WHERE state = 'delivered' AND answer_due_at < now()")
+    }
+    if let failure { throw failure }
+  }
+
+  /// A page of those that are not at their end; nil after the last.
+  private func underWay(after last: UUID?) async throws -> [Row]? {
     let rows = try await lease.transaction(as: Self.caller, deadline: deadline) { tx in
       try await tx.all(
         Row.self,
         """
         SELECT \(Self.columns) FROM crm.e_invoice
-         WHERE state IN ('sent', 'cancelling') OR state = 'delivered' AND profile = 'TICARIFATURA' ORDER BY updated_at, id LIMIT 500
+         WHERE (state IN ('sent', 'cancelling') OR state = 'delivered' AND profile = 'TICARIFATURA') AND (\(last)::uuid IS NULL OR id > \(last))
+         ORDER BY id LIMIT 500
         """)
     }
-    for row in rows {
-      if row.state == "cancelling" {
-        try await cancel(row)
-        continue
-      }
-      let status = try await integrator.status(of: row.ettn)
-      try await lease.transaction(as: Self.caller, deadline: deadline) { tx in try await Self.record(status, of: row.id, tx) }
-    }
-    try await lease.complete(as: Self.caller, deadline: deadline) { tx in
-      try await tx.run(
-        "SELECT crm.move_e_invoice(id, 'deemed_accepted') FROM crm.e_invoice WHERE state = 'delivered' AND answer_due_at < now()")
-    }
+    return rows.isEmpty ? nil : rows
+  }
+
+  private func follow(_ row: Row) async throws {
+    if row.state == "cancelling" { return try await cancel(row) }
+    let status = try await integrator.status(of: row.ettn)
+    try await lease.transaction(as: Self.caller, deadline: deadline) { tx in try await Self.record(status, of: row.id, tx) }
   }
 
   private func cancel(_ row: Row) async throws {
