@@ -51,7 +51,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "OperationalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: strict),
-    .target(name: "AnalyticalCRM", dependencies: ["CRMCore"], swiftSettings: strict),
+    .target(name: "AnalyticalCRM", dependencies: ["CRMCore", "PostgresClient"], swiftSettings: strict),
     .target(name: "CollaborativeCRM", dependencies: ["CRMCore"], swiftSettings: strict),
     .target(
       name: "Gateway",

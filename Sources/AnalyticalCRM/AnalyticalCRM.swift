@@ -1,6 +1,6 @@
-package import CRMCore
+import CRMCore
 
-/// What the numbers say: metrics and charts today; value, segments and lifetime to come.
+/// What the numbers say: what each customer is worth and why, who belongs together, what comes next, what worked.
 package enum AnalyticalCRM {
-  package static let concepts: [Concept] = [.metrics, .charts]
+  package static let concepts: [Concept] = [.analysisRuns, .metrics, .charts]
 }

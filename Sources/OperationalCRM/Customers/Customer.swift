@@ -10,11 +10,11 @@ extension Resource {
   package static let customers = Resource(
     "customers", singular: "customer", table: "crm.customer", area: .customers,
     create: [
-      "kind", "name", "parent_id", "tax_number", "tax_office", "lifecycle_phase", "locale", "website", "note", "profile", "department_id",
+      "kind", "name", "parent_id", "tax_number", "tax_office", "lifecycle_phase", "locale", "website", "note", "profile", "referred_by_id", "department_id",
       "owner_id", "visibility",
     ],
     change: [
-      "kind", "name", "parent_id", "tax_number", "tax_office", "lifecycle_phase", "locale", "website", "note", "profile", "department_id",
+      "kind", "name", "parent_id", "tax_number", "tax_office", "lifecycle_phase", "locale", "website", "note", "profile", "referred_by_id", "department_id",
       "owner_id", "visibility",
     ],
     expand: [
