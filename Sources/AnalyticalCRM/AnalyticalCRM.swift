@@ -1,4 +1,4 @@
-import CRMCore
+package import CRMCore
 
 /// What the numbers say: what each customer is worth and why, who belongs together, what comes next, what worked.
 package enum AnalyticalCRM {

@@ -1,4 +1,4 @@
-import CRMCore
+package import CRMCore
 import Foundation
 import PostgresClient
 
