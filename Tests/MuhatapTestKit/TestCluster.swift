@@ -16,6 +16,7 @@ package actor TestCluster {
 
   private var starting: Task<Address, any Error>?
   private var template: Task<String, any Error>?
+  private var filled: [String: Task<String, any Error>] = [:]
   private var suites: [String: Task<TestDatabase, any Error>] = [:]
   private var clones = 0
 
@@ -37,7 +38,25 @@ package actor TestCluster {
 
   /// A database of its own with the whole schema and no data.
   func clone() async throws -> TestDatabase {
-    let template = try await migratedTemplate()
+    try await clone(from: migratedTemplate())
+  }
+
+  /// A database of its own with the data of a template that is filled the first time it is asked for.
+  func clone(filled name: String, with fill: @escaping @Sendable (TestDatabase) async throws -> Void) async throws -> TestDatabase {
+    let task =
+      filled[name]
+      ?? Task {
+        let database = try await clone()
+        try await fill(database)
+        // PostgreSQL copies only databases that nobody is connected to.
+        await database.close()
+        return database.name
+      }
+    filled[name] = task
+    return try await clone(from: task.value)
+  }
+
+  private func clone(from template: String) async throws -> TestDatabase {
     clones += 1
     let name = "test_\(clones)"
     try await psql("postgres", "CREATE DATABASE \(name) TEMPLATE \(template)")

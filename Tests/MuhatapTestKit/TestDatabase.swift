@@ -58,6 +58,15 @@ package final class TestDatabase: Sendable {
     }
   }
 
+  /// Ends all its connections; whoever asks for a pool later gets a new one.
+  package func close() async {
+    let open = pools.withLock { pools in
+      defer { pools = [:] }
+      return Array(pools.values)
+    }
+    for pool in open { await pool.shutdown() }
+  }
+
   /// Runs a file of SQL, named from the repository's folder, in one transaction as the superuser.
   package func load(_ path: String) async throws {
     try await TestCluster.shared.run(file: Command.repository.appending(path: path), in: name, as: "postgres")
