@@ -40,8 +40,8 @@ extension QueryCompiler {
         let rest = FieldPath(Array(path.names[(depth + 1)...]), pointer: path.pointer)
         let inside = try condition(.compare(rest, comparison, operand), in: &inner)
         areas.formUnion(inner.areas)
-        return
-          "EXISTS (SELECT 1 FROM \(inner.from) WHERE \(inner.alias).\(many.column.identifier) = \(parent.alias).\(parent.entity.idColumn.identifier) AND \(inside))"
+        let joined = many.conditions(inner.alias, of: parent.alias)
+        return "EXISTS (SELECT 1 FROM \(inner.from) WHERE \(joined.joined(separator: " AND ")) AND \(inside))"
       }
       guard let one = owner.one[name], let next = model[one.target] else { return nil }
       owner = next

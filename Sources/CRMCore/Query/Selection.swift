@@ -40,11 +40,12 @@ extension QueryCompiler {
       let alias = try nextAlias(pointer)
       areas.insert(target.resource.area)
       let columns = target.columns.map { "\($0.jsonExpression(alias)) AS \($0.identifier)" as SQL }
+      let conditions = many.conditions(alias, of: scope.alias)
       layout.add(
         name,
         """
         (SELECT coalesce(json_agg(r), '[]'::json) FROM (SELECT \(columns.joined(separator: ", ")) FROM \(target.table.sql) \(alias)
-        WHERE \(alias).\(many.column.identifier) = \(scope.alias).\(entity.idColumn.identifier)
+        WHERE \(conditions.joined(separator: " AND "))
         ORDER BY \(alias).\(target.idColumn.identifier) LIMIT \(Query.maximumLimit)) r)
         """)
     }

@@ -59,8 +59,13 @@ package struct Model: Sendable {
   package struct Many: Sendable {
     package let name: String
     package let target: String
-    /// The neighbour's column that refers to this resource's id.
-    package let column: Catalogue.Column
+    /// The columns of the neighbour's foreign key with this resource's, such as (customer_id, customer_id), (order_id, id): all of them, because its rows are indexed so.
+    package let key: [(target: Catalogue.Column, own: Catalogue.Column)]
+
+    /// What makes a neighbour's row one of a record's.
+    func conditions(_ neighbour: SQL, of record: SQL) -> [SQL] {
+      key.map { "\(neighbour).\($0.target.identifier) = \(record).\($0.own.identifier)" }
+    }
   }
 
   /// Every disagreement between the declarations and the catalogue, so that start-up can list them all.

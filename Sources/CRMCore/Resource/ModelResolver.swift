@@ -94,11 +94,19 @@ struct ModelResolver {
       case .one(let name):
         if one[name] == nil { mistakes.append("\(resource.name): cannot expand \(name): \(name)_id refers to no declared resource") }
       case .many(let name, let target, let by):
-        guard let other = resources.first(where: { $0.name == target }), let column = catalogue.tables[other.table]?.column(by) else {
+        guard let otherTable = resources.first(where: { $0.name == target }).flatMap({ catalogue.tables[$0.table] }), let column = otherTable.column(by),
+          let id = table.column("id")
+        else {
           mistakes.append("\(resource.name): cannot expand \(name): \(target) has no column \(by)")
           continue
         }
-        many[name] = Model.Many(name: name, target: target, column: column)
+        let key = otherTable.foreignKeys.first { $0.columns.last == by && $0.target == resource.table && $0.targetColumns.last == "id" }
+        let pairs = key.map { key in
+          zip(key.columns, key.targetColumns).compactMap { other, own in
+            otherTable.column(other).flatMap { other in table.column(own).map { (target: other, own: $0) } }
+          }
+        }
+        many[name] = Model.Many(name: name, target: target, key: pairs ?? [(target: column, own: id)])
       }
     }
     return (one, many)
