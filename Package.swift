@@ -75,7 +75,7 @@ let package = Package(
     .executableTarget(
       name: "muhatap",
       dependencies: [
-        "Gateway", "CRMCore", "PostgresClient",
+        "Gateway", "AnalyticalCRM", "CRMCore", "PostgresClient",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
