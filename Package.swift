@@ -106,7 +106,7 @@ let package = Package(
       name: "OperationalCRMTests", dependencies: ["OperationalCRM", "MuhatapTestKit"],
       swiftSettings: strict),
     .testTarget(
-      name: "AnalyticalCRMTests", dependencies: ["AnalyticalCRM", "MuhatapTestKit"],
+      name: "AnalyticalCRMTests", dependencies: ["AnalyticalCRM", "MuhatapTestKit"], exclude: ["Fixtures"],
       swiftSettings: strict),
     .testTarget(
       name: "GatewayTests",
