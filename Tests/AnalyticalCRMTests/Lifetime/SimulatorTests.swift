@@ -26,7 +26,7 @@ struct SimulatorTests {
     let (first, totals) = try await simulate()
     let (second, _) = try await simulate()
     let fingerprint: SQL = """
-      SELECT (SELECT md5(string_agg(o::text, ',' ORDER BY o.id)) FROM crm.sales_order o) || (SELECT md5(string_agg(c.id::text || c.name, ',' ORDER BY c.id)) FROM crm.customer c)
+      SELECT (SELECT md5(string_agg(concat_ws('|', o.customer_id, o.id, o.ordered_at, o.amount, o.channel), ',' ORDER BY o.id)) FROM crm.sales_order o) || (SELECT md5(string_agg(c.id::text || c.name, ',' ORDER BY c.id)) FROM crm.customer c)
       """
     #expect(try await behind(first, fingerprint).decode(String.self, at: 0) == behind(second, fingerprint).decode(String.self, at: 0))
     let sums = try await behind(
