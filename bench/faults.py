@@ -57,8 +57,9 @@ class Company:
         self.cluster.host, self.cluster.port = subprocess.check_output([ROOT / "scripts/cluster", "start", self.cluster.directory], text=True).split()
 
     def start_gateway(self) -> subprocess.Popen:
-        environment = {**os.environ, "DATABASE_URL": self.url, "MUHATAP_HTTP_PORT": str(self.port), "MUHATAP_DATABASE_CONNECTIONS": "16"}
-        while True:
+        environment = {**os.environ, "DATABASE_URL": self.url, "MUHATAP_HTTP_PORT": str(self.port), "MUHATAP_DATABASE_CONNECTIONS": "16",
+                       "MUHATAP_HTTP_CURSOR_KEY": "YmVuY2htYXJrcyBhcmUgbm90IGEgc2VjcmV0LCBzbyB0aGlzIGtleSBpcyBub25l"}
+        for _ in range(20):
             process = subprocess.Popen([server.PROGRAM, "serve"], env=environment, stdout=self.log, stderr=self.log)
             for _ in range(200):
                 try:
@@ -73,6 +74,7 @@ class Company:
                 time.sleep(0.1)
             process.kill()
             process.wait()
+        raise SystemExit(f"the gateway does not start; see {self.log.name}")
 
     def kill(self, chance: random.Random) -> None:
         victim = chance.choice(["gateway (SIGKILL)", "postmaster (SIGQUIT)", "postmaster (SIGKILL)"])
