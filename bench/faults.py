@@ -86,6 +86,8 @@ class Company:
             return
         postmaster = int((self.cluster.directory / "data/postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGQUIT if "SIGQUIT" in victim else signal.SIGKILL)
+        while Path(f"/proc/{postmaster}").exists():
+            time.sleep(0.05)
         while True:
             time.sleep(0.2)
             try:
