@@ -45,47 +45,21 @@ package struct BarChart: Sendable {
     let room = Self.width - Self.labelWidth - Self.captionWidth
     let largest = max(bars.map(\.value).max() ?? 0, .leastNonzeroMagnitude)
     let text = bars.isEmpty ? empty.text(in: language) : bars.map { "\($0.label): \($0.caption)" }.joined(separator: "; ")
-    var lines = [
-      ##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \##(Self.width) \##(height)" width="\##(Self.width)" height="\##(height)" role="img" "##
-        + ##"aria-labelledby="title description" lang="\##(language.rawValue)" font-family="'DejaVu Sans', 'Noto Sans', Arial, sans-serif">"##,
-      ##"<title id="title">\##(Self.escaped(title))</title>"##, ##"<desc id="description">\##(Self.escaped(text))</desc>"##,
-      ##"<rect width="100%" height="100%" fill="#ffffff"/>"##, ##"<text x="16" y="32" font-size="18" font-weight="bold" fill="#1b1f24">\##(Self.escaped(title))</text>"##,
-    ]
-    if bars.isEmpty {
-      lines.append(##"<text x="16" y="\##(Self.top + 20)" font-size="14" fill="#1b1f24">\##(Self.escaped(empty.text(in: language)))</text>"##)
-    }
+    var document = SVGDocument(title: title, description: text, width: Self.width, height: height, language: language)
+    if bars.isEmpty { document.write(empty.text(in: language), x: 16, y: Self.top + 20) }
     for (number, bar) in bars.enumerated() {
       let y = Self.top + number * Self.rowHeight
       let length = max(bar.value > 0 ? 2 : 0, Int((Double(room) * bar.value / largest).rounded()))
       let x = Self.labelWidth + (isFunnel ? (room - length) / 2 : 0)
       let captionX = isFunnel ? Self.width - Self.captionWidth + 8 : x + length + 8
-      lines.append(
-        ##"<text x="\##(Self.labelWidth - 10)" y="\##(y + 19)" font-size="14" text-anchor="end" fill="#1b1f24">\##(Self.escaped(Self.shortened(bar.label)))</text>"##)
-      lines.append(##"<rect x="\##(x)" y="\##(y + 2)" width="\##(length)" height="24" rx="2" fill="#1f6f8b"/>"##)
-      lines.append(##"<text x="\##(captionX)" y="\##(y + 19)" font-size="14" fill="#1b1f24">\##(Self.escaped(bar.caption))</text>"##)
+      document.write(Self.shortened(bar.label), x: Self.labelWidth - 10, y: y + 19, anchor: "end")
+      document.elements.append(##"<rect x="\##(x)" y="\##(y + 2)" width="\##(length)" height="24" rx="2" fill="#1f6f8b"/>"##)
+      document.write(bar.caption, x: captionX, y: y + 19)
     }
-    lines.append("</svg>")
-    return lines.joined(separator: "\n") + "\n"
+    return document.text()
   }
 
   private static func shortened(_ label: String) -> String { label.count <= 24 ? label : label.prefix(23) + "…" }
-
-  /// Text as XML takes it; characters that XML 1.0 cannot hold are left out.
-  private static func escaped(_ text: String) -> String {
-    var escaped = ""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "&": escaped += "&amp;"
-      case "<": escaped += "&lt;"
-      case ">": escaped += "&gt;"
-      case "\"": escaped += "&quot;"
-      case _ where scalar.value < 32 && scalar != "\n" && scalar != "\t": continue
-      case _ where scalar.value == 0xFFFE || scalar.value == 0xFFFF: continue
-      default: escaped.unicodeScalars.append(scalar)
-      }
-    }
-    return escaped
-  }
 }
 
 extension Decimal {

@@ -86,8 +86,6 @@ extension ReadOperation {
   private static func picture(_ title: Phrase, _ bars: [BarChart.Bar], isFunnel: Bool, _ language: Language) -> Response {
     let chart = BarChart(
       title: title.text(in: language), bars: bars, empty: Phrase("There is nothing to show.", tr: "Gösterilecek bir şey yok."), language: language, isFunnel: isFunnel)
-    return Response(
-      status: 200, headers: [("content-type", "image/svg+xml; charset=utf-8"), ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")],
-      body: .bytes(Array(chart.svg().utf8)))
+    return .picture(chart.svg())
   }
 }

@@ -60,7 +60,7 @@ struct AnalysisRun: RowDecodable, Sendable {
       INSERT INTO crm.analysis_run (kind, subject_id, method, model_version, as_of, parameters, department_id)
       VALUES (\(kind), \(subject), \(method), \(modelVersion), coalesce(\(asOf), now()), \(try parameters.stored), \(department)) RETURNING id
       """)
-    try await tx.run("SELECT crm.enqueue(\("analysis.\(kind)"), jsonb_build_object('run_id', \(id)), key => \("analysis:\(id)"))")
+    try await tx.run("SELECT crm.enqueue(\("analysis.\(kind)"), jsonb_build_object('run_id', \(id)::uuid), key => \("analysis:\(id)"))")
     return id
   }
 }
