@@ -111,12 +111,15 @@ comment on constraint observation_kind_unit_length on crm.observation_kind is 'e
 comment on constraint observation_kind_aggregate_known on crm.observation_kind is 'en: Observations are added up by sum, average, latest or count. | tr: Gözlemler sum, average, latest ya da count ile birleştirilir.';
 comment on constraint observation_kind_direction_known on crm.observation_kind is 'en: The better direction is higher or lower. | tr: İyi olan yön higher ya da lower olabilir.';
 select crm.protect('crm.observation_kind', area => 'analytics', kind => 'reference', resource => 'observation_kinds', bi => true);
+set local role none;
+set local muhatap.via = 'system:migration';
 insert into crm.observation_kind (code, name_en, name_tr, unit, aggregate, direction) values
   ('co_investment', 'Investment made by the customer', 'Müşterinin yaptığı yatırım', 'currency', 'sum', 'higher'),
   ('cost_sharing', 'Share in costs', 'Maliyete katılım', 'currency', 'sum', 'higher'),
   ('service_cost', 'Cost of service not recorded elsewhere', 'Başka yerde kaydedilmeyen hizmet maliyeti', 'currency', 'sum', 'lower'),
   ('satisfaction', 'Satisfaction', 'Memnuniyet', 'points', 'average', 'higher'),
   ('redemptions', 'Coupons redeemed', 'Kullanılan kupon', 'count', 'sum', 'higher');
+set local role crm_owner;
 
 create table crm.customer_observation (
   customer_id   uuid          not null,

@@ -89,7 +89,7 @@ package enum DemoCompany {
       code: "marketer", name: "Pazarlama uzmanı",
       scopes: [
         .customers: ("department", "none"), .products: ("department", "none"), .sales: ("shared", "none"), .marketing: ("department", "department"),
-        .analytics: ("department", "none"),
+        .analytics: ("department", "department"),
       ]),
     Role(
       code: "service_agent", name: "Müşteri temsilcisi",
