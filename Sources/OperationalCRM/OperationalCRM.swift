@@ -12,6 +12,7 @@ package enum OperationalCRM {
     .quotes,
     .invoices, .payments, .turnover, .eInvoices,
     .commissions,
+    .campaigns,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)
