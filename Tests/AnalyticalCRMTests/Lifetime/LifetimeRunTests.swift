@@ -34,7 +34,7 @@ struct LifetimeRunTests {
     let best = try await server.look(
       "SELECT l.customer_id::text AS id, l.frequency, l.recency_days, l.age_days, l.purchase_value::float8 AS value FROM analytics.lifetime_now l ORDER BY l.frequency DESC, l.customer_id LIMIT 1")[0]
     let id = try best.decode(String.self, "id")
-    let answer = try await server.get("/v1/customers/\(id)/lifetime", as: "ayse")
+    let answer = try await server.ask("/v1/customers/\(id)/lifetime", as: "ayse")
     let data = try #require(answer["data"])
     let model = BetaGeometricModel(parameters: parameters)
     let history = PurchaseHistory(frequency: try best.decode("frequency"), recency: Double(try best.decode(Int.self, "recency_days")), age: Double(try best.decode(Int.self, "age_days")))
@@ -58,15 +58,15 @@ struct LifetimeRunTests {
     #expect(try row.decode(String.self, "clv") == result["total_clv"]?.string && row.decode(Int.self, "n") == 3_000)
     #expect(try await server.look("SELECT customers, drift_alarm FROM bi.lifetime_runs WHERE run_id = \(UUID(uuidString: run["id"]?.string ?? ""))")[0].decode(Int.self, at: 0) == 3_000)
 
-    let regions = try await server.get("/v1/analytics/lifetime/summary?group_by=profile&member=region")
+    let regions = try await server.ask("/v1/analytics/lifetime/summary?group_by=profile&member=region")
     let rows = try #require(regions["data"]?.array)
     #expect(rows.count == 5 && rows.reduce(0) { $0 + ($1["customers"]?.double ?? 0) } == 3_000)
     #expect(deviation(rows.reduce(0) { $0 + ($1["clv"]?.double ?? 0) }, from: try #require(result["total_clv"]?.double)) < 1e-6)
-    #expect(try await server.get("/v1/analytics/lifetime/summary?run_id=\(run["id"]?.string ?? "")")["data"]?.array?.count == 1)
+    #expect(try await server.ask("/v1/analytics/lifetime/summary?run_id=\(run["id"]?.string ?? "")")["data"]?.array?.count == 1)
 
     // A customer who never bought has no lifetime, and says why.
     let fresh = try await server.send(.post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": "Yeni Gelen"])
-    let none = try await server.get("/v1/customers/\(try #require(try fresh.json()["id"]?.string))/lifetime")
+    let none = try await server.ask("/v1/customers/\(try #require(try fresh.json()["id"]?.string))/lifetime")
     #expect(none["data"] == .null && none["note"]?.string?.contains("not bought") == true)
   }
 
@@ -78,7 +78,7 @@ struct LifetimeRunTests {
     try #require(early["status"] == "done" && late["status"] == "done", "\(early) \(late)")
     let drift = try #require(late["result"]?["drift"])
     #expect(drift["against"] == early["id"] && drift["alarm"] == false, "\(drift)")
-    let rows = try #require(try await server.get("/v1/analytics/lifetime/drift")["data"]?.array)
+    let rows = try #require(try await server.ask("/v1/analytics/lifetime/drift")["data"]?.array)
     #expect(rows.contains { $0["run_id"] == late["id"] && $0["against_id"] == early["id"] && $0["alarm"] == false })
     let pareto = try await server.compute("/v1/analytics/lifetime/runs", ["as_of": "2025-06-01T00:00:00Z", "model": "pareto_nbd", "unit": "weeks"])
     #expect(pareto["status"] == "done" || pareto["problem"]?["code"] == "did-not-converge", "\(pareto)")

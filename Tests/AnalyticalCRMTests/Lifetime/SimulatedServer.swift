@@ -32,19 +32,6 @@ enum SimulatedServer {
 }
 
 extension TestServer {
-  /// Asks for a run and lets a worker do it.
-  func compute(_ path: String, _ input: JSON, as person: String = "deniz") async throws -> JSON {
-    let answer = try await send(.post, path, as: person, json: input)
-    try #require(answer.status == 202, "\(answer.text)")
-    return try await finish(run: try #require(try answer.json()["id"]?.string))
-  }
-
-  func get(_ path: String, as person: String = "deniz") async throws -> JSON {
-    let answer = try await send(.get, path, as: person)
-    try #require(answer.status == 200, "\(answer.text)")
-    return try answer.json()
-  }
-
   /// Runs a statement as the superuser.
   func look(_ statement: SQL) async throws -> PostgresResult {
     try await database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(60)))[0]

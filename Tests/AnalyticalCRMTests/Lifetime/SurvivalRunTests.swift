@@ -23,7 +23,7 @@ struct SurvivalRunTests {
     // Both kinds end alike in this company: 0.1 % of all seeds would say otherwise.
     #expect(try #require(result["log_rank"]?["probability"]?.double) > 0.001)
     let id = try #require(run["id"]?.string)
-    let curve = try #require(try await server.get("/v1/analytics/survival?run_id=\(id)")["data"]?.array)
+    let curve = try #require(try await server.ask("/v1/analytics/survival?run_id=\(id)")["data"]?.array)
     let first = try #require(curve.first { $0["ended"] != 0 })
     #expect(deviation(try #require(first["survival"]?.double), from: 1 - (first["ended"]?.double ?? 0) / (first["at_risk"]?.double ?? 1)) < 1e-12)
     let inBI = try await server.look("SELECT count(*), sum(ended) FROM bi.survival_curve WHERE run_id = \(UUID(uuidString: id)) AND subject = 'contracts'")[0]
