@@ -2,5 +2,8 @@ package import CRMCore
 
 /// What the numbers say: what each customer is worth and why, who belongs together, what comes next, what worked.
 package enum AnalyticalCRM {
-  package static let concepts: [Concept] = [.analysisRuns, .metrics, .charts, .rfm, .concentration, .cohorts, .purchaseIntervals, .crossSelling, .lifetime, .survival]
+  package static let concepts: [Concept] = [
+    .analysisRuns, .metrics, .charts, .rfm, .concentration, .cohorts, .purchaseIntervals, .crossSelling, .lifetime, .survival,
+    .campaignMeasurement, .attribution,
+  ]
 }

@@ -1,0 +1,117 @@
+import CRMCore
+import Foundation
+import MuhatapTestKit
+import PostgresClient
+import Testing
+
+@Suite("Attribution")
+struct AttributionTests {
+  private static let rules = ["first", "last", "linear", "decay", "position", "markov", "shapley"]
+
+  private func touch(_ fixture: CampaignFixture, _ campaign: String, _ touches: [(customer: UUID, channel: String, at: String)]) async throws {
+    try await fixture.behind(
+      """
+      INSERT INTO crm.campaign_touch (customer_id, campaign_id, channel, touched_at) SELECT g.customer_id, \(campaign)::text::uuid, g.channel, g.at::timestamptz
+        FROM unnest(\(touches.map(\.customer))::uuid[], \(touches.map(\.channel))::text[], \(touches.map(\.at))::text[]) AS g (customer_id, channel, at)
+      """)
+  }
+
+  private func decimal(_ value: JSON?) throws -> Decimal { try #require(value?.string.flatMap { Decimal(string: $0) }) }
+
+  @Test("each rule lays a sale to touches as it says; what had no touch is named; what came too late or too early does not count")
+  func rules() async throws {
+    let fixture = CampaignFixture(server: try await TestServer.start())
+    let people = try await fixture.customers(4)
+    let campaign = try await fixture.campaign()
+    try await touch(
+      fixture, campaign,
+      [
+        (people[0], "email", "2025-05-02T10:00:00Z"), (people[0], "phone", "2025-05-09T10:00:00Z"), (people[0], "email", "2025-05-16T10:00:00Z"),
+        (people[0], "web", "2025-05-23T10:00:00Z"), (people[0], "post", "2025-05-25T10:00:00Z"), (people[0], "search", "2025-03-01T10:00:00Z"),
+        (people[1], "email", "2025-05-02T10:00:00Z"), (people[2], "phone", "2025-05-03T10:00:00Z"),
+      ])
+    try await fixture.buy([(people[0], "2025-05-24T10:00:00Z", 100), (people[3], "2025-05-20T10:00:00Z", 7), (people[2], "2025-05-03T10:00:00Z", Decimal(string: "0.01") ?? 0)])
+    let report = try await fixture.get("/v1/analytics/attribution?from=2025-05-01&to=2025-05-31")
+    #expect(report["total"] == "107.01" && report["attributed"] == "100.01" && report["unattributed"] == "7.00" && report["successes"] == 3 && report["with_touches"] == 2, "\(report)")
+    var found: [String: [String: String]] = [:]
+    for row in report["data"]?.array ?? [] {
+      for rule in Self.rules { found[rule, default: [:]][row["step"]?.string ?? ""] = row[rule]?.string }
+    }
+    // post and search led to nothing: the one after the sale, the other too long before it, and out of all that counts.
+    #expect(found["first"] == ["email": "100.00", "phone": "0.01", "post": "0.00", "web": "0.00"], "\(found)")
+    #expect(found["last"] == ["email": "0.00", "phone": "0.01", "post": "0.00", "web": "100.00"])
+    #expect(found["linear"] == ["email": "50.00", "phone": "25.01", "post": "0.00", "web": "25.00"])
+    #expect(found["position"] == ["email": "50.00", "phone": "10.01", "post": "0.00", "web": "40.00"])
+    // With a half-life of a week the four touches weigh 1/8, 1/4, 1/2 and 1.
+    #expect(found["decay"] == ["email": "33.34", "phone": "13.34", "post": "0.00", "web": "53.33"], "\(String(describing: found["decay"]))")
+    #expect(found["shapley"] == ["email": "33.33", "phone": "33.35", "post": "0.00", "web": "33.33"], "\(String(describing: found["shapley"]))")
+    #expect(report["data"]?.array?.first { $0["step"] == "post" }?["removal_effect"]?.double == 0)
+    let byCampaign = try await fixture.get("/v1/analytics/attribution?from=2025-05-01&to=2025-05-31&by=campaign")
+    #expect(byCampaign["data"]?.array?.count == 1)
+    for rule in Self.rules { #expect(byCampaign["data"]?.array?.first?[rule] == "100.01") }
+  }
+
+  @Test("whatever the ledger, every rule adds up to the revenue to the cent, and so does turnover; linear and Shapley are those counted one by one")
+  func reconciled() async throws {
+    let fixture = CampaignFixture(server: try await TestServer.start())
+    let people = try await fixture.customers(60)
+    let campaign = try await fixture.campaign()
+    var random = SystemRandomNumberGenerator()
+    let channels = ["email", "sms", "web", "social", "store"]
+    func instant(_ days: ClosedRange<Int>) -> String {
+      "2025-05-\(String(format: "%02d", Int.random(in: days, using: &random)))T\(String(format: "%02d:%02d:%02d", Int.random(in: 0...23, using: &random), Int.random(in: 0...59, using: &random), Int.random(in: 0...59, using: &random)))Z"
+    }
+    let touches = (0..<300).map { _ in (customer: people[Int.random(in: 0..<60, using: &random)], channel: channels[Int.random(in: 0..<5, using: &random)], at: instant(1...31)) }
+    try await touch(fixture, campaign, touches)
+    // Some of them returns.
+    let sales = (0..<120).map { _ in (customer: people[Int.random(in: 0..<60, using: &random)], at: instant(3...28), amount: Decimal(Int.random(in: -500...20_000, using: &random)) / 100) }
+    try await fixture.buy(sales)
+    let report = try await fixture.get("/v1/analytics/attribution?from=2025-05-01&to=2025-05-31&window_days=10")
+    let total = sales.reduce(Decimal(0)) { $0 + $1.amount }
+    #expect(try decimal(report["total"]) == total)
+    #expect(try decimal(report["attributed"]) + decimal(report["unattributed"]) == total)
+    for rule in Self.rules {
+      let sum = try (report["data"]?.array ?? []).reduce(Decimal(0)) { $0 + (try decimal($1[rule])) }
+      #expect(try sum == decimal(report["attributed"]), "\(rule)")
+    }
+    func time(_ text: String) -> Date { (try? Date(text, strategy: .iso8601)) ?? .distantPast }
+    var linear: [String: Double] = [:]
+    var shapley: [String: Double] = [:]
+    for sale in sales {
+      let path = touches.filter { $0.customer == sale.customer && time($0.at) <= time(sale.at) && time($0.at) > time(sale.at).addingTimeInterval(-864_000) }.map(\.channel)
+      let amount = NSDecimalNumber(decimal: sale.amount).doubleValue
+      for channel in path { linear[channel, default: 0] += amount / Double(path.count) }
+      for channel in Set(path) { shapley[channel, default: 0] += amount / Double(Set(path).count) }
+    }
+    for row in report["data"]?.array ?? [] {
+      let step = row["step"]?.string ?? ""
+      #expect(abs(NSDecimalNumber(decimal: try decimal(row["linear"])).doubleValue - (linear[step] ?? 0)) < 0.011, "\(step)")
+      #expect(abs(NSDecimalNumber(decimal: try decimal(row["shapley"])).doubleValue - (shapley[step] ?? 0)) < 0.011, "\(step)")
+    }
+  }
+
+  @Test("invoices are laid to touches as their turnover is, credit notes taken off")
+  func invoices() async throws {
+    let fixture = CampaignFixture(server: try await TestServer.start())
+    let report = try await fixture.get("/v1/analytics/attribution?from=2025-05-01&to=2025-05-31&of=invoices")
+    #expect(report["total"] == "0.00" && report["data"] == [] && report["of"] == "invoices" && report["n"] == 0)
+  }
+
+  @Test("what cannot be laid to touches is refused by name")
+  func refusals() async throws {
+    let fixture = CampaignFixture(server: try await TestServer.start())
+    let people = try await fixture.customers(2)
+    try await fixture.buy([(people[0], "2025-05-24T10:00:00Z", 100)])
+    try await fixture.buy([(people[1], "2025-05-24T10:00:00Z", 100)], currency: "USD")
+    func problem(_ query: String, as person: String = "elif") async throws -> String? {
+      try await fixture.server.send(.get, "/v1/analytics/attribution?\(query)", as: person).problem
+    }
+    let month = "from=2025-05-01&to=2025-05-31"
+    #expect(try await problem(month) == "mixed-currencies")
+    #expect(try await problem("\(month)&currency=USD") == "no-rate")
+    #expect(try await problem("from=2025-05-01&to=2025-04-01") == "bad-parameter")
+    #expect(try await problem("\(month)&as_of=2999-01-01T00:00:00Z") == "bad-parameter")
+    #expect(try await problem("\(month)&window_days=0") == "bad-parameter")
+    #expect(try await problem(month, as: "emre") == "forbidden")
+  }
+}
