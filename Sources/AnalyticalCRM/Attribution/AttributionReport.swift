@@ -67,7 +67,7 @@ extension ReadOperation {
       + "within window_days before it, as far as you may see them: all to the first, all to the last, equally (linear), half as much for each half_life_days before the last touch (decay), "
       + "40/20/40 to first, middle and last (position), by the removal effects of a Markov chain of first order (markov), by Shapley's value (shapley). "
       + "Revenue without any touch is in unattributed; data and unattributed add up to total to the cent, by the largest remainder. In the chain every success with "
-      + "touches is a conversion, and a customer's touches that led to none are one journey to nothing. Refused (409): mixed-currencies, no-rate.",
+      + "touches is a conversion, and a customer's touches that led to none are one journey to nothing. Refused (422): mixed-currencies, no-rate.",
     input: AttributionQuestion.self,
     answer: (
       "application/json",
@@ -82,7 +82,7 @@ extension ReadOperation {
           ]),
         ]) { $1 })
     ),
-    refusals: [409], reading: [.marketing], extending: [.sales, .finance, .customers, .analytics], lane: .reports,
+    refusals: [409, 422], reading: [.marketing], extending: [.sales, .finance, .customers, .analytics], lane: .reports,
     statements: { _, question in
       [
         """

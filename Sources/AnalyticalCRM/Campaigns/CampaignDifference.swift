@@ -12,7 +12,7 @@ extension ReadOperation {
       + "who bought nothing, of its members and of all other customers who ever bought. The difference is (members during - before) - (others during - before); its standard "
       + "error that of the difference of two independent means (Welch), its interval the normal one; null, with a note, with fewer than two on a side. "
       + "Refused (409): empty-arm (nobody was reached, or nobody else ever bought), period-not-covered (it is not over, or the days before it "
-      + "begin before the first purchase on record), mixed-currencies, no-rate, not-begun. With margin_percent or window_days nothing changes.",
+      + "begin before the first purchase on record), not-begun; 422: mixed-currencies, no-rate. With margin_percent or window_days nothing changes.",
     input: CampaignQuestion.self,
     answer: (
       "application/json",
@@ -23,7 +23,7 @@ extension ReadOperation {
           "difference": AnswerField.number, "standard_error": MeasurementSchema.number, "interval": MeasurementSchema.interval, "note": MeasurementSchema.text,
         ]) { $1 })
     ),
-    refusals: [409], reading: [.marketing], extending: [.sales, .customers, .products, .analytics], lane: .reports,
+    refusals: [409, 422], reading: [.marketing], extending: [.sales, .customers, .products, .analytics], lane: .reports,
     statements: { request, question in
       let id = try request.pathID()
       let scope = question.scope

@@ -47,7 +47,7 @@ extension ReadOperation {
           ]),
         ]) { $1 })
     ),
-    refusals: [409], reading: [.marketing], extending: [.sales, .customers, .products, .analytics], lane: .reports,
+    refusals: [409, 422], reading: [.marketing], extending: [.sales, .customers, .products, .analytics], lane: .reports,
     statements: { request, question in
       let id = try request.pathID()
       let campaign = question.campaign
@@ -147,7 +147,7 @@ enum CampaignMoney {
     if missing > 0 {
       let target = currency ?? ""
       throw Problem(
-        409, "no-rate", Phrase("Some amounts cannot be converted to \(target).", tr: "Bazı tutarlar \(target) para birimine çevrilemiyor."),
+        422, "no-rate", Phrase("Some amounts cannot be converted to \(target).", tr: "Bazı tutarlar \(target) para birimine çevrilemiyor."),
         detail: Phrase("Add the exchange rates of those days.", tr: "O günlerin kurlarını ekleyin."))
     }
   }

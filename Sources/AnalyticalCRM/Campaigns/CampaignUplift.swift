@@ -142,7 +142,7 @@ extension ReadOperation {
       + "z test with the pooled share), and what was spent, and what of it was margin, a member (Welch). p_holm holds several arms to the error of one test. "
       + "The sizes of the groups are checked first (chi-square): below p = 0.001 the result is withheld, with the reason. incremental_roi is "
       + "(members × margin more a member - cost) / cost; the campaign's own cost is divided by members. Refused (409): not-randomised, no-hold-out, empty-arm, "
-      + "sample-too-small (fewer than 10 in a group), mixed-currencies, no-rate, not-begun.",
+      + "sample-too-small (fewer than 10 in a group), not-begun; 422: mixed-currencies, no-rate.",
     input: UpliftQuestion.self,
     answer: (
       "application/json",
@@ -166,7 +166,7 @@ extension ReadOperation {
           ]),
         ]) { $1 })
     ),
-    refusals: [409], reading: [.marketing], extending: [.sales, .customers, .products, .analytics], lane: .reports,
+    refusals: [409, 422], reading: [.marketing], extending: [.sales, .customers, .products, .analytics], lane: .reports,
     statements: { request, question in question.statements(try request.pathID()) },
     respond: { request, results in
       let question = try InputReader.read(UpliftQuestion.self, from: request.query)
