@@ -5,8 +5,7 @@ import PostgresClient
 import Testing
 
 extension JSON {
-  /// The number, in floating point.
-  var double: Double? { if case .number(let value) = self { NSDecimalNumber(decimal: value).doubleValue } else { nil } }
+  /// The number, whole.
   var int: Int? { double.map { Int($0) } }
 }
 
@@ -30,9 +29,11 @@ struct CampaignFixture {
   }
 
   /// One purchase of one product each, without a known cost unless one is given.
-  func buy(_ purchases: [(customer: UUID, at: String, amount: Decimal)], currency: String = "TRY", unitCost: Decimal? = nil) async throws {
+  func buy(_ purchases: [(customer: UUID, at: String, amount: Decimal)], currency: String = "TRY", unitCost: Decimal? = nil, category: String? = nil) async throws {
     let sku = UUID().uuidString
-    try await behind("INSERT INTO crm.product (sku, name, cost) VALUES (\(sku), 'Terazi', \(unitCost))")
+    if let category { try await behind("INSERT INTO crm.product_category (code, name) VALUES (\(category), \(category))") }
+    try await behind(
+      "INSERT INTO crm.product (sku, name, cost, category_id) VALUES (\(sku), 'Terazi', \(unitCost), (SELECT c.id FROM crm.product_category c WHERE c.code = \(category)))")
     try await behind(
       """
       WITH given AS MATERIALIZED (
