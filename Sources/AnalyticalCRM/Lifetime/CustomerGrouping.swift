@@ -6,6 +6,8 @@ struct CustomerGrouping: OperationInput {
   enum Field: String, CaseIterable, Sendable {
     case none, department, kind, locale
     case lifecyclePhase = "lifecycle_phase"
+    /// By the company's default value model.
+    case tier
     case profile, custom
   }
 

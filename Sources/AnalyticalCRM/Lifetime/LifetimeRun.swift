@@ -55,10 +55,14 @@ extension BusinessOperation {
 
 extension JobHandler {
   static let lifetime = JobHandler.analysis("lifetime", deadline: 3_600) { run, tx, progress in
+    let clock = ContinuousClock()
+    let begun = clock.now
     let currency = try await run.currency(before: run.asOf, in: tx)
     let histories = try await LifetimeHistories.gather(run, before: run.asOf, currency: currency, in: tx)
     try await progress.reached(25)
+    let gathered = clock.now
     let purchases = try await histories.fit(run.method)
+    let fitted = clock.now
     let values = try await histories.fitValues(in: tx)
     try await progress.reached(50)
     try await histories.write(run, purchases, currency: currency, values: values, in: tx)
@@ -79,6 +83,9 @@ extension JobHandler {
       "value": .object(values.described), "without_value": .count(try totals.decode("without_value")), "alive": .double(try totals.decode("alive")),
       "expected_30_days": .double(try totals.decode("expected_30")), "expected_90_days": .double(try totals.decode("expected_90")),
       "expected_purchases": .double(try totals.decode("expected")), "total_clv": try totals.decode(String?.self, "clv").map(JSON.string) ?? .null,
+      "seconds": [
+        "gathering": .double((gathered - begun) / .seconds(1)), "fitting": .double((fitted - gathered) / .seconds(1)), "writing": .double((clock.now - fitted) / .seconds(1)),
+      ],
       "drift": try await histories.drift(of: purchases, from: run, in: tx),
     ]) { $1 }
     return (population: try totals.decode("customers"), result: .object(result))

@@ -65,8 +65,14 @@ package struct CompanyPlan: Sendable {
       "spending": .object(named(GammaGammaModel.parameterNames, spending.parameters).merging(["model": .string(GammaGammaModel.name), "currency": "TRY"]) { $1 }),
       "renewals": ["model": "sbg", "alpha": number(renewals.alpha), "beta": number(renewals.beta), "term_months": count(termMonths)],
       "churn_causes": .object(Dictionary(uniqueKeysWithValues: Self.churnCauses.map { ($0.cause, number($0.share)) })),
+      "campaign": [
+        "code": .string(SimulatedCampaign.code(plan: self)), "starts_on": .string(SimulatedCampaign.firstDay(of: self).text), "days": count(SimulatedCampaign.days),
+        "holdout_percent": count(SimulatedCampaign.holdOutPercent), "extra_orders_per_treated": number(Double(SimulatedCampaign.effectPercent) / 100),
+        "members": count(totals.campaign.members), "held_out": count(totals.campaign.heldOut), "extra_orders": count(totals.campaign.extraOrders),
+        "extra_revenue_cents": count(totals.campaign.extraCents),
+      ],
       "totals": [
-        "orders": count(totals.orders), "order_lines": count(totals.lines), "alive": count(totals.alive), "revenue_cents": count(totals.cents),
+        "orders": count(totals.orders + totals.campaign.extraOrders), "order_lines": count(totals.lines + totals.campaign.extraLines), "alive": count(totals.alive), "revenue_cents": count(totals.cents + totals.campaign.extraCents),
         "contracts": count(totals.contracts), "ended_contracts": count(totals.endedContracts),
         "causes": .object(Dictionary(uniqueKeysWithValues: zip(Self.churnCauses.map(\.cause), totals.causes.map(count)))),
         "future_days": count(Self.futureDays), "future_purchases": count(totals.futurePurchases),
@@ -86,6 +92,7 @@ package struct CompanyTotals: Sendable {
   package var endedContracts = 0
   package var causes = [Int](repeating: 0, count: CompanyPlan.churnCauses.count)
   package var futurePurchases = 0
+  package var campaign = SimulatedCampaign.Totals()
 }
 
 /// A day of the Gregorian calendar as a number since 1970-01-01.

@@ -20,7 +20,7 @@ struct CompanyRows {
   var lines = CopyBuffer()
   var contracts = CopyBuffer()
   var contractLines = CopyBuffer()
-  private(set) var totals = CompanyTotals()
+  var totals = CompanyTotals()
 
   init(plan: CompanyPlan, catalogue: SimulatedCatalogue, department: String) {
     (self.plan, self.catalogue, self.department) = (plan, catalogue, department)

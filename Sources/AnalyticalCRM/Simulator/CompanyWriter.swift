@@ -31,19 +31,20 @@ package struct CompanyWriter: Sendable {
     let (plan, catalogue) = (plan, SimulatedCatalogue(plan))
     return try await database.transaction(as: .system("simulate a company"), lane: .jobs, deadline: .after(.seconds(4 * 3_600))) { tx in
       let found = try await tx.result(
-        "SELECT id::text AS id FROM crm.department WHERE \(code)::text IS NULL AND parent_id IS NULL OR code = \(code) ORDER BY code LIMIT 1")
+        "SELECT id FROM crm.department WHERE \(code)::text IS NULL AND parent_id IS NULL OR code = \(code) ORDER BY code LIMIT 1")
       guard found.count == 1 else { throw Refusal.noDepartment }
       let seen = try await tx.value(Int.self, "SELECT count(*) FROM crm.product WHERE sku = \(catalogue.service.sku)")
       guard seen == 0 else { throw Refusal.alreadyThere }
       for statement in Self.silencing { try await tx.run(statement) }
       try await Self.write(catalogue, in: tx)
-      var rows = CompanyRows(plan: plan, catalogue: catalogue, department: try found[0].decode(String.self, "id"))
+      var rows = CompanyRows(plan: plan, catalogue: catalogue, department: try found[0].decode(UUID.self, "id").lowercase)
       for start in stride(from: 0, to: plan.customers, by: Self.customersAPiece) {
         let end = min(start + Self.customersAPiece, plan.customers)
         for number in start..<end { rows.append(SimulatedCustomer(number, of: plan)) }
         try await Self.copy(&rows, in: tx)
         progress(end)
       }
+      rows.totals.campaign = try await SimulatedCampaign(plan).write(catalogue, department: try found[0].decode("id"), in: tx)
       for statement in Self.speaking { try await tx.run(statement) }
       return rows.totals
     }
@@ -121,6 +122,9 @@ package struct CompanyWriter: Sendable {
     "ALTER TABLE crm.sales_order_line DISABLE TRIGGER sales_order_line_record_insert",
     "ALTER TABLE crm.contract DISABLE TRIGGER contract_record_insert",
     "ALTER TABLE crm.contract_line DISABLE TRIGGER contract_line_record_insert",
+    "ALTER TABLE crm.campaign DISABLE TRIGGER campaign_record_insert",
+    "ALTER TABLE crm.campaign_member DISABLE TRIGGER campaign_member_record_insert",
+    "ALTER TABLE crm.campaign_touch DISABLE TRIGGER campaign_touch_record_insert",
   ]
 
   private static let speaking: [SQL] = [
@@ -131,7 +135,10 @@ package struct CompanyWriter: Sendable {
     "ALTER TABLE crm.sales_order_line ENABLE ALWAYS TRIGGER sales_order_line_record_insert",
     "ALTER TABLE crm.contract ENABLE ALWAYS TRIGGER contract_record_insert",
     "ALTER TABLE crm.contract_line ENABLE ALWAYS TRIGGER contract_line_record_insert",
+    "ALTER TABLE crm.campaign ENABLE ALWAYS TRIGGER campaign_record_insert",
+    "ALTER TABLE crm.campaign_member ENABLE ALWAYS TRIGGER campaign_member_record_insert",
+    "ALTER TABLE crm.campaign_touch ENABLE ALWAYS TRIGGER campaign_touch_record_insert",
     "SET LOCAL session_replication_role = 'origin'",
-    "ANALYZE crm.customer, crm.sales_order, crm.sales_order_line, crm.contract",
+    "ANALYZE crm.customer, crm.sales_order, crm.sales_order_line, crm.contract, crm.campaign_member, crm.campaign_touch",
   ]
 }

@@ -114,6 +114,15 @@ extension SimulatedCustomer.Contract {
 package struct RowID: Sendable, Hashable {
   let high, low: UInt64
 
+  var uuid: UUID {
+    var id = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)).uuid
+    withUnsafeMutableBytes(of: &id) { bytes in
+      bytes.storeBytes(of: high.bigEndian, as: UInt64.self)
+      bytes.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+    }
+    return UUID(uuid: id)
+  }
+
   /// - Parameter day: since 1970, with its fraction.
   init(at day: Double, _ random: inout RandomSource) {
     high = UInt64(day * 86_400_000) << 16 | 0x7000 | random.next() & 0x0fff

@@ -9,7 +9,7 @@ import Testing
 
 /// A server with a simulated company whose truth is known.
 enum SimulatedServer {
-  static let plan = CompanyPlan(seed: 3, customers: 3_000, months: 18, ordersPerCustomer: 5, linesPerOrder: 0)
+  static let plan = CompanyPlan(seed: 3, customers: 2_000, months: 18, ordersPerCustomer: 5, linesPerOrder: 0)
 
   private actor Shared {
     static let shared = Shared()

@@ -26,11 +26,14 @@ create function analytics.customer_group(field text, member text) returns table 
   select c.id, coalesce(case field
     when 'department' then (select d.name from crm.department as d where d.id = c.department_id)
     when 'kind' then c.kind when 'locale' then c.locale when 'lifecycle_phase' then c.lifecycle_phase
+    when 'tier' then (
+      select s.tier from crm.customer_standing as s join crm.value_model as m on m.id = s.model_id
+      where s.customer_id = c.id and m.is_default and m.active and m.department_id is null order by m.revision desc, m.id limit 1)
     when 'profile' then c.profile ->> member when 'custom' then c.custom ->> member end, '')
   from crm.customer as c
 $$;
 comment on function analytics.customer_group(text, text) is
-  'Which group each customer is in: by department, kind, locale or lifecycle_phase, or by a member of profile or custom; an empty text where there is none.';
+  'Which group each customer is in: by department, kind, locale or lifecycle_phase, by tier of the company''s default value model, or by a member of profile or custom; an empty text where there is none.';
 
 create function analytics.contract_life(as_of date, department uuid)
 returns table (contract_id uuid, customer_id uuid, currency text, term_months integer, days integer, terms integer, has_ended boolean) language sql stable as $$
