@@ -7,6 +7,10 @@ import Testing
 
 @testable import AnalyticalCRM
 
+/// One after the other: a worker that one test has started would take the runs of another and leave them when it stops.
+@Suite("Runs over a simulated company", .serialized)
+struct SimulatedCompanyTests {}
+
 /// A server with a simulated company whose truth is known.
 enum SimulatedServer {
   static let plan = CompanyPlan(seed: 3, customers: 2_000, months: 18, ordersPerCustomer: 5, linesPerOrder: 0)
