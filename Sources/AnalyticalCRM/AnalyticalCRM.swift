@@ -4,6 +4,6 @@ package import CRMCore
 package enum AnalyticalCRM {
   package static let concepts: [Concept] = [
     .analysisRuns, .metrics, .charts, .rfm, .concentration, .cohorts, .purchaseIntervals, .crossSelling, .lifetime, .survival,
-    .campaignMeasurement, .attribution,
+    .campaignMeasurement, .attribution, .scoring, .phases,
   ]
 }

@@ -74,7 +74,7 @@ extension ReadOperation {
       if let v = variances.0, let w = variances.1 { error = (v / Double(n) + w / Double(m)).squareRoot() }
       var writer = JSONWriter(capacity: 1024)
       writer.beginObject()
-      campaign.write(&writer, id: try request.pathID(), method: "difference in differences", n: n + m)
+      campaign.write(&writer, id: try request.pathID(), method: "difference_in_differences", n: n + m)
       writer.member("label", Phrase("descriptive, not causal", tr: "betimleyici, nedensel değil").text(in: request.language))
       writer.member("days", try results[0][0].decode(Int.self, "days"))
       writer.member("members", n)

@@ -100,7 +100,7 @@ extension ReadOperation {
       }
       var writer = JSONWriter(capacity: 2048)
       writer.beginObject()
-      campaign.write(&writer, id: try request.pathID(), method: "campaign results", n: members)
+      campaign.write(&writer, id: try request.pathID(), method: "campaign_results", n: members)
       writer.member("denominator", input.denominator.rawValue)
       writer.member("responses", responses)
       writer.member("responders", responders)

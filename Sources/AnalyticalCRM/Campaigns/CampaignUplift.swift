@@ -174,7 +174,7 @@ extension ReadOperation {
       let everyone = try results[1].rows.reduce(0) { $0 + (try $1.decode(Int.self, "members")) }
       var writer = JSONWriter(capacity: 2048)
       writer.beginObject()
-      answer.campaign.write(&writer, id: try request.pathID(), method: "uplift against a random hold-out", n: everyone)
+      answer.campaign.write(&writer, id: try request.pathID(), method: "uplift_random_holdout", n: everyone)
       writer.member("confidence", question.confidence)
       writer.member("withheld", answer.sampleRatio?.isMismatch == true ? CampaignUpliftAnswer.withheld.text(in: request.language) : nil)
       writer.member("small", try results[1].rows.contains { try $0.decode(Int.self, "members") < 30 })

@@ -43,7 +43,7 @@ extension ReadOperation {
       }
       var writer = JSONWriter(capacity: 256)
       writer.beginObject()
-      writer.member("method", "sample size for two shares")
+      writer.member("method", "sample_size")
       writer.member("alpha_each", alpha)
       writer.member("customers_each", each)
       writer.member("customers", each * (question.arms + 1))
