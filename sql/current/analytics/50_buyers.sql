@@ -4,7 +4,7 @@ set local role crm_owner;
 
 create function analytics.purchase_currencies(as_of timestamptz default now(), time_zone text default 'UTC', currency text default null, department uuid default null)
 returns table (currency text, purchases bigint, without_rate bigint) language sql stable as $$
-  select p.currency, count(*), count(*) filter (where p.currency <> purchase_currencies.currency
+  select p.currency, count(*), count(*) filter (where purchase_currencies.currency is not null and p.currency <> purchase_currencies.currency
     and crm.rate_on(p.currency, purchase_currencies.currency, (p.ordered_at at time zone purchase_currencies.time_zone)::date) is null)
   from analytics.purchase as p
   where p.ordered_at < as_of and (purchase_currencies.department is null or p.department_id = purchase_currencies.department)
