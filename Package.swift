@@ -52,7 +52,8 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "OperationalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: strict),
-    .target(name: "AnalyticalCRM", dependencies: ["CRMCore", "PostgresClient"], swiftSettings: strict),
+    .target(
+      name: "AnalyticalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
     .target(name: "CollaborativeCRM", dependencies: ["CRMCore"], swiftSettings: strict),
     .target(
       name: "Gateway",

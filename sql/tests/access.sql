@@ -142,6 +142,15 @@ insert into access_test.maker values
   ('crm.simulated_integrator_document', 'insert into crm.simulated_integrator_document (id, uuid) values ($1, $1)'),
   ('crm.vat_rate', 'insert into crm.vat_rate (id, rate, valid_from) values ($1, 7, ''2000-01-01''::date + $7)');
 
+insert into crm.segment (id, code, name, kind) values (access_test.id('product'), 't_segment', 'segment', 'static');
+insert into crm.customer (id, kind, name, department_id) select access_test.id('product'), 'person', 'member', d.id from crm.department as d limit 1;
+delete from crm.change where row_id = access_test.id('product') and relation = 'customers';
+insert into access_test.maker values
+  ('crm.segment', 'insert into crm.segment (id, code, name, kind) values ($1, ''x'' || $7, ''x'', ''static'')'),
+  ('crm.segment_member', 'insert into crm.segment_member (id, segment_id, customer_id, entered_at, left_at, reason, left_reason)
+    values ($1, access_test.id(''product''), access_test.id(''product''), now(), now(), ''x'', ''x'')'),
+  ('crm.change_follower', 'insert into crm.change_follower (id, name, xid) values ($1, ''x'' || $7, ''1'')');
+
 insert into access_test.maker values
   ('crm.quote', 'insert into crm.quote (customer_id, id, number, valid_until, department_id, owner_id, visibility) values ($2, $1, $1::text, ''2030-01-01'', $4, $5, $6)'),
   ('crm.quote_line', 'insert into crm.quote_line (customer_id, id, quote_id, line_number, product_id, description, quantity, unit_code, unit_price, vat_rate)

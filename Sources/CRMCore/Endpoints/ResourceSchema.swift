@@ -142,7 +142,7 @@ enum ResourceSchema {
 }
 
 extension Endpoint.Documentation.Parameter {
-  static let id = Self("id", in: .path, required: true, "The record's id.", schema: ["type": "string", "format": "uuid"])
+  package static let id = Self("id", in: .path, required: true, "The record's id.", schema: ["type": "string", "format": "uuid"])
   static let ifMatch = Self(
     "If-Match", in: .header, "The ETag you read; the change is refused (412) if the record was changed since.",
     schema: ["type": "string", "pattern": #"^(\*|"[0-9]{1,9}")$"#])

@@ -28,6 +28,8 @@ package struct BusinessOperation: Sendable {
     package let tx: PostgresTransaction
     /// The custom fields of the operation's resource.
     let customFields: [CustomField]
+    /// Makes conditions on any resource, with the custom fields as they stand now.
+    package let compiler: QueryCompiler
     /// Who asked, with no more reach than their own: what the operation is extended by is not theirs to use.
     package let asker: Caller
 
@@ -122,7 +124,7 @@ extension ResourceAPI {
         let asked = acting
         return try await database.write(asked, model: model) { tx in
           let run = BusinessOperation.Run(
-            request: asked, tx: tx, customFields: customFields.current[entity.name], asker: request.caller)
+            request: asked, tx: tx, customFields: customFields.current[entity.name], compiler: compiler(), asker: request.caller)
           let outcome = try await operation.perform(run, body)
           return try await answering.respond(outcome, tx)
         }

@@ -220,6 +220,10 @@ extension InputReader {
     column(name, required: false, meaning, .boolean, schema: ["default": .bool(value)]) { text throws(Refusal) in text == "true" } ?? value
   }
 
+  package mutating func optionalFlag(_ name: String, _ meaning: String) -> Bool? {
+    column(name, required: false, meaning, .boolean) { text throws(Refusal) in text == "true" }
+  }
+
   // Numbers
 
   package mutating func optionalInteger(_ name: String, _ meaning: String, in range: ClosedRange<Int>) -> Int? {

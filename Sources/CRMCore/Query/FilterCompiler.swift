@@ -49,7 +49,7 @@ extension QueryCompiler {
     return nil
   }
 
-  private func compare(_ field: ResolvedField, _ path: FieldPath, _ comparison: Comparison, _ operand: Filter.Operand) throws(Problem) -> SQL {
+  func compare(_ field: ResolvedField, _ path: FieldPath, _ comparison: Comparison, _ operand: Filter.Operand) throws(Problem) -> SQL {
     let pointer = path.pointer
     if comparison.needsOrder, !field.type.isOrdered { throw unfit(comparison, path) }
     if comparison.needsText, field.type != .text { throw unfit(comparison, path) }

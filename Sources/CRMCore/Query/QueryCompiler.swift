@@ -2,7 +2,7 @@ package import PostgresClient
 
 /// Turns a `Query` on a resource into one parameterised statement. Names come from the catalogue, values are bound; nothing else enters the text.
 package struct QueryCompiler {
-  let model: Model
+  package let model: Model
   let customFields: CustomFields
   /// The areas whose tables the statement touches: the caller's reach in each is sent along.
   var areas: Set<Area> = []

@@ -1,6 +1,6 @@
 /// The clear answers to a query that cannot be understood. Every one names the parameter and the cure.
 extension Problem {
-  static func unknownField(_ path: FieldPath, of resource: String, at pointer: String, candidates: some Sequence<String>) -> Problem {
+  package static func unknownField(_ path: FieldPath, of resource: String, at pointer: String, candidates: some Sequence<String>) -> Problem {
     let name = path.names.last ?? ""
     let nearest = nearestName(to: name, in: candidates)
     let hint = nearest.map { Phrase(" Did you mean \"\($0)\"?", tr: " \"\($0)\" mı demek istediniz?") } ?? Phrase("", tr: "")
@@ -10,7 +10,7 @@ extension Problem {
     return badRequest("unknown-field", message, errors: [FieldError(pointer, code: "unknown-field", message)])
   }
 
-  static func unknownOperator(_ name: String, at pointer: String) -> Problem {
+  package static func unknownOperator(_ name: String, at pointer: String) -> Problem {
     let valid = Comparison.allCases.map(\.rawValue)
     let nearest = nearestName(to: name, in: valid) ?? valid.joined(separator: ", ")
     let message = Phrase(
@@ -18,11 +18,11 @@ extension Problem {
     return badRequest("unknown-operator", message, errors: [FieldError(pointer, code: "unknown-operator", message)])
   }
 
-  static func badFilter(_ pointer: String, _ message: Phrase) -> Problem {
+  package static func badFilter(_ pointer: String, _ message: Phrase) -> Problem {
     badRequest("bad-filter", message, errors: [FieldError(pointer, code: "bad-filter", message)])
   }
 
-  static func badParameter(_ name: String, _ message: Phrase) -> Problem {
+  package static func badParameter(_ name: String, _ message: Phrase) -> Problem {
     badRequest("bad-parameter", message, errors: [FieldError(name, code: "bad-parameter", message)])
   }
 
@@ -35,5 +35,5 @@ extension Problem {
   }
 
   /// At most 64 characters of what a client sent, so that an answer cannot be blown up by it.
-  static func clipped(_ text: String) -> String { text.count > 64 ? text.prefix(64) + "…" : text }
+  package static func clipped(_ text: String) -> String { text.count > 64 ? text.prefix(64) + "…" : text }
 }

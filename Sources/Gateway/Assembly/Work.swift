@@ -1,14 +1,23 @@
+import AnalyticalCRM
 package import CRMCore
-import PostgresClient
+package import Logging
+package import PostgresClient
 
 /// What workers do: the handlers of all kinds of jobs, and the jobs that come round by the clock.
 package enum Work {
-  package static let handlers: [JobHandler] = [.housekeeping] + JobHandler.imports(of: API.declared) + API.concepts.flatMap(\.jobs)
+  package static let handlers: [JobHandler] = [.housekeeping] + JobHandler.imports(of: API.declared) + JobHandler.segments(of: API.declared)
+    + API.concepts.flatMap(\.jobs)
   package static let schedules: [Schedule] =
     [
       Schedule("housekeeping", kind: "housekeeping", .every(.seconds(3600))),
       Schedule("sweep of files that nobody imports", kind: JobHandler.sweepImports, .every(.seconds(86_400))),
     ] + API.concepts.flatMap(\.schedules)
+
+  /// Keeps values and segments true from now on, until the task is cancelled.
+  package static func followChanges(pool: PostgresPool, logger: Logger) -> Task<Void, Never> {
+    let follower = LiveFollower(database: Database(pool: pool), resources: API.declared, logger: logger)
+    return Task { await follower.run() }
+  }
 }
 
 extension JobHandler {

@@ -29,6 +29,7 @@ struct Demo: AsyncParsableCommand {
     try await DemoYear(database: Database(pool: workerPool), model: api.model, folder: settings.demoFolder).load()
     let worker = Worker.ofThisProcess(pool: workerPool, settings: settings, logger: silent)
     async let working: Void = worker.run()
+    let following = Work.followChanges(pool: workerPool, logger: silent)
     let application = try await Application.start(settings.gateway, pool: pool, cursorKey: settings.cursorKey, logger: silent)
 
     let access = try await DemoAccess.load(from: URL(filePath: folder).appending(path: "demo.json"), pool: pool, migratorURL: settings.migratorURL)
@@ -39,8 +40,10 @@ struct Demo: AsyncParsableCommand {
     await stop.wait()
     print("Stopping.")
     worker.stop()
+    following.cancel()
     try await application.stop()
     await working
+    await following.value
     await pool.shutdown()
     await workerPool.shutdown()
   }
