@@ -143,12 +143,18 @@ insert into access_test.maker values
   ('crm.vat_rate', 'insert into crm.vat_rate (id, rate, valid_from) values ($1, 7, ''2000-01-01''::date + $7)');
 
 insert into crm.segment (id, code, name, kind) values (access_test.id('product'), 't_segment', 'segment', 'static');
+insert into crm.grid (id, code, name, bands, groups) values (access_test.id('product'), 't_grid', 'grid', '{}', '{}');
+insert into crm.grid_cell (id, grid_id, band, "group") values (access_test.id('product'), access_test.id('product'), 'band', 'group');
 insert into crm.customer (id, kind, name, department_id) select access_test.id('product'), 'person', 'member', d.id from crm.department as d limit 1;
 delete from crm.change where row_id = access_test.id('product') and relation = 'customers';
 insert into access_test.maker values
   ('crm.segment', 'insert into crm.segment (id, code, name, kind) values ($1, ''x'' || $7, ''x'', ''static'')'),
   ('crm.segment_member', 'insert into crm.segment_member (id, segment_id, customer_id, entered_at, left_at, reason, left_reason)
     values ($1, access_test.id(''product''), access_test.id(''product''), now(), now(), ''x'', ''x'')'),
+  ('crm.grid', 'insert into crm.grid (id, code, name, bands, groups) values ($1, ''x'' || $7, ''x'', ''{}'', ''{}'')'),
+  ('crm.grid_cell', 'insert into crm.grid_cell (id, grid_id, band, "group") values ($1, access_test.id(''product''), ''x'' || $7, ''x'')'),
+  ('crm.customer_cell', 'insert into crm.customer_cell (id, grid_id, cell_id, customer_id, entered_at, left_at)
+    values ($1, access_test.id(''product''), access_test.id(''product''), access_test.id(''product''), now(), now())'),
   ('crm.change_follower', 'insert into crm.change_follower (id, name, xid) values ($1, ''x'' || $7, ''1'')');
 
 insert into access_test.maker values

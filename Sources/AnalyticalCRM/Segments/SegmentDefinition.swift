@@ -21,7 +21,7 @@ struct SegmentDefinition {
     _ json: JSON, currency: String?, author: Caller, _ compiler: QueryCompiler, asOf: Date? = nil, pointer: String = "/definition", in tx: PostgresTransaction
   ) async throws -> SegmentDefinition {
     let rule = try SegmentRule(json: json, pointer: pointer)
-    let hasAmounts = try await checkMetrics(rule, in: tx)
+    let hasAmounts = try await checkMetrics(rule.measures, in: tx)
     let chosen = hasAmounts ? try await self.currency(given: currency, in: tx) : currency
     let compiled = try SegmentCompiler.compile(rule, compiler, asOf: asOf, currency: chosen)
     try mayRead(compiled.areas, author)
@@ -38,8 +38,8 @@ struct SegmentDefinition {
   }
 
   /// Refuses metrics that are not in the catalogue. Says whether any is an amount of money.
-  private static func checkMetrics(_ rule: SegmentRule, in tx: PostgresTransaction) async throws -> Bool {
-    let wanted = rule.measures.filter(\.isMetric)
+  static func checkMetrics(_ measures: [SegmentMeasure], in tx: PostgresTransaction) async throws -> Bool {
+    let wanted = measures.filter(\.isMetric)
     if wanted.isEmpty { return false }
     let catalogue = try await tx.result("SELECT m.name, m.unit = 'currency' AS is_money FROM analytics.customer_metric m")
     let metrics = try Dictionary(catalogue.rows.map { (try $0.decode(String.self, "name"), try $0.decode(Bool.self, "is_money")) }, uniquingKeysWith: { $1 })
@@ -50,7 +50,7 @@ struct SegmentDefinition {
   }
 
   /// The currency of the amounts: the one that was given, or else the only one in which anything was bought.
-  private static func currency(given: String?, in tx: PostgresTransaction) async throws -> String? {
+  static func currency(given: String?, in tx: PostgresTransaction) async throws -> String? {
     if given != nil { return given }
     let found = try await tx.value([String].self, "SELECT coalesce(array_agg(DISTINCT p.currency ORDER BY p.currency), '{}') FROM analytics.purchase p")
     guard found.count < 2 else {
