@@ -4,7 +4,6 @@ package import CRMCore
 package enum AnalyticalCRM {
   package static let concepts: [Concept] = [
     .analysisRuns, .metrics, .charts, .rfm, .concentration, .cohorts, .purchaseIntervals, .crossSelling, .lifetime, .survival,
-    .campaignMeasurement, .attribution, .scoring, .phases,
-    .segments, .grids,
+    .segments, .grids, .campaignMeasurement, .attribution, .scoring, .phases, .customer360,
   ]
 }
