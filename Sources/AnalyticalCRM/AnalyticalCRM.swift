@@ -5,5 +5,6 @@ package enum AnalyticalCRM {
   package static let concepts: [Concept] = [
     .analysisRuns, .metrics, .charts, .rfm, .concentration, .cohorts, .purchaseIntervals, .crossSelling, .lifetime, .survival,
     .segments, .grids, .campaignMeasurement, .attribution, .scoring, .phases, .customer360,
+    .customerValue, .pyramids, .customerProfit,
   ]
 }

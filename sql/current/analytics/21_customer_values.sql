@@ -84,47 +84,46 @@ create function analytics.last_run(model uuid, as_of timestamptz default 'infini
 $$;
 comment on function analytics.last_run(uuid, timestamptz) is 'The latest run of a value model that is done, by the instant as of which it counts; null if there is none.';
 
--- What a refresh finds: the same arithmetic as of a run, for a few customers, one model.
+-- What a refresh finds: the same arithmetic as of a run, for a few customers.
 create function analytics.rescored(model uuid, run uuid, customers uuid[], as_of timestamptz)
-returns table (customer_id uuid, is_active boolean, score double precision, profit numeric) language sql stable as $$
-  select c.id, o.last_at is not null, s.score, p.profit
-  from crm.value_model as v
-  join crm.analysis_run as r on r.id = run
-  cross join unnest(customers) as c (id)
-  left join analytics.order_measures(as_of, analytics.since(as_of, (select x.active_days from crm.value_model as x where x.id = model)), null,
-    (select x.department_id from crm.value_model as x where x.id = model), customers) as o on o.customer_id = c.id
-  left join (
-    select k.customer_id, 100 * sum(k.coefficient * k.normalised order by k.place) / sum(k.coefficient order by k.place) as score
-    from (
-      select a.id as customer_id, k.place, k.coefficient,
-        analytics.placed(k.normalisation, k.missing, x.value, k.measured, case when k.normalisation = 'percent_rank' then coalesce(analytics.below(run, k.place, x.value), 0) end,
-          k.minimum, k.maximum, k.mean, k.deviation) as normalised
-      from crm.value_run_key as k
-      cross join unnest(customers) as a (id)
-      left join (
-        select k.place, m.customer_id, m.value
-        from crm.value_run_key as k
-        join crm.analysis_run as r on r.id = run
-        join crm.value_model as v on v.id = model
-        cross join lateral analytics.measures(k.metric, k.level, as_of, analytics.since(as_of, k.window_days), r.result ->> 'currency', v.department_id, v.time_zone, customers) as m
-        where k.run_id = run and k.place > 0
-      ) as m on m.place = k.place and m.customer_id = a.id
-      cross join lateral (select analytics.scale_value(m.value, k.missing, k.direction, k.cap) as value) as x
-      where k.run_id = run and k.place > 0
-    ) as k
-    group by k.customer_id
-  ) as s on s.customer_id = c.id
-  left join (
+returns table (
+  customer_id uuid, is_active boolean, score double precision, raw double precision[], normalised double precision[], contribution double precision[], profit numeric
+) language sql stable as $$
+  with settings as (
+    select v.department_id, v.time_zone, v.window_days, v.active_days, y.loss_apart, r.result ->> 'currency' as currency
+    from crm.value_model as v join crm.pyramid as y on y.id = v.pyramid_id join crm.analysis_run as r on r.id = run where v.id = model
+  ), keys as (
+    select k.place, k.metric, k.coefficient, k.normalisation, k.direction, k.cap, k.missing, k.window_days, k.level, k.measured, k.minimum, k.maximum, k.mean, k.deviation,
+      (select sum(x.coefficient order by x.place) from crm.value_run_key as x where x.run_id = run and x.place > 0) as weight
+    from crm.value_run_key as k where k.run_id = run and k.place > 0
+  ), measured as (
+    select k.place, m.customer_id, m.value
+    from keys as k cross join settings as s
+    cross join lateral analytics.measures(k.metric, k.level, as_of, analytics.since(as_of, k.window_days), s.currency, s.department_id, s.time_zone, customers) as m
+  ), parts as (
+    select c.id as customer_id, k.place, k.coefficient, k.weight, m.value as raw,
+      analytics.placed(k.normalisation, k.missing, x.value, k.measured, case when k.normalisation = 'percent_rank' then coalesce(analytics.below(run, k.place, x.value), 0) end,
+        k.minimum, k.maximum, k.mean, k.deviation) as normalised
+    from keys as k
+    cross join unnest(customers) as c (id)
+    left join measured as m on m.place = k.place and m.customer_id = c.id
+    cross join lateral (select analytics.scale_value(m.value, k.missing, k.direction, k.cap) as value) as x
+  ), scored as (
+    select p.customer_id, 100 * sum(p.coefficient * p.normalised order by p.place) / max(p.weight) as score, array_agg(p.raw order by p.place) as raw,
+      array_agg(p.normalised order by p.place) as normalised, array_agg(100 * (p.coefficient * p.normalised) / p.weight order by p.place) as contribution
+    from parts as p group by p.customer_id
+  )
+  select x.customer_id, o.customer_id is not null, x.score, x.raw, x.normalised, x.contribution, p.profit
+  from scored as x
+  cross join settings as s
+  left join lateral analytics.order_measures(as_of, analytics.since(as_of, s.active_days), null, s.department_id, customers) as o on o.customer_id = x.customer_id
+  left join lateral (
     select m.customer_id, m.profit
-    from crm.value_model as v join crm.pyramid as y on y.id = v.pyramid_id and y.loss_apart
-    join crm.analysis_run as r on r.id = run
-    cross join lateral analytics.profit_measures(as_of, analytics.since(as_of, v.window_days), r.result ->> 'currency', v.department_id, customers) as m
-    where v.id = model
-  ) as p on p.customer_id = c.id
-  where v.id = model
+    from analytics.profit_measures(as_of, analytics.since(as_of, s.window_days), s.currency, s.department_id, customers) as m where s.loss_apart
+  ) as p on p.customer_id = x.customer_id
 $$;
 comment on function analytics.rescored(uuid, uuid, uuid[], timestamptz) is
-  'Customers scored on the scale of a run: whether each is active, its score, and its profit where the pyramid sets losses apart.';
+  'Customers scored on the scale of a run: whether each is active, its score with the parts by the place of the key, and its profit where the pyramid sets losses apart.';
 
 create function analytics.refresh_standing(customers uuid[], as_of timestamptz default null) returns integer language plpgsql as $$
 declare
@@ -144,7 +143,7 @@ begin
     perform from crm.customer_standing as s where s.model_id = model.id and s.customer_id = any (given) order by s.customer_id for update;
     with found as (
       select x.customer_id, s.customer_id is not null as is_known, s.tier as was, s.since, s.score as old_score, s.rank as old_rank,
-        case when x.is_active then x.score end as score,
+        case when x.is_active then x.score end as score, x.raw, x.normalised, x.contribution,
         case when not x.is_active then null
           when model.loss_apart and x.profit < 0 then model.lowest
           else analytics.settled(model.run_id, x.score, x.customer_id, t.place, s.since > at - model.stay_days * interval '24 hours', model.stay_margin) end as place
@@ -165,11 +164,12 @@ begin
       select p.customer_id, model.id, at, p.tier, p.score, model.run_id from placed as p where p.tier is distinct from p.was
       on conflict on constraint customer_tier_history_valid_from_primary do update set tier = excluded.tier, score = excluded.score, run_id = excluded.run_id
     )
-    insert into crm.customer_standing as s (customer_id, model_id, run_id, score, rank, tier, since, as_of)
-    select p.customer_id, model.id, model.run_id, p.score, p.rank, p.tier, case when p.tier is distinct from p.was then at else p.since end, at
+    insert into crm.customer_standing as s (customer_id, model_id, run_id, score, rank, tier, since, as_of, raw, normalised, contribution)
+    select p.customer_id, model.id, model.run_id, p.score, p.rank, p.tier, case when p.tier is distinct from p.was then at else p.since end, at, p.raw, p.normalised, p.contribution
     from placed as p order by p.customer_id
     on conflict on constraint customer_standing_model_id_primary do update
-      set run_id = excluded.run_id, score = excluded.score, rank = excluded.rank, tier = excluded.tier, since = excluded.since, as_of = excluded.as_of;
+      set run_id = excluded.run_id, score = excluded.score, rank = excluded.rank, tier = excluded.tier, since = excluded.since, as_of = excluded.as_of,
+        raw = excluded.raw, normalised = excluded.normalised, contribution = excluded.contribution;
     get diagnostics part = row_count;
     touched := touched + part;
   end loop;
@@ -178,6 +178,15 @@ end
 $$;
 comment on function analytics.refresh_standing(uuid[], timestamptz) is
   'Scores customers again, as of now or another instant, on the scale of each active model''s last run, and moves them between tiers; answers how many standings there are of them. Called as crm.refresh_standing.';
+
+create function analytics.value_model(code text, department uuid, on_day date) returns uuid language sql stable parallel safe as $$
+  select v.id from crm.value_model as v
+  where v.active and v.valid_from <= on_day and (v.valid_until is null or v.valid_until >= on_day) and (v.department_id is null or v.department_id = department)
+    and case when value_model.code is null then v.is_default else v.code = value_model.code end
+  order by v.department_id is null, v.revision desc, v.id limit 1
+$$;
+comment on function analytics.value_model(text, uuid, date) is
+  'The value model with a code (null: the default one) that is valid on a day, in its latest revision; a model of the department goes before the company''s.';
 
 create view analytics.value_now with (security_invoker = true) as
 select s.customer_id, s.model_id, v.code as model, v.revision, v.is_default, v.department_id as model_department_id, s.run_id, s.score, s.rank, s.tier, s.since, s.as_of
