@@ -54,7 +54,7 @@ struct ValueStanding {
       SELECT v.customer_id, \(model), \(run), v.score, v.rank, v.tier, \(asOf)::timestamptz, \(asOf)::timestamptz FROM crm.customer_value AS v
        WHERE v.run_id = \(run) AND NOT EXISTS (SELECT FROM crm.customer_standing AS s WHERE s.model_id = \(model) AND s.customer_id = v.customer_id)
       """,
-      "SELECT crm.enqueue('value.missed', jsonb_build_object('run_id', \(run)), key => \("value.missed:\(run)"))",
+      "SELECT crm.enqueue('value.missed', jsonb_build_object('run_id', \(run)::uuid), key => \("value.missed:\(run)"))",
     ]
   }
 }
