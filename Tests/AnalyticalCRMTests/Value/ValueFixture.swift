@@ -3,11 +3,6 @@ import Foundation
 import MuhatapTestKit
 import Testing
 
-extension JSON {
-  var double: Double? { if case .number(let number) = self { Double("\(number)") } else { nil } }
-  var int: Int? { double.map { Int($0) } }
-}
-
 /// Value models over the year of shopping, as a client of the API makes and computes them.
 struct ValueFixture {
   let server: TestServer
