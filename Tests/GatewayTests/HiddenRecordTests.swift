@@ -49,7 +49,7 @@ import Testing
 
   /// Made by operations and tested beside them over HTTP; sql/tests/access.sql holds their policies against the model as it does for the kinds above.
   private static let ofOperations: Set<String> = [
-    "activities", "activity_participants", "commission_settlement_lines", "contract_lines", "contract_renewals", "contracts", "e_invoices", "instalments",
+    "activities", "activity_participants", "campaign_members", "campaign_responses", "campaign_touches", "campaigns", "commission_settlement_lines", "contract_lines", "contract_renewals", "contracts", "customer_observations", "customer_phases", "e_invoices", "instalments",
     "invoice_lines", "invoice_shares", "invoices", "lead_assignments", "leads", "merges", "opportunities", "opportunity_competitors", "opportunity_lines",
     "opportunity_stages", "order_fulfilments", "payment_allocations", "payments", "quote_answers", "quote_approvals", "quote_lines", "quotes", "shipment_lines",
     "shipments",

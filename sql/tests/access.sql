@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -32,6 +32,8 @@ insert into crm.assignment_rule (id, name) values (access_test.id('rule'), 'rule
 insert into crm.merge (id, resource, survivor_id, merged_id, merged_name, department_id) values (access_test.id('merge'), 'customers', gen_random_uuid(), gen_random_uuid(), 'x', access_test.id('other'));
 
 insert into crm.pipeline_snapshot (snapshot_on) values ('2100-01-01');
+insert into crm.lead (id, name, department_id) values (access_test.id('lead'), 'lead', access_test.id('other'));
+insert into crm.analysis_run (id, kind, method, as_of) values (access_test.id('run'), 'test', 'x', now());
 
 -- How a row of each table is made: $1 id, $2 customer, $3 order, $4 department, $5 owner or user, $6 visibility, $7 a number never used before.
 create table access_test.maker (relation text primary key, statement text not null);
@@ -51,6 +53,15 @@ insert into access_test.maker values
   ('crm.merge_row', 'insert into crm.merge_row (merge_id, relation, op, before) values (access_test.id(''merge''), ''x'', ''delete'', ''{}'')'),
   ('crm.assignment_rule', 'insert into crm.assignment_rule (id, name) values ($1, ''x'')'),
   ('crm.assignment_seller', 'insert into crm.assignment_seller (id, rule_id, user_id) values ($1, access_test.id(''rule''), access_test.id(''colleague''))'),
+  ('crm.analysis_run', 'insert into crm.analysis_run (id, kind, method, as_of) values ($1, ''test'', ''x'', now())'),
+  ('crm.observation_kind', 'insert into crm.observation_kind (id, code, name_en, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
+  ('crm.customer_observation', 'insert into crm.customer_observation (customer_id, id, kind, value, department_id, owner_id, visibility) values ($2, $1, ''redemptions'', 1, $4, $5, $6)'),
+  ('crm.campaign', 'insert into crm.campaign (id, code, name, assignment, starts_on, ends_on, department_id, owner_id, visibility) values ($1, ''x'' || $7, ''x'', ''chosen'', ''2026-01-01'', ''2026-01-31'', $4, $5, $6)'),
+  ('crm.campaign_member', 'insert into crm.campaign_member (customer_id, id, campaign_id) values ($2, $1, md5(''campaign'' || $3::text)::uuid)'),
+  ('crm.campaign_touch', 'insert into crm.campaign_touch (customer_id, id, campaign_id, channel) values ($2, $1, md5(''campaign'' || $3::text)::uuid, ''email'')'),
+  ('crm.campaign_response', 'insert into crm.campaign_response (customer_id, id, campaign_id) values ($2, $1, md5(''campaign'' || $3::text)::uuid)'),
+  ('crm.customer_phase', 'insert into crm.customer_phase (customer_id, id, phase, left_at, reason) values ($2, $1, ''selection'', now(), ''x'')'),
+  ('crm.lead_score', 'insert into crm.lead_score (id, run_id, lead_id, probability, evidence) values ($1, access_test.id(''run''), access_test.id(''lead''), 0.5, ''[]'')'),
   ('crm.pipeline', 'insert into crm.pipeline (id, name) values ($1, ''x'')'),
   ('crm.stage', 'insert into crm.stage (id, pipeline_id, position, name, probability) select $1, p.id, 1000 + $7, ''x'', 10 from crm.pipeline as p limit 1'),
   ('crm.lost_reason', 'insert into crm.lost_reason (id, code, name_en, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
@@ -200,10 +211,12 @@ begin
       'crm.contract', 'crm.contract_line', 'crm.contract_renewal',
       'crm.quote', 'crm.quote_line', 'crm.quote_seal', 'crm.quote_approval', 'crm.quote_answer',
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover',
-      'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line'] loop
+      'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line',
+      'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name = 'crm.invoice' then md5("order"::text)::uuid
+        when table_name = 'crm.campaign' then md5('campaign' || "order"::text)::uuid
         when table_name = 'crm.shipment' then md5('shipment' || "order"::text)::uuid
         when table_name = 'crm.quote' then md5('quote' || "order"::text)::uuid else gen_random_uuid() end;
       if table_name = 'crm.order_line_fulfilment' then
@@ -362,7 +375,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.campaign') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -378,7 +391,7 @@ begin
   -- A row may not be given away to a department that the caller cannot write for.
   perform access_test.become(p.area, 'all', 'department');
   for r in select * from access_test.row as x where x.relation = p.relation and x.department = 'home' and x.owner = 'colleague' and x.visibility = 'company' loop
-    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.invoice');
+    continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.invoice', 'crm.campaign');
     actual := access_test.works(format('update %s set department_id = access_test.id(''other'') where id = $1', p.relation), r.row_id);
     if actual then
       return next row (p.relation, 'reads all, writes department', 'give away', 'home company colleague', false, actual)::access_test.failure;
