@@ -1,6 +1,7 @@
 import CRMCore
 import Foundation
 import Gateway
+import MuhatapTestKit
 import Testing
 
 /// Which address leads where, and how refusals are worded.
@@ -24,6 +25,14 @@ import Testing
       #expect(answer.json["query"] as? [[String]] == [["city", "eq.İzmir 1"], ["x", ""], ["x", "&"], ["", "y"]])
       let absolute = try await server.get("http://example.com/echo/abc")
       #expect(absolute.json["name"] as? String == "abc")
+    }
+  }
+
+  @Test func `words in an address are joined by an underscore or a hyphen`() async throws {
+    let server = try await TestServer.suite()
+    for path in ["/v1/price_books?limit=1", "/v1/price-books?limit=1", "/v1/customers/\(UUID().uuidString)/next_offers", "/v1/customers/\(UUID().uuidString)/next-offers"] {
+      let answer = try await server.send(.get, path, as: "ayse")
+      #expect(answer.problem != "unknown-route" && (answer.status == 200) == path.hasSuffix("limit=1"), "\(path): \(answer.text)")
     }
   }
 

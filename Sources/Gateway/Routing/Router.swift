@@ -56,7 +56,8 @@ package struct Router: Sendable {
           nodes[index].parameter = next
         } else {
           next = nodes[index].names[String(segment)] ?? nodes.count
-          nodes[index].names[String(segment)] = next
+          // People write value-models as readily as value_models.
+          for spelling in [String(segment), segment.replacing("_", with: "-"), segment.replacing("-", with: "_")] { nodes[index].names[spelling] = next }
         }
         if next == nodes.count { nodes.append(Node()) }
         index = next
