@@ -55,9 +55,11 @@ package struct Router: Sendable {
           next = nodes[index].parameter ?? nodes.count
           nodes[index].parameter = next
         } else {
-          next = nodes[index].names[String(segment)] ?? nodes.count
+          let name = String(segment)
+          next = nodes[index].names[name] ?? nodes.count
           // People write value-models as readily as value_models.
-          for spelling in [String(segment), segment.replacing("_", with: "-"), segment.replacing("-", with: "_")] { nodes[index].names[spelling] = next }
+          for joint in [Character("-"), "_"] { nodes[index].names[String(name.map { $0 == "-" || $0 == "_" ? joint : $0 })] = next }
+          nodes[index].names[name] = next
         }
         if next == nodes.count { nodes.append(Node()) }
         index = next
