@@ -16,6 +16,7 @@ Every table is `FORCE ROW LEVEL SECURITY`; migrations alone run above it, and bu
 |---|---|---|
 | owned | whoever''s audiences in the area hold the row''s audience or owner | whoever writes for the row''s department, or its owner |
 | reference | whoever reads anything in the area | whoever writes for a department in the area |
+| computed | whoever reads anything in the area | system work |
 | common | everyone signed in | whoever writes for a department in the area |
 | personal | the user it belongs to | the same |
 | system | system work | system work |

@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -34,9 +34,12 @@ insert into crm.merge (id, resource, survivor_id, merged_id, merged_name, depart
 insert into crm.pipeline_snapshot (snapshot_on) values ('2100-01-01');
 insert into crm.lead (id, name, department_id) values (access_test.id('lead'), 'lead', access_test.id('other'));
 insert into crm.analysis_run (id, kind, method, as_of) values (access_test.id('run'), 'test', 'x', now());
+insert into crm.pyramid (id, code, name_en, name_tr) values (access_test.id('pyramid'), 't_pyramid', 'x', 'x');
+insert into crm.value_model (id, code, name_en, name_tr, pyramid_id) values (access_test.id('model'), 't_model', 'x', 'x', access_test.id('pyramid'));
 
 -- How a row of each table is made: $1 id, $2 customer, $3 order, $4 department, $5 owner or user, $6 visibility, $7 a number never used before.
-create table access_test.maker (relation text primary key, statement text not null);
+-- $1 goes into the column that tells the row from others, which is a uuid.
+create table access_test.maker (relation text primary key, statement text not null, identity name not null default 'id');
 insert into access_test.maker values
   ('crm.customer', 'insert into crm.customer (id, kind, name, department_id, owner_id, visibility) values ($1, ''person'', ''x'', $4, $5, $6)'),
   ('crm.contact', 'insert into crm.contact (customer_id, id, name) values ($2, $1, ''x'')'),
@@ -177,6 +180,38 @@ insert into access_test.maker values
     values ($2, $1, md5(''quote'' || $3::text)::uuid, 1, access_test.id(''subject''))'),
   ('crm.quote_answer', 'insert into crm.quote_answer (customer_id, id, quote_id, answer, name, via) values ($2, $1, md5(''quote'' || $3::text)::uuid, ''accepted'', ''x'', ''link'')');
 
+insert into access_test.maker values
+  ('crm.pyramid', 'insert into crm.pyramid (id, code, name_en, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
+  ('crm.pyramid_band', 'insert into crm.pyramid_band (id, pyramid_id, place, code, name_en, name_tr, bound)
+    values ($1, access_test.id(''pyramid''), 1 + $7 % 20, ''x'' || $7, ''x'', ''x'', 50)'),
+  ('crm.value_model', 'insert into crm.value_model (id, code, name_en, name_tr, pyramid_id) values ($1, ''x'' || $7, ''x'', ''x'', access_test.id(''pyramid''))'),
+  ('crm.value_key', 'insert into crm.value_key (id, model_id, place, metric, coefficient, direction) values ($1, access_test.id(''model''), 1 + $7 % 20, ''orders'', 1, ''higher'')'),
+  ('crm.service_rate', 'insert into crm.service_rate (id, kind, amount, valid_from) values ($1, ''x'', 1, ''2000-01-01''::date + $7)');
+-- Results, which are told from others by their run or their customer.
+insert into access_test.maker values
+  ('crm.customer_value', 'insert into crm.customer_value (run_id, customer_id, score, rank, tier, raw, normalised, contribution, orders, revenue, margin, cost)
+    values (access_test.id(''run''), $1, 50, 1, ''x'', ''{1}'', ''{1}'', ''{1}'', 1, 1, 1, 1)', 'customer_id'),
+  ('crm.customer_standing', 'insert into crm.customer_standing (customer_id, model_id, run_id, score, rank, tier, since, as_of)
+    values ($1, access_test.id(''model''), access_test.id(''run''), 50, 1, ''x'', now(), now())', 'customer_id'),
+  ('crm.customer_tier_history', 'insert into crm.customer_tier_history (customer_id, model_id, valid_from, tier, run_id)
+    values ($1, access_test.id(''model''), now(), ''x'', access_test.id(''run''))', 'customer_id'),
+  ('crm.value_run_key', 'insert into crm.value_run_key (run_id, place, metric, coefficient, normalisation, direction, missing, measured)
+    select access_test.id(''run''), $7, ''orders'', 1, ''percent_rank'', ''higher'', ''zero'', 1 where $1 is not null', 'run_id'),
+  ('crm.value_scale', 'insert into crm.value_scale (run_id, place, first, points, below) select access_test.id(''run''), $7, 1, ''{1}'', ''{0}'' where $1 is not null', 'run_id'),
+  ('crm.value_run_tier', 'insert into crm.value_run_tier (run_id, place, tier, customers, revenue, margin, cost)
+    select access_test.id(''run''), 1, ''x'' || $7, 1, 1, 1, 1 where $1 is not null', 'run_id'),
+  ('crm.customer_lifetime', 'insert into crm.customer_lifetime (run_id, customer_id, frequency, recency_days, age_days, p_alive, expected_purchases, expected_30_days, expected_90_days,
+     expected_180_days, expected_365_days, currency) values (access_test.id(''run''), $1, 1, 1, 1, 1, 1, 1, 1, 1, 1, ''TRY'')', 'customer_id'),
+  ('crm.survival_point', 'insert into crm.survival_point (run_id, group_key, day, at_risk, ended, censored, survival, lower, upper)
+    select access_test.id(''run''), '''', $7, 1, 1, 0, 0.5, 0.4, 0.6 where $1 is not null', 'run_id'),
+  ('crm.customer_rfm', 'insert into crm.customer_rfm (run_id, customer_id, last_purchase_at, recency_days, orders, revenue, currency, recency_score, frequency_score, monetary_score,
+     cell, rfm_group) values (access_test.id(''run''), $1, now(), 1, 1, 1, ''TRY'', 1, 1, 1, 111, ''lost'')', 'customer_id'),
+  ('crm.association_item', 'insert into crm.association_item (run_id, item_id, baskets, revenue, revenue_without_cost) values (access_test.id(''run''), $1, 1, 1, 0)', 'item_id'),
+  ('crm.association_rule', 'insert into crm.association_rule (run_id, position, antecedent, consequent, antecedent_count, consequent_count, both_count, support, confidence, lift,
+     leverage) select access_test.id(''run''), $7, array[$1], array[$1], 1, 1, 1, 1, 1, 1, 0', 'run_id'),
+  ('crm.customer_offer', 'insert into crm.customer_offer (run_id, customer_id, position, item_id, because_item_id, confidence, lift, margin, score, expected_value)
+    values (access_test.id(''run''), $1, 1, $1, $1, 1, 1, 1, 1, 1)', 'customer_id');
+
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
 declare
@@ -312,6 +347,8 @@ grant select on all tables in schema access_test to crm_app;
 grant usage on sequence access_test.number to crm_app;
 grant execute on all functions in schema access_test to crm_app;
 
+create function access_test.identity(relation text) returns name language sql stable return (select m.identity from access_test.maker as m where m.relation = identity.relation);
+
 -- A column that every row has.
 create function access_test.a_column(relation text) returns name language sql stable return (
   select a.attname from pg_attribute as a where a.attrelid = relation::regclass and a.attnum > 0 and a.attnotnull and not a.attisdropped order by a.attnum limit 1);
@@ -340,6 +377,11 @@ create function access_test.a_default(relation text) returns name language sql s
   select a.attname from pg_attribute as a
   where a.attrelid = relation::regclass and a.atthasdef and a.attgenerated = '' and not a.attisdropped order by a.atttypid <> 'timestamptz'::regtype, a.attnum limit 1);
 
+-- An update that reads nothing: a column becomes its default or, where none has one, some other id.
+create function access_test.blind_update(relation text) returns text language sql stable return
+  case when access_test.a_default(relation) is null then format('update %s set %I = gen_random_uuid()', relation, access_test.a_column(relation))
+    else format('update %s set %I = default', relation, coalesce(access_test.a_default(relation), 'id')) end;
+
 create type access_test.failure as (relation text, who text, verb text, what text, expected boolean, actual boolean);
 
 -- The tables of one kind each ---------------------------------------------------------------------------------------------------------
@@ -362,7 +404,7 @@ begin
     perform access_test.become(p.area, scopes.reads, scopes.writes);
     who := format('reads %s, writes %s', scopes.reads, scopes.writes);
     perform set_config('role', 'crm_app', true);
-    execute format('select array_agg(id) from %s', p.relation) into seen;
+    execute format('select array_agg(%I) from %s', access_test.identity(p.relation), p.relation) into seen;
     perform set_config('role', 'none', true);
     for r in select * from access_test.row as x where x.relation = p.relation and (x.department in ('home', 'other') or not access_test.quick()) loop
       expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner);
@@ -379,8 +421,8 @@ begin
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
-          actual := access_test.works(case verb when 'update' then format('update %s set updated_at = now() where id = $1', p.relation)
-            else format('delete from %s where id = $1', p.relation) end, r.row_id);
+          actual := access_test.works(case verb when 'update' then format('update %s set updated_at = now() where %I = $1', p.relation, access_test.identity(p.relation))
+            else format('delete from %s where %I = $1', p.relation, access_test.identity(p.relation)) end, r.row_id);
         end if;
         if actual <> expected then
           return next row (p.relation, who, verb, concat_ws(' ', r.department, r.visibility, r.owner), expected, actual)::access_test.failure;
@@ -392,7 +434,8 @@ begin
   perform access_test.become(p.area, 'all', 'department');
   for r in select * from access_test.row as x where x.relation = p.relation and x.department = 'home' and x.owner = 'colleague' and x.visibility = 'company' loop
     continue when p.relation not in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.invoice', 'crm.campaign');
-    actual := access_test.works(format('update %s set department_id = access_test.id(''other'') where id = $1', p.relation), r.row_id);
+    actual := access_test.works(
+      format('update %s set department_id = access_test.id(''other'') where %I = $1', p.relation, access_test.identity(p.relation)), r.row_id);
     if actual then
       return next row (p.relation, 'reads all, writes department', 'give away', 'home company colleague', false, actual)::access_test.failure;
     end if;
@@ -415,6 +458,7 @@ begin
       expected := case
         when p.kind = 'system' then false
         when verb = 'select' then p.kind in ('common', 'linked', 'open') or scopes.reads <> 'none'
+        when p.kind = 'computed' then false
         when p.kind = 'linked' then scopes.writes <> 'none'
         else scopes.writes in ('department', 'all') and (verb = 'insert' or p.kind = 'common' or scopes.reads <> 'none')
       end;
@@ -427,8 +471,8 @@ begin
       if actual <> expected then
         return next row (p.relation, format('reads %s, writes %s', scopes.reads, scopes.writes), verb, p.kind, expected, actual)::access_test.failure;
       end if;
-      if p.kind = 'system' and verb in ('update', 'delete') and access_test.touches(case verb
-        when 'update' then format('update %s set %I = default', p.relation, access_test.a_default(p.relation)) else format('delete from %s', p.relation) end) > 0 then
+      if p.kind in ('system', 'computed') and verb in ('update', 'delete') and access_test.touches(case verb
+        when 'update' then access_test.blind_update(p.relation) else format('delete from %s', p.relation) end) > 0 then
         return next row (p.relation, format('reads %s, writes %s', scopes.reads, scopes.writes), verb, 'without WHERE', false, true)::access_test.failure;
       end if;
     end loop;
@@ -469,7 +513,7 @@ begin
     -- The fixture has two rows, one of them the subject's.
     foreach verb in array array['update', 'delete'] loop
       continue when verb <> all (p.verbs);
-      blind := access_test.touches(case verb when 'update' then format('update %s set %I = default', p.relation, access_test.a_default(p.relation))
+      blind := access_test.touches(case verb when 'update' then access_test.blind_update(p.relation)
         else format('delete from %s', p.relation) end);
       if blind <> (case who when 'system' then 2 else 1 end) then
         return next row (p.relation, who, verb, format('%s rows without WHERE', blind), who = 'system', blind > 1)::access_test.failure;
@@ -530,10 +574,11 @@ begin
   if hidden <> 0 then
     return next row (p.relation, 'system', 'select', hidden || ' rows hidden', true, false)::access_test.failure;
   end if;
-  if p.kind = 'system' and not access_test.works(format('update %s set %I = %2$I', p.relation, access_test.a_column(p.relation))) then
+  if p.kind in ('system', 'computed') and 'update' = any (p.verbs)
+    and not access_test.works(format('update %s set %I = %2$I', p.relation, access_test.a_column(p.relation))) then
     return next row (p.relation, 'system', 'update', 'everything', true, false)::access_test.failure;
   end if;
-  if p.kind = 'system' and (not access_test.works(format('delete from %s', p.relation)) or not access_test.makes(p.relation, null)) then
+  if p.kind in ('system', 'computed') and (not access_test.works(format('delete from %s', p.relation)) or not access_test.makes(p.relation, null)) then
     return next row (p.relation, 'system', 'insert or delete', 'everything', true, false)::access_test.failure;
   end if;
   if 'update' = any (p.verbs) and p.kind = 'owned' and not access_test.works(format('update %s set updated_at = now()', p.relation)) then
@@ -548,7 +593,8 @@ declare
   p crm.protection;
 begin
   for p in select * from crm.protection where bi loop
-    execute format('create view access_test.%I with (security_invoker = true) as select id from %s', replace(p.relation, 'crm.', 'bi_'), p.relation);
+    execute format('create view access_test.%I with (security_invoker = true) as select %I as id from %s', replace(p.relation, 'crm.', 'bi_'),
+      coalesce(access_test.identity(p.relation), 'id'), p.relation);
     execute format('grant select on access_test.%I to bi_reader', replace(p.relation, 'crm.', 'bi_'));
   end loop;
   foreach p.kind in array array['department', 'shared', 'all', 'foreign'] loop
