@@ -18,6 +18,7 @@ import urllib.parse
 from pathlib import Path
 
 import acceptance
+import analytics
 import duplicates
 import imports
 import issue
@@ -50,11 +51,11 @@ class Bench:
             self.start(name)
         return name, self.gateways[name]
 
-    def start(self, database: str) -> Gateway:
+    def start(self, database: str, user: str = "ayse@carsi.example") -> Gateway:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        self.gateways[database] = Gateway.start(self.cluster, database, port, self.options.connections)
+        self.gateways[database] = Gateway.start(self.cluster, database, port, self.options.connections, user)
         return self.gateways[database]
 
     def some_customers(self, database: str) -> list[str]:
@@ -213,6 +214,9 @@ class Bench:
     def issue(self) -> None:
         issue.measure(self)
 
+    def analytics(self) -> None:
+        analytics.measure(self)
+
     def close(self) -> None:
         for gateway in self.gateways.values():
             gateway.stop()
@@ -220,7 +224,7 @@ class Bench:
             self.cluster.remove()
 
 
-PARTS = ("read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates", "issue")
+PARTS = ("read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates", "issue", "analytics")
 
 
 def main() -> None:
