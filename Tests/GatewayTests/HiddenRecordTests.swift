@@ -49,7 +49,8 @@ import Testing
 
   /// Made by operations and tested beside them over HTTP; sql/tests/access.sql holds their policies against the model as it does for the kinds above.
   private static let ofOperations: Set<String> = [
-    "activities", "activity_participants", "campaign_members", "campaign_responses", "campaign_touches", "campaigns", "commission_settlement_lines", "contract_lines", "contract_renewals", "contracts", "customer_observations", "customer_phases", "e_invoices", "instalments",
+    "activities", "activity_participants", "campaign_members", "campaign_responses", "campaign_touches", "campaigns", "commission_settlement_lines",
+    "contract_lines", "contract_renewals", "contracts", "customer_observations", "customer_phases", "e_invoices", "instalments",
     "invoice_lines", "invoice_shares", "invoices", "lead_assignments", "leads", "merges", "opportunities", "opportunity_competitors", "opportunity_lines",
     "opportunity_stages", "order_fulfilments", "payment_allocations", "payments", "quote_answers", "quote_approvals", "quote_lines", "quotes", "shipment_lines",
     "shipments",
@@ -125,7 +126,9 @@ import Testing
     let records = try await fill(database)
     let owned = try await database.admin.execute(
       ["SELECT resource FROM crm.protection WHERE kind = 'owned' AND resource IS NOT NULL"], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
-    #expect(Set(try (0..<owned.count).map { try owned[$0].decode(String.self, at: 0) }) == Set(Self.kinds.map(\.resource)).union(Self.ofOperations), "add the new kind of record here")
+    #expect(
+      Set(try (0..<owned.count).map { try owned[$0].decode(String.self, at: 0) }) == Set(Self.kinds.map(\.resource)).union(Self.ofOperations),
+      "add the new kind of record here")
 
     var met: Set<Int> = []
     for person in DemoCompany.people {

@@ -28,7 +28,9 @@ private struct AttributionQuestion: OperationInput {
     scope = MeasurementScope(&fields)
     from = fields.day("from", "The first day of the successes.")
     to = fields.day("to", "The last day of the successes.")
-    success = fields.optionalOption("of", "What is laid to touches: orders (the default) or invoices, whose sum is the turnover.", of: AttributedSuccess.self) ?? .orders
+    success =
+      fields.optionalOption("of", "What is laid to touches: orders (the default) or invoices, whose sum is the turnover.", of: AttributedSuccess.self)
+      ?? .orders
     step = fields.optionalOption("by", "Whether success is laid to channels (the default) or to campaigns.", of: Step.self) ?? .channel
     windowDays = fields.optionalInteger("window_days", "How many days before a success a touch still counts; 30 when left out.", in: 1...730) ?? 30
     halfLifeDays =
@@ -77,7 +79,8 @@ extension ReadOperation {
           "unattributed": AnswerField.decimal, "successes": AnswerField.count, "with_touches": AnswerField.count,
           "data": MeasurementSchema.list(of: [
             "step": AnswerField.text, "touches": AnswerField.count, "successes": AnswerField.count, "removal_effect": AnswerField.number,
-            "first": AnswerField.decimal, "last": AnswerField.decimal, "linear": AnswerField.decimal, "decay": AnswerField.decimal, "position": AnswerField.decimal,
+            "first": AnswerField.decimal, "last": AnswerField.decimal, "linear": AnswerField.decimal, "decay": AnswerField.decimal,
+            "position": AnswerField.decimal,
             "markov": AnswerField.decimal, "shapley": AnswerField.decimal,
           ]),
         ]) { $1 })
@@ -131,7 +134,9 @@ extension ReadOperation {
       let summary = results[0][0]
       try question.scope.mustAddUp(summary)
       let total = try summary.decode(Decimal.self, "total")
-      let coalitions = try results[2].rows.map { (path: try $0.decode([String].self, "path"), successes: try $0.decode(Int.self, "successes"), amount: try $0.decode(Decimal.self, "amount")) }
+      let coalitions = try results[2].rows.map {
+        (path: try $0.decode([String].self, "path"), successes: try $0.decode(Int.self, "successes"), amount: try $0.decode(Decimal.self, "amount"))
+      }
       let attributed = coalitions.reduce(Decimal(0)) { $0 + $1.amount }
       let names = try attributionSteps(results)
       let index = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($0.element, $0.offset) })

@@ -56,12 +56,17 @@ extension ReadOperation {
         let others = try results[1].rows.first(where: { try !$0.decode(Bool.self, "targeted") })
       else {
         throw Problem(
-          409, "empty-arm", Phrase("This campaign reached nobody, or there is nobody else to compare with.", tr: "Bu kampanya kimseye ulaşmadı ya da karşılaştıracak başka kimse yok."))
+          409, "empty-arm",
+          Phrase(
+            "This campaign reached nobody, or there is nobody else to compare with.", tr: "Bu kampanya kimseye ulaşmadı ya da karşılaştıracak başka kimse yok.")
+        )
       }
       guard try results[0][0].decode(Bool.self, "covered") else {
         throw Problem(
           409, "period-not-covered",
-          Phrase("The campaign, or as many days before it, is not wholly within what is known.", tr: "Kampanya ya da ondan önceki aynı sayıda gün bilinen sürenin tümüyle içinde değil."),
+          Phrase(
+            "The campaign, or as many days before it, is not wholly within what is known.",
+            tr: "Kampanya ya da ondan önceki aynı sayıda gün bilinen sürenin tümüyle içinde değil."),
           detail: Phrase(
             "Its last day must have passed, and the days before it must not begin before the first purchase on record.",
             tr: "Son günü geçmiş olmalı ve öncesindeki günler kayıtlı ilk alışverişten önce başlamamalıdır."))
@@ -87,7 +92,10 @@ extension ReadOperation {
       writer.member("standard_error", error)
       writer.member("interval", error.map { (difference - NormalDistribution.quantile(0.975) * $0)...(difference + NormalDistribution.quantile(0.975) * $0) })
       writer.member(
-        "note", error == nil ? Phrase("With one customer on a side nothing can be said of the error.", tr: "Bir tarafta tek müşteri varken hata payı söylenemez.").text(in: request.language) : nil)
+        "note",
+        error == nil
+          ? Phrase("With one customer on a side nothing can be said of the error.", tr: "Bir tarafta tek müşteri varken hata payı söylenemez.").text(
+            in: request.language) : nil)
       writer.endObject()
       return .json(writer.take())
     })

@@ -19,7 +19,8 @@ private struct ResultsQuestion: OperationInput {
   init(_ fields: inout InputReader) {
     campaign = CampaignQuestion(&fields)
     denominator =
-      fields.optionalOption("denominator", "Of whom the response rate is the share: targeted, delivered (the default) or opened.", of: ResponseDenominator.self) ?? .delivered
+      fields.optionalOption("denominator", "Of whom the response rate is the share: targeted, delivered (the default) or opened.", of: ResponseDenominator.self)
+      ?? .delivered
   }
 }
 
@@ -114,7 +115,8 @@ extension ReadOperation {
         members == 0
           ? Phrase("Nobody is in this campaign.", tr: "Bu kampanyada kimse yok.").text(in: request.language)
           : margin == nil
-            ? Phrase("The cost of some goods is not known; give margin_percent.", tr: "Bazı ürünlerin maliyeti bilinmiyor; margin_percent verin.").text(in: request.language)
+            ? Phrase("The cost of some goods is not known; give margin_percent.", tr: "Bazı ürünlerin maliyeti bilinmiyor; margin_percent verin.").text(
+              in: request.language)
             : cost == 0 ? Phrase("The campaign has no cost.", tr: "Kampanyanın maliyeti yok.").text(in: request.language) : nil)
       writer.key("data")
       writer.beginArray()

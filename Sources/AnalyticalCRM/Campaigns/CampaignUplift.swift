@@ -14,7 +14,10 @@ struct UpliftQuestion: OperationInput {
       fields.optionalDecimal("confidence", "Confidence of the intervals, such as 0.9; 0.95 when left out.", scale: 4, in: 0.5...0.9999)
       .map { NSDecimalNumber(decimal: $0).doubleValue } ?? 0.95
     promisedHoldout =
-      fields.optionalDecimal("holdout_percent", "Where the division was made elsewhere: how many in a hundred it held out, for the check of the sample ratio.", scale: 4, in: 0.0001...99.9999)
+      fields.optionalDecimal(
+        "holdout_percent", "Where the division was made elsewhere: how many in a hundred it held out, for the check of the sample ratio.", scale: 4,
+        in: 0.0001...99.9999
+      )
       .map { NSDecimalNumber(decimal: $0).doubleValue / 100 }
   }
 
@@ -70,11 +73,14 @@ struct CampaignUpliftAnswer {
     if campaign.assignment == "chosen" {
       throw Problem(
         409, "not-randomised", Phrase("Nobody was held out of this campaign at random.", tr: "Bu kampanyada rastgele kimse ayrılmadı."),
-        detail: Phrase("What can be described all the same is at …/difference_in_differences.", tr: "Yine de betimlenebilecek olan …/difference_in_differences adresindedir."))
+        detail: Phrase(
+          "What can be described all the same is at …/difference_in_differences.", tr: "Yine de betimlenebilecek olan …/difference_in_differences adresindedir."
+        ))
     }
     guard let control = try results[1].rows.first(where: { try $0.decode(Bool.self, "held_out") }) else {
       throw Problem(
-        409, "no-hold-out", Phrase("Nobody is held out of this campaign, so there is nothing to compare with.", tr: "Bu kampanyada kimse ayrılmadı; karşılaştıracak bir şey yok."))
+        409, "no-hold-out",
+        Phrase("Nobody is held out of this campaign, so there is nothing to compare with.", tr: "Bu kampanyada kimse ayrılmadı; karşılaştıracak bir şey yok."))
     }
     let controlCount = try control.decode(Int.self, "members")
     heldOut = (controlCount, try control.decode(Int.self, "buyers"), try control.decode(String.self, "revenue"))
@@ -116,7 +122,8 @@ struct CampaignUpliftAnswer {
       arms.append(
         Arm(
           name: name, members: count, delivered: try row.decode(Int.self, "delivered"), buyers: buyers, revenue: try row.decode(String.self, "revenue"),
-          share: ProportionUplift(treated: Proportion(buyers, of: count), control: Proportion(heldOut.buyers, of: controlCount), confidence: question.confidence),
+          share: ProportionUplift(
+            treated: Proportion(buyers, of: count), control: Proportion(heldOut.buyers, of: controlCount), confidence: question.confidence),
           money: try difference(("amount_mean", "amount_variance")), margin: isCosted ? try difference(("margin_mean", "margin_variance")) : nil,
           cost: NSDecimalNumber(decimal: costs[name] ?? 0).doubleValue + campaign.cost * Double(count) / everyone))
     }

@@ -52,7 +52,8 @@ extension ReadOperation {
 
   static let upliftChart = ReadOperation(
     "chart_campaign_uplift", "/v1/campaigns/{id}/uplift.svg", tag: "campaigns", access: .read(.analytics), "What a campaign moved, as a picture",
-    description: "The uplift of each arm with Newcombe's interval, refused as …/uplift is; a withheld result says so.", input: UpliftQuestion.self, answer: svgAnswer, refusals: [409, 422],
+    description: "The uplift of each arm with Newcombe's interval, refused as …/uplift is; a withheld result says so.", input: UpliftQuestion.self,
+    answer: svgAnswer, refusals: [409, 422],
     reading: [.marketing], extending: [.sales, .customers, .products, .analytics], lane: .reports,
     statements: { request, question in question.statements(try request.pathID()) },
     respond: { request, results in

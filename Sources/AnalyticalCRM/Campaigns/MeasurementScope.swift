@@ -17,13 +17,17 @@ struct MeasurementScope: OperationInput {
     currency = fields.optionalText("currency", "Currency of the amounts; the only one that occurs when left out.", maximum: 3)
     departmentID = fields.optionalID("department_id", "Only the business of this department.")
     if asOf > now {
-      fields.refuse("as_of", code: "future", Phrase("Nothing is known of the future; give an instant that has passed.", tr: "Gelecek bilinmez; geçmiş bir an verin."))
+      fields.refuse(
+        "as_of", code: "future", Phrase("Nothing is known of the future; give an instant that has passed.", tr: "Gelecek bilinmez; geçmiş bir an verin."))
     }
     if TimeZone(identifier: timeZone) == nil || timeZone.contains(where: { $0.isNewline }) {
-      fields.refuse("time_zone", code: "time-zone", Phrase("This is no time zone; an example is Europe/Istanbul.", tr: "Böyle bir saat dilimi yok; örnek: Europe/Istanbul."))
+      fields.refuse(
+        "time_zone", code: "time-zone", Phrase("This is no time zone; an example is Europe/Istanbul.", tr: "Böyle bir saat dilimi yok; örnek: Europe/Istanbul.")
+      )
     }
     if let currency, currency.utf8.count != 3 || !currency.utf8.allSatisfy({ (65...90).contains($0) }) {
-      fields.refuse("currency", code: "currency", Phrase("A currency code has three capital letters, such as EUR.", tr: "Para birimi kodu üç büyük harftir, örneğin EUR."))
+      fields.refuse(
+        "currency", code: "currency", Phrase("A currency code has three capital letters, such as EUR.", tr: "Para birimi kodu üç büyük harftir, örneğin EUR."))
     }
   }
 
@@ -59,7 +63,9 @@ struct CampaignQuestion: OperationInput {
 
   init(_ fields: inout InputReader) {
     scope = MeasurementScope(&fields)
-    windowDays = fields.optionalInteger("window_days", "Days after the campaign's last one in which purchases and responses still count; 0 when left out.", in: 0...730) ?? 0
+    windowDays =
+      fields.optionalInteger("window_days", "Days after the campaign's last one in which purchases and responses still count; 0 when left out.", in: 0...730)
+      ?? 0
     marginPercent = fields.optionalDecimal(
       "margin_percent", "What remains of revenue, in percent; when left out, revenue less the known cost of the goods.", scale: 4, in: -100...100)
   }
@@ -107,7 +113,9 @@ struct MeasuredCampaign {
     guard result.count == 1 else { throw Problem.notFound }
     let row = result[0]
     guard try row.decode(Bool.self, "begun") else {
-      throw Problem(409, "not-begun", Phrase("This campaign had not begun at that time; there is nothing to measure.", tr: "Bu kampanya o tarihte başlamamıştı; ölçülecek bir şey yok."))
+      throw Problem(
+        409, "not-begun",
+        Phrase("This campaign had not begun at that time; there is nothing to measure.", tr: "Bu kampanya o tarihte başlamamıştı; ölçülecek bir şey yok."))
     }
     try scope.mustAddUp(row)
     code = try row.decode("code")

@@ -53,7 +53,8 @@ enum PhaseRequirement: String, Sendable, PostgresDecodable {
     case .nothing: Phrase("Nothing is asked for.", tr: "Koşul yok.")
     case .neverBought: Phrase("The customer must never have bought anything.", tr: "Müşteri hiç alışveriş yapmamış olmalı.")
     case .boughtWithinAYear: Phrase("The customer must have bought something within 365 days.", tr: "Müşteri son 365 günde alışveriş yapmış olmalı.")
-    case .boughtTwiceWithinAYear: Phrase("The customer must have bought at least twice within 365 days.", tr: "Müşteri son 365 günde en az iki kez alışveriş yapmış olmalı.")
+    case .boughtTwiceWithinAYear:
+      Phrase("The customer must have bought at least twice within 365 days.", tr: "Müşteri son 365 günde en az iki kez alışveriş yapmış olmalı.")
     }
   }
 }
@@ -61,7 +62,8 @@ enum PhaseRequirement: String, Sendable, PostgresDecodable {
 extension ReadOperation {
   /// Where a customer stands, since when and why, and where they may go.
   static let customerPhase = ReadOperation(
-    "read_customer_phase", "/v1/customers/{id}/phase", tag: "customer_phases", access: .read(.customers), "Read in which phase a customer is, and where it may go from there",
+    "read_customer_phase", "/v1/customers/{id}/phase", tag: "customer_phases", access: .read(.customers),
+    "Read in which phase a customer is, and where it may go from there",
     description:
       "by_rule is what the nightly derivation would say now, and rule why. moves: each phase that may follow, what it asks for, and whether that holds. phase is null before the first derivation.",
     input: NoInput.self,

@@ -36,7 +36,10 @@ private struct MoveFacts: RowDecodable {
     guard let requires else {
       let list = reachable.joined(separator: ", ")
       throw Problem(
-        409, "no-such-move", Phrase("A customer does not go from \(phase.rawValue) to \(target.rawValue).", tr: "Müşteri \(phase.rawValue) evresinden \(target.rawValue) evresine geçmez."),
+        409, "no-such-move",
+        Phrase(
+          "A customer does not go from \(phase.rawValue) to \(target.rawValue).", tr: "Müşteri \(phase.rawValue) evresinden \(target.rawValue) evresine geçmez."
+        ),
         detail: Phrase("From there it may go to: \(list).", tr: "Oradan geçilebilecek evreler: \(list)."))
     }
     if !requires.holds(hasBought: hasBought, orders: orders) {
@@ -47,7 +50,8 @@ private struct MoveFacts: RowDecodable {
 
 extension BusinessOperation {
   static let moveCustomerPhase = BusinessOperation(
-    "move_customer_phase", .post, "/v1/customers/{id}/phase", of: "customer_phases", access: .write(.customers), "Move a customer to another phase, with a reason",
+    "move_customer_phase", .post, "/v1/customers/{id}/phase", of: "customer_phases", access: .write(.customers),
+    "Move a customer to another phase, with a reason",
     description:
       "Which moves there are, and what each asks of the customer, is at GET /v1/customers/{id}/phase. What somebody decided stands for 90 days; then the nightly derivation decides again. "
       + "Refused (409): already-there, no-such-move, move-not-earned.",
@@ -84,16 +88,19 @@ private struct PhaseRunRequest: OperationInput {
   let asOf: Date?
 
   init(_ fields: inout InputReader) {
-    asOf = fields.optionalInstant("as_of", "The instant up to which facts count and at which customers go; now when left out. Customers whose phase began later stay.")
+    asOf = fields.optionalInstant(
+      "as_of", "The instant up to which facts count and at which customers go; now when left out. Customers whose phase began later stay.")
     if let asOf, asOf > Date() {
-      fields.refuse("as_of", code: "future", Phrase("Nothing is known of the future; give an instant that has passed.", tr: "Gelecek bilinmez; geçmiş bir an verin."))
+      fields.refuse(
+        "as_of", code: "future", Phrase("Nothing is known of the future; give an instant that has passed.", tr: "Gelecek bilinmez; geçmiş bir an verin."))
     }
   }
 }
 
 extension BusinessOperation {
   static let runCustomerPhases = BusinessOperation(
-    "run_customer_phases", .post, "/v1/analytics/phases/runs", of: "analysis_runs", access: .write(.analytics), "Put every customer into the phase that the rules say",
+    "run_customer_phases", .post, "/v1/analytics/phases/runs", of: "analysis_runs", access: .write(.analytics),
+    "Put every customer into the phase that the rules say",
     description:
       "What happens every night, as of any instant: asked for month by month, the past is written down as it went. deepening: a purchase within 365 days, three in all and two top "
       + "categories in that time; retention: one; acquisition: an earlier purchase, or a contact within 180 days; else selection. One step at a time; what somebody decided stands for 90 days.",
@@ -106,7 +113,8 @@ extension BusinessOperation {
 extension JobHandler {
   static let deriveCustomerPhases = analysis("customer_phases", deadline: 1_800) { run, tx, _ in
     let closed = try await tx.run(
-      "UPDATE crm.customer_phase AS p SET left_at = \(run.asOf) FROM analytics.phase_change(\(run.asOf)) AS c WHERE p.customer_id = c.customer_id AND p.left_at IS NULL")
+      "UPDATE crm.customer_phase AS p SET left_at = \(run.asOf) FROM analytics.phase_change(\(run.asOf)) AS c WHERE p.customer_id = c.customer_id AND p.left_at IS NULL"
+    )
     let entered = try await tx.run(
       """
       INSERT INTO crm.customer_phase (customer_id, phase, entered_at, decided_by, reason)

@@ -56,7 +56,8 @@ struct WinningAndKeeping {
 extension ReadOperation {
   /// Who is in which phase, who came and went, how long it took, what it cost.
   static let phaseReport = ReadOperation(
-    "read_phases", "/v1/analytics/phases", tag: "customer_phases", access: .read(.analytics), "Read how customers went through the four phases, and what that cost",
+    "read_phases", "/v1/analytics/phases", tag: "customer_phases", access: .read(.analytics),
+    "Read how customers went through the four phases, and what that cost",
     description:
       "conversion_rate and leak_rate: of those who were there at the start or came, who went forward and who back. dwell: days that stays lasted which ended in the time. cost: touches, campaigns' own cost "
       + "in equal parts to their members, activities by the service rates, service costs observed, by the phase the customer was in. cost_of_winning: cost in selection and acquisition a customer who came to buy, new "
@@ -68,7 +69,8 @@ extension ReadOperation {
       MeasurementSchema.object(
         MeasurementSchema.head.merging([
           "currency": MeasurementSchema.text, "won": AnswerField.count, "won_back": AnswerField.count, "kept": AnswerField.count,
-          "cost_of_winning": MeasurementSchema.number, "cost_of_keeping": MeasurementSchema.number, "ratio": MeasurementSchema.number, "note": MeasurementSchema.text,
+          "cost_of_winning": MeasurementSchema.number, "cost_of_keeping": MeasurementSchema.number, "ratio": MeasurementSchema.number,
+          "note": MeasurementSchema.text,
           "data": MeasurementSchema.list(of: [
             "phase": AnswerField.text, "name": AnswerField.text, "at_start": AnswerField.count, "entered": AnswerField.count, "forward": AnswerField.count,
             "leaked": AnswerField.count, "at_end": AnswerField.count, "conversion_rate": MeasurementSchema.number, "leak_rate": MeasurementSchema.number,
@@ -85,7 +87,8 @@ extension ReadOperation {
       try question.scope.mustAddUp(money)
       if try phases.contains(where: { try $0.decode(Int.self, "without_rate") > 0 }) {
         throw Problem(
-          422, "no-rate", Phrase("Some costs cannot be converted.", tr: "Bazı maliyetler çevrilemiyor."), detail: Phrase("Add the exchange rates of those days.", tr: "O günlerin kurlarını ekleyin."))
+          422, "no-rate", Phrase("Some costs cannot be converted.", tr: "Bazı maliyetler çevrilemiyor."),
+          detail: Phrase("Add the exchange rates of those days.", tr: "O günlerin kurlarını ekleyin."))
       }
       func sum(_ name: String, _ of: ClosedRange<Int>) throws -> Int { try of.reduce(0) { $0 + (try results[1][$1].decode(Int.self, name)) } }
       func cost(_ of: ClosedRange<Int>) throws -> Double { try of.reduce(0) { $0 + (try results[1][$1].decode(Double.self, "cost")) } }
@@ -104,7 +107,10 @@ extension ReadOperation {
       writer.member(
         "note",
         worth.ratio == nil
-          ? Phrase("There is no ratio: nobody was won or kept, or keeping cost nothing.", tr: "Oran yok: kimse kazanılmadı ya da korunmadı, ya da korumanın maliyeti yok.").text(in: request.language) : nil)
+          ? Phrase(
+            "There is no ratio: nobody was won or kept, or keeping cost nothing.",
+            tr: "Oran yok: kimse kazanılmadı ya da korunmadı, ya da korumanın maliyeti yok."
+          ).text(in: request.language) : nil)
       writer.key("data")
       writer.beginArray()
       for row in phases {
@@ -128,13 +134,15 @@ extension ReadOperation {
 
   private static func mustHaveBegun(_ row: PostgresRow) throws {
     guard try row.decode(Bool.self, "begun") else {
-      throw Problem(409, "not-begun", Phrase("This time had not begun then; there is nothing to tell.", tr: "Bu dönem o tarihte başlamamıştı; anlatılacak bir şey yok."))
+      throw Problem(
+        409, "not-begun", Phrase("This time had not begun then; there is nothing to tell.", tr: "Bu dönem o tarihte başlamamıştı; anlatılacak bir şey yok."))
     }
   }
 
   static let phaseChart = ReadOperation(
     "chart_phases", "/v1/charts/phases.svg", tag: "customer_phases", access: .read(.analytics), "How many customers are in each phase, as a picture",
-    description: "At the end of the time, and in brackets the share that went forward in it.", input: PhaseQuestion.self, answer: svgAnswer, refusals: [409], reading: [],
+    description: "At the end of the time, and in brackets the share that went forward in it.", input: PhaseQuestion.self, answer: svgAnswer, refusals: [409],
+    reading: [],
     extending: [.customers, .sales, .marketing, .analytics], lane: .reports,
     statements: { _, question in question.statements },
     respond: { request, results in
@@ -146,7 +154,8 @@ extension ReadOperation {
       }
       return .picture(
         BarChart(
-          title: Phrase("Customers by phase", tr: "Evrelere göre müşteriler").text(in: request.language), bars: bars, empty: Phrase("There is nothing to show.", tr: "Gösterilecek bir şey yok."),
+          title: Phrase("Customers by phase", tr: "Evrelere göre müşteriler").text(in: request.language), bars: bars,
+          empty: Phrase("There is nothing to show.", tr: "Gösterilecek bir şey yok."),
           language: request.language, isFunnel: true
         ).svg())
     })

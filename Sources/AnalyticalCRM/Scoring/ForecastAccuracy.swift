@@ -17,7 +17,9 @@ private struct AccuracyQuestion: OperationInput {
     currency = fields.optionalText("convert_to", "Give all amounts in this currency, at the rate of the day.", maximum: 3)
     if from == blank { fields.refuse("from", code: "required", Phrase("from is required.", tr: "from zorunludur.")) }
     if to == blank { fields.refuse("to", code: "required", Phrase("to is required.", tr: "to zorunludur.")) }
-    if from.daysSince1970 > to.daysSince1970 { fields.refuse("to", code: "range", Phrase("The last month lies before the first.", tr: "Son ay ilk aydan önce.")) }
+    if from.daysSince1970 > to.daysSince1970 {
+      fields.refuse("to", code: "range", Phrase("The last month lies before the first.", tr: "Son ay ilk aydan önce."))
+    }
     if to.daysSince1970 - from.daysSince1970 > 3_660 { fields.refuse("to", code: "range", Phrase("Ask for ten years at most.", tr: "En fazla on yıl sorun.")) }
     if to > CalendarDate(daysSince1970: Int(Date().timeIntervalSince1970 / 86_400)) {
       fields.refuse("to", code: "future", Phrase("Nothing is known of the future.", tr: "Gelecek bilinmez."))
@@ -39,9 +41,11 @@ extension ReadOperation {
       MeasurementSchema.object(
         MeasurementSchema.head.merging([
           "data": MeasurementSchema.list(of: [
-            "month": AnswerField.day, "snapshot_on": AnswerField.optional(AnswerField.day), "currency": MeasurementSchema.text, "opportunities": AnswerField.count,
+            "month": AnswerField.day, "snapshot_on": AnswerField.optional(AnswerField.day), "currency": MeasurementSchema.text,
+            "opportunities": AnswerField.count,
             "weighted": AnswerField.decimal, "closed_before": AnswerField.decimal, "forecast": MeasurementSchema.money, "closed": AnswerField.decimal,
-            "closed_of_snapshot": AnswerField.decimal, "closed_new": AnswerField.decimal, "error": MeasurementSchema.money, "percentage_error": MeasurementSchema.number,
+            "closed_of_snapshot": AnswerField.decimal, "closed_new": AnswerField.decimal, "error": MeasurementSchema.money,
+            "percentage_error": MeasurementSchema.number,
           ]),
           "totals": MeasurementSchema.list(of: [
             "currency": MeasurementSchema.text, "months": AnswerField.count, "wape": MeasurementSchema.number, "bias": MeasurementSchema.number,

@@ -67,7 +67,9 @@ struct LeadScoringModel {
         409, "sample-too-small",
         Phrase(
           "Too few leads were decided: of the older seven tenths at least \(Self.fewest) converted and \(Self.fewest) disqualified ones are needed, and \(Self.fewest) newer ones to test with; there are \(trained.converted), \(trained.cases - trained.converted) and \(tested.cases).",
-          tr: "Sonuçlanan aday çok az: eski onda yedisinde en az \(Self.fewest) dönüştürülen ve \(Self.fewest) elenen, sınamak için de \(Self.fewest) yeni aday gerekir; \(trained.converted), \(trained.cases - trained.converted) ve \(tested.cases) var."))
+          tr:
+            "Sonuçlanan aday çok az: eski onda yedisinde en az \(Self.fewest) dönüştürülen ve \(Self.fewest) elenen, sınamak için de \(Self.fewest) yeni aday gerekir; \(trained.converted), \(trained.cases - trained.converted) ve \(tested.cases) var."
+        ))
     }
     do {
       fit = try LogisticRegression(rows: training.map(\.features), outcomes: training.map { $0.outcome == .converted })
@@ -116,14 +118,16 @@ private struct LeadScoringRequest: OperationInput {
     asOf = fields.optionalInstant("as_of", "The instant up to which facts count; now when left out.")
     departmentID = fields.optionalID("department_id", "Only the leads of this department.")
     if let asOf, asOf > Date() {
-      fields.refuse("as_of", code: "future", Phrase("Nothing is known of the future; give an instant that has passed.", tr: "Gelecek bilinmez; geçmiş bir an verin."))
+      fields.refuse(
+        "as_of", code: "future", Phrase("Nothing is known of the future; give an instant that has passed.", tr: "Gelecek bilinmez; geçmiş bir an verin."))
     }
   }
 }
 
 extension BusinessOperation {
   static let runLeadScoring = BusinessOperation(
-    "run_lead_scoring", .post, "/v1/analytics/lead_scoring/runs", of: "analysis_runs", access: .write(.analytics), "Learn from decided leads which open ones will become customers",
+    "run_lead_scoring", .post, "/v1/analytics/lead_scoring/runs", of: "analysis_runs", access: .write(.analytics),
+    "Learn from decided leads which open ones will become customers",
     description:
       "Logistic regression by maximum likelihood over what was known of each lead when it was first written down; what was learnt or decided later takes no part. The older "
       + "seven tenths of the decided leads train it, the newer three tenths test it: the run's result has coefficients, AUC, Brier score, and by tenths what was expected, what came, and the lift. "
@@ -140,7 +144,8 @@ extension ReadOperation {
   /// How likely a lead is to become a customer, and why.
   static let leadScore = ReadOperation(
     "read_lead_score", "/v1/leads/{id}/score", tag: "leads", access: .read(.sales), "Read how likely a lead is to become a customer, and why",
-    description: "Of the last run of lead scoring that is done and has the lead; no rows when there is none. evidence: what each feature adds to the log-odds, against the average lead.",
+    description:
+      "Of the last run of lead scoring that is done and has the lead; no rows when there is none. evidence: what each feature adds to the log-odds, against the average lead.",
     input: NoInput.self,
     row: [
       "run_id": AnswerField.id, "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count,
@@ -160,8 +165,10 @@ extension ReadOperation {
 
   /// What the last run expected of its test cases against what came, as a picture.
   static let calibrationChart = ReadOperation(
-    "chart_lead_calibration", "/v1/charts/lead_calibration.svg", tag: "leads", access: .read(.analytics), "What lead scoring expected against what came, as a picture",
-    description: "The tenths of the leads that the last run was tested on, the likeliest first: the share that converted, and in brackets the share expected.", input: NoInput.self,
+    "chart_lead_calibration", "/v1/charts/lead_calibration.svg", tag: "leads", access: .read(.analytics),
+    "What lead scoring expected against what came, as a picture",
+    description: "The tenths of the leads that the last run was tested on, the likeliest first: the share that converted, and in brackets the share expected.",
+    input: NoInput.self,
     answer: svgAnswer, reading: [.analytics], lane: .reports,
     statements: { _, _ in
       [
@@ -176,7 +183,9 @@ extension ReadOperation {
       let bars = try results[0].rows.map { row in
         let (expected, observed) = (try row.decode(Double.self, "expected"), try row.decode(Double.self, "observed"))
         func percent(_ share: Double) -> String { "%\(Decimal((share * 1_000).rounded() / 10).written(in: request.language, decimals: 1))" }
-        return BarChart.Bar(label: "\(try row.decode(Int.self, "place"))", value: observed, caption: "\(percent(observed)) (\(percent(expected)), n=\(try row.decode(Int.self, "n")))")
+        return BarChart.Bar(
+          label: "\(try row.decode(Int.self, "place"))", value: observed,
+          caption: "\(percent(observed)) (\(percent(expected)), n=\(try row.decode(Int.self, "n")))")
       }
       return .picture(
         BarChart(

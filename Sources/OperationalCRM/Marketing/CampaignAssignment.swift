@@ -6,7 +6,8 @@ private struct Assignment: OperationInput {
   let customerIDs: [UUID]
 
   init(_ fields: inout InputReader) {
-    customerIDs = fields.ids("customer_ids", "The customers whom the campaign is to reach or to hold out; those already in it stay as they are.", maximum: 10_000)
+    customerIDs = fields.ids(
+      "customer_ids", "The customers whom the campaign is to reach or to hold out; those already in it stay as they are.", maximum: 10_000)
     if customerIDs.isEmpty { fields.refuse("customer_ids", code: "required", Phrase("Name at least one customer.", tr: "En az bir müşteri belirtin.")) }
   }
 }
@@ -36,7 +37,9 @@ extension BusinessOperation {
       "SELECT given.id FROM unnest(\(customers)::uuid[]) AS given (id) WHERE NOT EXISTS (SELECT FROM crm.customer c WHERE c.id = given.id) LIMIT 20")
     if hidden.count > 0 {
       throw Problem.invalid([
-        .init("/customer_ids", code: "not-found", Phrase("Some of these customers do not exist, or you may not see them.", tr: "Bu müşterilerin bazıları yok ya da onları göremezsiniz."))
+        .init(
+          "/customer_ids", code: "not-found",
+          Phrase("Some of these customers do not exist, or you may not see them.", tr: "Bu müşterilerin bazıları yok ya da onları göremezsiniz."))
       ])
     }
     let assigned = try await run.tx.run(
@@ -45,7 +48,8 @@ extension BusinessOperation {
       ON CONFLICT ON CONSTRAINT campaign_member_customer_id_once DO NOTHING
       """)
     let division = try await run.tx.result(
-      "SELECT m.arm, count(*) AS customers FROM crm.campaign_member m WHERE m.campaign_id = \(id) AND m.customer_id = ANY (\(customers)::uuid[]) GROUP BY m.arm")
+      "SELECT m.arm, count(*) AS customers FROM crm.campaign_member m WHERE m.campaign_id = \(id) AND m.customer_id = ANY (\(customers)::uuid[]) GROUP BY m.arm"
+    )
     var arms: [String: JSON] = Dictionary(uniqueKeysWithValues: campaign.arms.map { ($0, 0) })
     var heldOut = 0
     for row in division.rows {
@@ -92,7 +96,9 @@ private struct LockedCampaign: RowDecodable {
     if assignment != "hash" {
       throw Problem(
         409, "not-by-hash",
-        Phrase("The customers of this campaign are not divided by hash; add its members one by one.", tr: "Bu kampanyanın müşterileri hash ile ayrılmıyor; üyeleri tek tek ekleyin."))
+        Phrase(
+          "The customers of this campaign are not divided by hash; add its members one by one.",
+          tr: "Bu kampanyanın müşterileri hash ile ayrılmıyor; üyeleri tek tek ekleyin."))
     }
     if isTouched {
       throw Problem(

@@ -30,9 +30,13 @@ struct AttributionTests {
         (people[0], "web", "2025-05-23T10:00:00Z"), (people[0], "post", "2025-05-25T10:00:00Z"), (people[0], "search", "2025-03-01T10:00:00Z"),
         (people[1], "email", "2025-05-02T10:00:00Z"), (people[2], "phone", "2025-05-03T10:00:00Z"),
       ])
-    try await fixture.buy([(people[0], "2025-05-24T10:00:00Z", 100), (people[3], "2025-05-20T10:00:00Z", 7), (people[2], "2025-05-03T10:00:00Z", Decimal(string: "0.01") ?? 0)])
+    try await fixture.buy([
+      (people[0], "2025-05-24T10:00:00Z", 100), (people[3], "2025-05-20T10:00:00Z", 7), (people[2], "2025-05-03T10:00:00Z", Decimal(string: "0.01") ?? 0),
+    ])
     let report = try await fixture.get("/v1/analytics/attribution?from=2025-05-01&to=2025-05-31")
-    #expect(report["total"] == "107.01" && report["attributed"] == "100.01" && report["unattributed"] == "7.00" && report["successes"] == 3 && report["with_touches"] == 2, "\(report)")
+    #expect(
+      report["total"] == "107.01" && report["attributed"] == "100.01" && report["unattributed"] == "7.00" && report["successes"] == 3
+        && report["with_touches"] == 2, "\(report)")
     var found: [String: [String: String]] = [:]
     for row in report["data"]?.array ?? [] {
       for rule in Self.rules { found[rule, default: [:]][row["step"]?.string ?? ""] = row[rule]?.string }
@@ -61,10 +65,14 @@ struct AttributionTests {
     func instant(_ days: ClosedRange<Int>) -> String {
       "2025-05-\(String(format: "%02d", Int.random(in: days, using: &random)))T\(String(format: "%02d:%02d:%02d", Int.random(in: 0...23, using: &random), Int.random(in: 0...59, using: &random), Int.random(in: 0...59, using: &random)))Z"
     }
-    let touches = (0..<300).map { _ in (customer: people[Int.random(in: 0..<60, using: &random)], channel: channels[Int.random(in: 0..<5, using: &random)], at: instant(1...31)) }
+    let touches = (0..<300).map { _ in
+      (customer: people[Int.random(in: 0..<60, using: &random)], channel: channels[Int.random(in: 0..<5, using: &random)], at: instant(1...31))
+    }
     try await touch(fixture, campaign, touches)
     // Some of them returns.
-    let sales = (0..<120).map { _ in (customer: people[Int.random(in: 0..<60, using: &random)], at: instant(3...28), amount: Decimal(Int.random(in: -500...20_000, using: &random)) / 100) }
+    let sales = (0..<120).map { _ in
+      (customer: people[Int.random(in: 0..<60, using: &random)], at: instant(3...28), amount: Decimal(Int.random(in: -500...20_000, using: &random)) / 100)
+    }
     try await fixture.buy(sales)
     let report = try await fixture.get("/v1/analytics/attribution?from=2025-05-01&to=2025-05-31&window_days=10")
     let total = sales.reduce(Decimal(0)) { $0 + $1.amount }
@@ -78,7 +86,8 @@ struct AttributionTests {
     var linear: [String: Double] = [:]
     var shapley: [String: Double] = [:]
     for sale in sales {
-      let path = touches.filter { $0.customer == sale.customer && time($0.at) <= time(sale.at) && time($0.at) > time(sale.at).addingTimeInterval(-864_000) }.map(\.channel)
+      let path = touches.filter { $0.customer == sale.customer && time($0.at) <= time(sale.at) && time($0.at) > time(sale.at).addingTimeInterval(-864_000) }
+        .map(\.channel)
       let amount = NSDecimalNumber(decimal: sale.amount).doubleValue
       for channel in path { linear[channel, default: 0] += amount / Double(path.count) }
       for channel in Set(path) { shapley[channel, default: 0] += amount / Double(Set(path).count) }
@@ -90,11 +99,54 @@ struct AttributionTests {
     }
   }
 
-  @Test("invoices are laid to touches as their turnover is, credit notes taken off")
+  @Test("invoices less credit notes are laid to touches, and add up to the turnover to the cent")
   func invoices() async throws {
     let fixture = CampaignFixture(server: try await TestServer.start())
-    let report = try await fixture.get("/v1/analytics/attribution?from=2025-05-01&to=2025-05-31&of=invoices")
-    #expect(report["total"] == "0.00" && report["data"] == [] && report["of"] == "invoices" && report["n"] == 0)
+    func done(_ path: String, as person: String = "fatma", _ json: JSON? = nil) async throws -> JSON {
+      let answer = try await fixture.server.send(.post, path, as: person, json: json)
+      try #require((200...299).contains(answer.status), "\(path): \(answer.text)")
+      return try answer.json()
+    }
+    func issued(_ customer: JSON, _ net: String) async throws -> String {
+      let draft = try await done(
+        "/v1/invoices", ["customer_id": customer, "lines": [["description": "Danışmanlık", "quantity": "1", "unit_price": .string(net), "vat_rate": "20"]]])
+      let id = try #require(draft["id"]?.string)
+      _ = try await done("/v1/invoices/\(id)/issue", [:])
+      return id
+    }
+    let campaign = try await fixture.campaign()
+    var customers: [JSON] = []
+    for number in 0..<2 {
+      let made = try await done(
+        "/v1/customers", as: "ayse", ["kind": "organisation", "name": "Çınar Gıda A.Ş. \(number)", "tax_number": "9876543217", "tax_office": "Kadıköy"])
+      customers.append(try #require(made["id"]))
+      _ = try await done(
+        "/v1/addresses", as: "ayse",
+        ["customer_id": customers[number], "kind": "billing", "street": "Moda Caddesi 5", "district": "Kadıköy", "city": "İstanbul", "province_code": "34"])
+    }
+    let first = try #require(UUID(uuidString: customers[0].string ?? ""))
+    for (channel, days) in [("email", 5), ("phone", 2), ("web", 1)] {
+      let at = Date().addingTimeInterval(Double(-days) * 86_400).formatted(.iso8601)
+      try await touch(fixture, campaign, [(first, channel, at)])
+    }
+    for net in ["100.01", "33.33", "0.02"] { _ = try await issued(customers[0], net) }
+    _ = try await issued(customers[1], "50")
+    let wrong = try await issued(customers[0], "10")
+    let credit = try await done("/v1/invoices/\(wrong)/credit", [:])
+    _ = try await done("/v1/invoices/\(try #require(credit["id"]?.string))/issue", [:])
+
+    let days = try await fixture.behind("SELECT (crm.business_day(now()) - 1)::text AS first, crm.business_day(now())::text AS last")[0]
+    let report = try await fixture.get(
+      "/v1/analytics/attribution?from=\(try days.decode(String.self, "first"))&to=\(try days.decode(String.self, "last"))&of=invoices&time_zone=Europe/Istanbul"
+    )
+    let turnover = try await fixture.behind("SELECT sum(amount) AS amount FROM crm.turnover")[0].decode(Decimal.self, "amount")
+    #expect(try decimal(report["total"]) == turnover && turnover == Decimal(string: "183.36"), "\(report)")
+    #expect(report["attributed"] == "133.36" && report["unattributed"] == "50.00" && report["of"] == "invoices" && report["n"] == 6, "\(report)")
+    for rule in Self.rules {
+      let sum = try (report["data"]?.array ?? []).reduce(Decimal(0)) { $0 + (try decimal($1[rule])) }
+      #expect(sum == Decimal(string: "133.36"), "\(rule)")
+    }
+    #expect(report["data"]?.array?.first { $0["step"] == "email" }?["first"] == "133.36")
   }
 
   @Test("what cannot be laid to touches is refused by name")

@@ -29,11 +29,14 @@ struct CampaignFixture {
   }
 
   /// One purchase of one product each, without a known cost unless one is given.
-  func buy(_ purchases: [(customer: UUID, at: String, amount: Decimal)], currency: String = "TRY", unitCost: Decimal? = nil, category: String? = nil) async throws {
+  func buy(_ purchases: [(customer: UUID, at: String, amount: Decimal)], currency: String = "TRY", unitCost: Decimal? = nil, category: String? = nil)
+    async throws
+  {
     let sku = UUID().uuidString
     if let category { try await behind("INSERT INTO crm.product_category (code, name) VALUES (\(category), \(category))") }
     try await behind(
-      "INSERT INTO crm.product (sku, name, cost, category_id) VALUES (\(sku), 'Terazi', \(unitCost), (SELECT c.id FROM crm.product_category c WHERE c.code = \(category)))")
+      "INSERT INTO crm.product (sku, name, cost, category_id) VALUES (\(sku), 'Terazi', \(unitCost), (SELECT c.id FROM crm.product_category c WHERE c.code = \(category)))"
+    )
     try await behind(
       """
       WITH given AS MATERIALIZED (
@@ -66,7 +69,8 @@ struct CampaignFixture {
   }
 
   func assign(_ customers: [UUID], to campaign: String) async throws -> TestServer.Answer {
-    try await server.send(.post, "/v1/campaigns/\(campaign)/assign", as: "elif", json: ["customer_ids": .array(customers.map { .string($0.uuidString.lowercased()) })])
+    try await server.send(
+      .post, "/v1/campaigns/\(campaign)/assign", as: "elif", json: ["customer_ids": .array(customers.map { .string($0.uuidString.lowercased()) })])
   }
 
   func get(_ path: String, as person: String = "elif", _ headers: [String: String] = [:]) async throws -> JSON {

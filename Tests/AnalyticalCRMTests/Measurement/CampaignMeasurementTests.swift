@@ -20,13 +20,15 @@ struct CampaignMeasurementTests {
     for campaign in expected {
       let number = try #require(campaign["campaign_id"]?.int)
       let id = try await fixture.campaign([
-        "code": .string("CJ-\(number)"), "starts_on": try #require(campaign["start"]), "ends_on": try #require(campaign["end"]), "assignment": "chosen", "kind": "coupon",
+        "code": .string("CJ-\(number)"), "starts_on": try #require(campaign["start"]), "ends_on": try #require(campaign["end"]), "assignment": "chosen",
+        "kind": "coupon",
         "currency": "USD",
       ])
       let households = members.filter { $0[0] == "\(number)" }.map { "Household \($0[1])" }
       let used = redemptions.filter { $0[2] == "\(number)" }
       try await fixture.behind(
-        "INSERT INTO crm.campaign_member (customer_id, campaign_id, assigned_at) SELECT c.id, \(id)::text::uuid, '2017-01-01' FROM crm.customer c WHERE c.name = ANY (\(households)::text[])")
+        "INSERT INTO crm.campaign_member (customer_id, campaign_id, assigned_at) SELECT c.id, \(id)::text::uuid, '2017-01-01' FROM crm.customer c WHERE c.name = ANY (\(households)::text[])"
+      )
       try await fixture.behind(
         """
         INSERT INTO crm.campaign_response (customer_id, campaign_id, kind, responded_at, reference)
@@ -35,7 +37,9 @@ struct CampaignMeasurementTests {
         """)
       let query = "?as_of=\(ShoppingYear.asOf)&denominator=targeted"
       let results = try await fixture.get("/v1/campaigns/\(id)/results\(query)")
-      #expect(results["n"] == campaign["targeted"] && results["responders"] == campaign["redeemers"] && results["responses"] == campaign["redemptions"], "\(number): \(results)")
+      #expect(
+        results["n"] == campaign["targeted"] && results["responders"] == campaign["redeemers"] && results["responses"] == campaign["redemptions"],
+        "\(number): \(results)")
       #expect(results["response_rate"]?.double == campaign["response_rate"]?.double, "\(number): \(results)")
       let difference = try await fixture.server.send(.get, "/v1/campaigns/\(id)/difference_in_differences?as_of=\(ShoppingYear.asOf)", as: "elif")
       guard let means = campaign["mean_cents"] else {
@@ -44,7 +48,9 @@ struct CampaignMeasurementTests {
         continue
       }
       let found = try difference.json()
-      for (name, other) in [("members_during", "target_during"), ("members_before", "target_pre"), ("others_during", "control_during"), ("others_before", "control_pre")] {
+      for (name, other) in [
+        ("members_during", "target_during"), ("members_before", "target_pre"), ("others_during", "control_during"), ("others_before", "control_pre"),
+      ] {
         #expect(agrees(found[name]?.double.map { $0 * 100 }, try #require(means[other]?.double), 1e-12), "\(number) \(name): \(found)")
       }
       #expect(agrees(found["difference"]?.double.map { $0 * 100 }, try #require(campaign["did_cents_per_household"]?.double), 1e-9))
@@ -52,7 +58,9 @@ struct CampaignMeasurementTests {
       if let error = campaign["did_se"]?.double {
         #expect(agrees(found["standard_error"]?.double.map { $0 * 100 }, error, 1e-9), "\(number): \(found)")
         for place in 0...1 {
-          #expect(agrees(found["interval"]?.array?[place].double.map { $0 * 100 }, try #require(campaign["did_ci95"]?.array?[place].double), 1e-9), "\(number): \(found)")
+          #expect(
+            agrees(found["interval"]?.array?[place].double.map { $0 * 100 }, try #require(campaign["did_ci95"]?.array?[place].double), 1e-9),
+            "\(number): \(found)")
         }
       } else {
         #expect(found["standard_error"] == .null && found["interval"] == .null && found["note"]?.string != nil)
@@ -85,7 +93,8 @@ struct CampaignMeasurementTests {
     try await fixture.buy([(customers[0], "2025-04-30T23:59:59Z", 1000), (customers[1], "2025-06-01T00:00:00Z", 1000)], unitCost: 20)
     let called = customers.filter { arm[$0] == "call" }
     try await fixture.behind(
-      "INSERT INTO crm.campaign_touch (customer_id, campaign_id, channel, touched_at, cost, currency) SELECT x, \(id)::text::uuid, 'phone', '2025-05-02', 0.5, 'TRY' FROM unnest(\(called)::uuid[]) x")
+      "INSERT INTO crm.campaign_touch (customer_id, campaign_id, channel, touched_at, cost, currency) SELECT x, \(id)::text::uuid, 'phone', '2025-05-02', 0.5, 'TRY' FROM unnest(\(called)::uuid[]) x"
+    )
 
     let answer = try await fixture.get("/v1/campaigns/\(id)/uplift")
     #expect(answer["n"] == 600 && answer["withheld"] == .null && answer["currency"] == "TRY")
@@ -106,7 +115,9 @@ struct CampaignMeasurementTests {
       let found = try #require(answer["data"]?.array?[place])
       let (treated, members) = (group(name), Double(group(name).count))
       let share = ProportionUplift(treated: Proportion(treated.buyers, of: treated.count), control: Proportion(out.buyers, of: out.count), confidence: 0.95)
-      #expect(found["arm"]?.string == name && agrees(found["uplift"]?.double, share.difference) && agrees(found["newcombe"]?.array?[0].double, share.newcombe.lowerBound))
+      #expect(
+        found["arm"]?.string == name && agrees(found["uplift"]?.double, share.difference)
+          && agrees(found["newcombe"]?.array?[0].double, share.newcombe.lowerBound))
       #expect(agrees(found["wald"]?.array?[1].double, share.wald.upperBound))
       let money = WelchDifference(treated: moments(treated.amounts), control: moments(out.amounts), confidence: 0.95)
       #expect(agrees(found["money_uplift"]?.double, money.difference) && agrees(found["t"]?.double, money.t ?? .nan))
@@ -124,7 +135,9 @@ struct CampaignMeasurementTests {
     #expect(try #require(percent["data"]?.array?[1]["wald"]?.array?[0].double) > answer["data"]?.array?[1]["wald"]?.array?[0].double ?? 1)
 
     let picture = try await fixture.server.send(.get, "/v1/campaigns/\(id)/uplift.svg", as: "elif", headers: ["accept-language": "tr"])
-    #expect(picture.status == 200 && picture.headers["content-type"] == "image/svg+xml; charset=utf-8" && picture.text.contains("<desc id=\"description\">mail: "), "\(picture.text)")
+    #expect(
+      picture.status == 200 && picture.headers["content-type"] == "image/svg+xml; charset=utf-8" && picture.text.contains("<desc id=\"description\">mail: "),
+      "\(picture.text)")
 
     let results = try await fixture.get("/v1/campaigns/\(id)/results")
     let phone = try #require(results["data"]?.array?.first { $0["arm"] == "call" })
@@ -137,7 +150,9 @@ struct CampaignMeasurementTests {
   func refusals() async throws {
     let fixture = CampaignFixture(server: try await TestServer.start())
     let customers = try await fixture.customers(400)
-    func problem(_ id: String, _ rest: String = "uplift") async throws -> String? { try await fixture.server.send(.get, "/v1/campaigns/\(id)/\(rest)", as: "elif").problem }
+    func problem(_ id: String, _ rest: String = "uplift") async throws -> String? {
+      try await fixture.server.send(.get, "/v1/campaigns/\(id)/\(rest)", as: "elif").problem
+    }
     let none = try await fixture.campaign()
     _ = try await fixture.assign(customers, to: none)
     #expect(try await problem(none) == "no-hold-out")
@@ -152,10 +167,12 @@ struct CampaignMeasurementTests {
       SELECT x, \(given)::text::uuid, n <= 100, CASE WHEN n > 100 THEN 'a' END, '2025-04-01' FROM unnest(\(customers)::uuid[]) WITH ORDINALITY AS g (x, n)
       """)
     #expect(try await problem(given) == "empty-arm")
-    try await fixture.behind("UPDATE crm.campaign_member SET arm = 'b' WHERE campaign_id = \(given)::text::uuid AND arm = 'a' AND get_byte(uuid_send(id), 15) % 2 = 0")
+    try await fixture.behind(
+      "UPDATE crm.campaign_member SET arm = 'b' WHERE campaign_id = \(given)::text::uuid AND arm = 'a' AND get_byte(uuid_send(id), 15) % 2 = 0")
     #expect(try await fixture.get("/v1/campaigns/\(given)/uplift")["sample_ratio"] == .null)
     let wrong = try await fixture.get("/v1/campaigns/\(given)/uplift?holdout_percent=50")
-    #expect(wrong["data"] == [] && wrong["sample_ratio"]?["mismatch"] == true && wrong["withheld"]?.string?.contains("sample ratio mismatch") == true, "\(wrong)")
+    #expect(
+      wrong["data"] == [] && wrong["sample_ratio"]?["mismatch"] == true && wrong["withheld"]?.string?.contains("sample ratio mismatch") == true, "\(wrong)")
     let picture = try await fixture.server.send(.get, "/v1/campaigns/\(given)/uplift.svg?holdout_percent=50", as: "elif", headers: ["accept-language": "tr"])
     #expect(picture.text.contains("örneklem oranı uyuşmazlığı"))
 

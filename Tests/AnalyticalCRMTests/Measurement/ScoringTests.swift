@@ -43,18 +43,23 @@ struct ScoringTests {
     let outcomes = (1...252).map { i in i % 2 == 0 ? i % 8 != 0 : i % 8 == 1 }
     let fit = try LogisticRegression(rows: rows, outcomes: outcomes)
     func coefficient(_ name: String) -> Double? { result["coefficients"]?.array?.first { $0["feature"]?.string == name }?["coefficient"]?.double }
-    #expect(agrees(coefficient("source=web"), fit.coefficients[0], 1e-8) && coefficient("source=referral") == 0 && agrees(coefficient("has_email"), fit.coefficients[2], 1e-6), "\(result)")
+    #expect(
+      agrees(coefficient("source=web"), fit.coefficients[0], 1e-8) && coefficient("source=referral") == 0
+        && agrees(coefficient("has_email"), fit.coefficients[2], 1e-6), "\(result)")
     #expect(fit.penalty == 0 && result["penalty"]?.double == 0)
-    let quality = ScoreQuality((253...360).map { i in
-      (fit.probability([i % 2 == 1 ? 1.0 : 0, i % 2 == 0 ? 1.0 : 0, i % 3 == 0 ? 1.0 : 0]), i % 2 == 0 ? i % 8 != 0 : i % 8 == 1)
-    })
+    let quality = ScoreQuality(
+      (253...360).map { i in
+        (fit.probability([i % 2 == 1 ? 1.0 : 0, i % 2 == 0 ? 1.0 : 0, i % 3 == 0 ? 1.0 : 0]), i % 2 == 0 ? i % 8 != 0 : i % 8 == 1)
+      })
     #expect(agrees(result["auc"]?.double, try #require(quality.auc), 1e-9) && agrees(result["brier"]?.double, quality.brier, 1e-8), "\(result)")
     #expect(result["deciles"]?.array?.count == 10 && result["deciles"]?.array?.first?["lift"]?.double ?? 0 > 1.2)
 
     let open = try await fixture.get("/v1/leads?status=eq.new&source=eq.referral&order=created_at&limit=1", as: "ayse")
     let lead = try #require(open["data"]?.array?.first?["id"]?.string)
     let score = try #require(try await fixture.get("/v1/leads/\(lead)/score", as: "ayse")["data"]?.array?.first)
-    #expect(score["probability"]?.double ?? 0 > 0.6 && score["evidence"]?.array?.first?["feature"] == "source=web" && score["model"] == "lead_scoring" && score["n"] == 400, "\(score)")
+    #expect(
+      score["probability"]?.double ?? 0 > 0.6 && score["evidence"]?.array?.first?["feature"] == "source=web" && score["model"] == "lead_scoring"
+        && score["n"] == 400, "\(score)")
     #expect(score["evidence"]?.array?.first?["contribution"]?.double ?? 0 > 0)
     let decided = try await fixture.get("/v1/leads?status=eq.converted&limit=1", as: "ayse")["data"]?.array?.first?["id"]?.string ?? ""
     #expect(try await fixture.get("/v1/leads/\(decided)/score", as: "ayse")["data"] == [])
@@ -73,7 +78,9 @@ struct ScoringTests {
   func forecasts() async throws {
     let fixture = CampaignFixture(server: try await TestServer.start())
     let customer = try await fixture.customers(1)[0].uuidString.lowercased()
-    let month = try await fixture.behind("SELECT date_trunc('month', crm.business_day(now())::timestamp)::date AS first, (date_trunc('month', crm.business_day(now())::timestamp) + interval '1 month - 1 day')::date AS last")[0]
+    let month = try await fixture.behind(
+      "SELECT date_trunc('month', crm.business_day(now())::timestamp)::date AS first, (date_trunc('month', crm.business_day(now())::timestamp) + interval '1 month - 1 day')::date AS last"
+    )[0]
     let (first, last) = (try month.decode(String.self, "first"), try month.decode(String.self, "last"))
     func open(_ amount: String, _ currency: String = "TRY") async throws -> (id: String, weighted: Decimal) {
       let made = try await fixture.server.send(
@@ -92,7 +99,9 @@ struct ScoringTests {
     let answer = try await fixture.get("/v1/analytics/forecast_accuracy?\(asked)", as: "ayse")
     let row = try #require(answer["data"]?.array?.first { $0["currency"] == "TRY" })
     func decimal(_ name: String) -> Decimal? { row[name]?.string.flatMap { Decimal(string: $0) } }
-    #expect(decimal("forecast") == a.weighted + b.weighted && decimal("closed") == 1070 && decimal("closed_of_snapshot") == 1000 && decimal("closed_new") == 70, "\(answer)")
+    #expect(
+      decimal("forecast") == a.weighted + b.weighted && decimal("closed") == 1070 && decimal("closed_of_snapshot") == 1000 && decimal("closed_new") == 70,
+      "\(answer)")
     #expect(decimal("error") == a.weighted + b.weighted - 1070 && row["opportunities"] == 2)
     let error = NSDecimalNumber(decimal: (a.weighted + b.weighted - 1070) / 1070).doubleValue
     let total = answer["totals"]?.array?.first { $0["currency"] == "TRY" }
@@ -103,7 +112,8 @@ struct ScoringTests {
     #expect(before["data"]?.array?.first { $0["currency"] == "TRY" }?["forecast"] == .null && before["totals"] == [], "\(before)")
     #expect(try await fixture.server.send(.get, "/v1/analytics/forecast_accuracy?\(asked)&convert_to=TRY", as: "ayse").problem == "no-rate")
     for query in ["from=2026-02&to=2026-01", "to=2026-01", "from=2999-01&to=2999-02", "from=x&to=y"] {
-      #expect(try await fixture.server.send(.get, "/v1/analytics/forecast_accuracy?\(query)", as: "ayse", checked: false).problem == "bad-parameter", "\(query)")
+      #expect(
+        try await fixture.server.send(.get, "/v1/analytics/forecast_accuracy?\(query)", as: "ayse", checked: false).problem == "bad-parameter", "\(query)")
     }
     #expect(try await fixture.server.send(.get, "/v1/analytics/forecast_accuracy?\(asked)", as: "emre").status == 403)
   }

@@ -134,7 +134,10 @@ struct AttributionStatisticsTests {
     var random = SystemRandomNumberGenerator()
     for _ in 0..<20 {
       let journeys = (0..<8).map { _ in
-        (channels: Set((0..<Int.random(in: 1...4, using: &random)).map { _ in Int.random(in: 0..<4, using: &random) }), revenue: Double.random(in: -10...100, using: &random))
+        (
+          channels: Set((0..<Int.random(in: 1...4, using: &random)).map { _ in Int.random(in: 0..<4, using: &random) }),
+          revenue: Double.random(in: -10...100, using: &random)
+        )
       }
       func worth(_ coalition: Set<Int>) -> Double { journeys.reduce(0) { $0 + ($1.channels.isSubset(of: coalition) ? $1.revenue : 0) } }
       var expected = [Double](repeating: 0, count: 4)

@@ -71,7 +71,8 @@ struct CampaignTests {
       try await server.send(
         .post, "/v1/campaign_touches", as: "elif",
         json: .object(
-          ["campaign_id": .string(campaign), "customer_id": .string(id.uuidString.lowercased()), "channel": "email", "touched_at": "2026-03-02T09:00:00Z"].merging(values) { $1 }))
+          ["campaign_id": .string(campaign), "customer_id": .string(id.uuidString.lowercased()), "channel": "email", "touched_at": "2026-03-02T09:00:00Z"]
+            .merging(values) { $1 }))
     }
     let refused = try await touch(held)
     #expect(refused.status == 422 && refused.text.contains("campaign_touch_held_out_untouched"), "\(refused.text)")
@@ -113,7 +114,9 @@ struct CampaignTests {
     #expect(try await server.send(.post, "/v1/campaigns/\(campaign)/assign", as: "elif", json: ["customer_ids": []]).status == 422)
     let moved = try await server.send(.patch, "/v1/campaigns/\(campaign)", as: "deniz", json: ["visibility": "company"])
     #expect(moved.status == 200)
-    for wrong: [String: JSON] in [["holdout_percent": 95], ["arms": []], ["arms": ["Büyük"]], ["ends_on": "2026-02-01"], ["assignment": "chosen", "holdout_percent": 5]] {
+    for wrong: [String: JSON] in [
+      ["holdout_percent": 95], ["arms": []], ["arms": ["Büyük"]], ["ends_on": "2026-02-01"], ["assignment": "chosen", "holdout_percent": 5],
+    ] {
       let made = try await server.send(
         .post, "/v1/campaigns", as: "elif",
         json: .object(["code": .string(UUID().uuidString), "name": "Bahar", "starts_on": "2026-03-01", "ends_on": "2026-03-31"].merging(wrong) { $1 }))
