@@ -116,10 +116,14 @@ returns table (customer_id uuid, id uuid, at timestamptz, currency text, amount 
   select p.customer_id, p.order_id, p.ordered_at, p.currency, p.amount from analytics.purchase as p
   where success.kind = 'orders' and p.ordered_at >= success.since and p.ordered_at < success.until and (only_department is null or p.department_id = only_department)
   union all
-  select i.customer_id, i.id, (i.issue_date + i.issue_time) at time zone 'Europe/Istanbul', i.currency, case i.type when 'IADE' then -i.net_amount else i.net_amount end
+  select i.customer_id, i.id, x.at, i.currency, case i.type when 'IADE' then -i.net_amount else i.net_amount end
   from crm.invoice as i
-  where success.kind = 'invoices' and i.status = 'issued' and (i.issue_date + i.issue_time) at time zone 'Europe/Istanbul' >= success.since
-    and (i.issue_date + i.issue_time) at time zone 'Europe/Istanbul' < success.until and (only_department is null or i.department_id = only_department)
+  -- The time of issue is rounded to the second: half a second earlier it is never later than it was, and never on another day.
+  cross join lateral (select greatest(
+    i.issue_date::timestamp at time zone 'Europe/Istanbul', (i.issue_date + i.issue_time) at time zone 'Europe/Istanbul' - interval '0.5 seconds') as at) as x
+  where success.kind = 'invoices' and i.status = 'issued' and i.issue_date >= (success.since at time zone 'Europe/Istanbul')::date
+    and i.issue_date <= (success.until at time zone 'Europe/Istanbul')::date and x.at >= success.since and x.at < success.until
+    and (only_department is null or i.department_id = only_department)
 $$;
 comment on function analytics.success(text, timestamptz, timestamptz, uuid) is
   'What touches are to have led to: purchases (orders), or issued invoices less credit notes, without VAT (invoices), whose sum is the turnover.';
