@@ -83,7 +83,7 @@ import Testing
   }
 
   /// Changes are made set-wise by SQL that draws at random from a fixed seed, in some thirty transactions of several hundred rows each.
-  @Test(.timeLimit(.minutes(2))) func `after ten thousand random changes the members are those of a full recomputation`() async throws {
+  @Test(.timeLimit(.minutes(5))) func `after ten thousand random changes the members are those of a full recomputation`() async throws {
     let server = try await TestServer.start()
     let admin = server.database.admin
     func behind(_ statements: [SQL]) async throws -> [PostgresResult] {

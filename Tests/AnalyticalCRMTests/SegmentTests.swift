@@ -1,5 +1,6 @@
 import CRMCore
 import Foundation
+import Gateway
 import MuhatapTestKit
 import PostgresClient
 import Testing
@@ -189,6 +190,42 @@ import Testing
     #expect(try await server.send(.delete, "/v1/segments/\(id)", as: "ayse").status == 403)
     #expect(try await server.send(.delete, "/v1/segments/\(id)").status == 204)
     #expect(try await server.send(.get, "/v1/segments/\(id)").status == 404)
+  }
+
+  @Test func `once a day a worker holds everybody against every dynamic segment, and BI sees who was in at an instant`() async throws {
+    let server = try await TestServer.start()
+    try #require(try await server.send(.post, "/v1/customers", json: ["kind": "person", "name": "Günlük"]).status == 201)
+    let id = try await made(server, "daily", ["kind": "person"])
+    func behind(_ statement: SQL) async throws -> PostgresResult {
+      try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(30)))[0]
+    }
+    _ = try await behind("UPDATE crm.segment_member SET entered_at = now() - interval '2 days', left_at = now() - interval '1 day', left_reason = 'test'")
+    let database = Database(pool: server.database.worker)
+    let kind = "segments.refresh"
+    try await database.transaction(as: .system("test")) { tx in _ = try await JobQueue.enqueue(kind, in: tx) }
+    let handler = try #require(Work.handlers.first { $0.kind == kind })
+    var done = 0
+    while let job = try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(60)) {
+      try await handler.run(JobLease(job: job, database: database))
+      done += 1
+    }
+    #expect(done == 2)
+    #expect(try await names(server, id) == ["Günlük"])
+    let stays = try await behind("SELECT m.reason FROM bi.segment_members m ORDER BY m.entered_at")
+    #expect(try stays.rows.map { try $0.decode(String.self, "reason") } == ["defined", "refreshed"])
+    for (hours, count) in [(0, 1), (12, 0), (36, 1), (72, 0)] {
+      let found = try await behind("SELECT count(*) FROM bi.segment_members_as_of(now() - \(hours)::int * interval '1 hour')")
+      #expect(try found[0].decode(Int.self, at: 0) == count)
+    }
+    // A rule that no longer fits the model keeps its members and says why.
+    _ = try await behind("UPDATE crm.segment SET definition = '{\"gone\": 1}'")
+    try await database.transaction(as: .system("test")) { tx in _ = try await JobQueue.enqueue(kind, payload: ["segment_id": .string(id)], in: tx) }
+    let job = try #require(try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(60)))
+    try await handler.run(JobLease(job: job, database: database))
+    #expect(try await server.send(.get, "/v1/segments/\(id)").json()["problem"]?["code"] == "unknown-field")
+    #expect(try await names(server, id) == ["Günlük"])
+    let customer = try await server.send(.get, "/v1/customers").json()["data"]?.array?.first?["id"]?.string ?? ""
+    #expect(try await server.send(.get, "/v1/segments/\(id)/why?customer_id=\(customer)").problem == "segment-definition-outdated")
   }
 
   @Test func `a changed definition moves members, and an inactive segment has none`() async throws {

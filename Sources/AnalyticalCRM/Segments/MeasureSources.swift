@@ -11,6 +11,8 @@ struct MeasureSources {
   let currency: String
   /// Only these customers are counted; nil for everybody.
   let customers: [UUID]?
+  /// The ids of the only customers that can fit, where the rule itself says so cheaply; nobody else has to be counted.
+  var narrowing: SQL?
   private(set) var areas: Set<Area> = []
 
   private struct Source {
@@ -20,7 +22,8 @@ struct MeasureSources {
     let customer: SQL
     /// When a row happened; nil where the measuring function looks at time and customers itself.
     let happened: SQL?
-    var columns: [SQL] = []
+    /// What is counted of it, each a column; the expressions are made when the widest window is known.
+    var measures: [SegmentMeasure] = []
     /// The widest window that was asked for; nil for all time.
     var widest: Int?
     var known: [SegmentMeasure: SQL] = [:]
@@ -63,9 +66,9 @@ struct MeasureSources {
     } else if let known = source.known[same] {
       column = known
     } else {
-      guard source.columns.count < Self.names.count else { throw Self.tooMany(measure.pointer) }
-      column = "\(source.alias).\(Self.names[source.columns.count])"
-      source.columns.append("\(expression(measure, source)) AS \(Self.names[source.columns.count])")
+      guard source.measures.count < Self.names.count else { throw Self.tooMany(measure.pointer) }
+      column = "\(source.alias).\(Self.names[source.measures.count])"
+      source.measures.append(same)
       source.known[same] = column
     }
     sources[key] = source
@@ -77,9 +80,11 @@ struct MeasureSources {
     order.compactMap { sources[$0] }.map { source -> SQL in
       guard let happened = source.happened else { return " LEFT JOIN \(source.from) \(source.alias) ON \(source.alias).customer_id = t.id" }
       let since: SQL = source.widest.map { " AND \(happened) >= \(asOf) - \($0)::int * interval '1 day'" } ?? ""
-      let only: SQL = customers.map { " AND \(source.customer) = ANY(\($0)::uuid[])" } ?? ""
+      let only: SQL =
+        customers.map { " AND \(source.customer) = ANY(\($0)::uuid[])" } ?? narrowing.map { " AND \(source.customer) IN (\($0))" } ?? ""
+      let columns = zip(source.measures, Self.names).map { measure, name -> SQL in "\(expression(measure, source, happened)) AS \(name)" }
       return """
-         LEFT JOIN (SELECT \(source.customer) AS customer_id, \(source.columns.joined(separator: ", ")) FROM \(source.from) AND \(happened) < \(asOf)\(since)\(only)
+         LEFT JOIN (SELECT \(source.customer) AS customer_id, \(columns.joined(separator: ", ")) FROM \(source.from) AND \(happened) < \(asOf)\(since)\(only)
         GROUP BY 1) \(source.alias) ON \(source.alias).customer_id = t.id
         """
     }.joined(separator: "")
@@ -115,14 +120,13 @@ struct MeasureSources {
     }
   }
 
-  private func expression(_ measure: SegmentMeasure, _ source: Source) -> SQL {
-    let happened = source.happened ?? "p.ordered_at"
-    let inWindow: SQL = measure.windowDays.map { " FILTER (WHERE \(happened) >= \(asOf) - \($0)::int * interval '1 day')" } ?? ""
+  private func expression(_ measure: SegmentMeasure, _ source: Source, _ happened: SQL) -> SQL {
+    let inWindow: SQL = measure.windowDays == source.widest ? "" : measure.windowDays.map { " FILTER (WHERE \(happened) >= \(asOf) - \($0)::int * interval '1 day')" } ?? ""
     switch measure.subject {
     case .purchases(let metric):
-      let amount: SQL = "crm.convert(p.amount, p.currency, \(currency), (p.ordered_at AT TIME ZONE 'UTC')::date)"
-      // An amount without a rate makes the sum unknown rather than too small.
-      let revenue: SQL = "CASE WHEN count(\(amount))\(inWindow) = count(*)\(inWindow) THEN coalesce(sum(\(amount))\(inWindow), 0) END"
+      // An amount without a rate makes the sum NaN, and so unknown, rather than too small.
+      let amount: SQL = "coalesce(crm.convert(p.amount, p.currency, \(currency), (p.ordered_at AT TIME ZONE 'UTC')::date), 'NaN')"
+      let revenue: SQL = "nullif(coalesce(sum(\(amount))\(inWindow), 0), 'NaN')"
       switch metric {
       case .revenue: return revenue
       case .orders: return "count(*)\(inWindow)"

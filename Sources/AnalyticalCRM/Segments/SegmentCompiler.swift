@@ -49,10 +49,24 @@ struct SegmentCompiler {
   static func compile(_ rule: SegmentRule, _ compiler: QueryCompiler, asOf: Date? = nil, currency: String?, customers: [UUID]? = nil) throws(Problem) -> Compiled {
     var compiling = try SegmentCompiler(compiler, asOf: asOf, currency: currency, customers: customers)
     let condition = try compiling.condition(rule)
+    if customers == nil { compiling.sources.narrowing = try narrowing(rule, compiler) }
     let only: SQL = customers.map { "t.id = ANY(\($0)::uuid[]) AND " } ?? ""
     return Compiled(
       from: "\(compiling.scope.from)\(compiling.sources.joins)", condition: "\(only)(\(condition))",
       areas: compiling.scope.areas.union(compiling.sources.areas).union([.customers]), leaves: compiling.leaves)
+  }
+
+  /// The customers that fit what the rule demands of their own fields, whatever else it says.
+  private static func narrowing(_ rule: SegmentRule, _ compiler: QueryCompiler) throws(Problem) -> SQL? {
+    guard case .all(let parts) = rule else { return nil }
+    var scope = try ConditionScope("customers", alias: "t", compiler: compiler, pointer: "")
+    let fields = parts.compactMap { part -> Filter? in
+      guard case .field(let path, let comparison, let operand) = part, path.names[0] == "custom" || path.names.count == 1 && scope.entity.column(path.names[0]) != nil else { return nil }
+      return .compare(path, comparison, operand)
+    }
+    if fields.isEmpty { return nil }
+    let condition = try scope.condition(.all(fields))
+    return "SELECT t.id FROM \(scope.from) WHERE \(condition)"
   }
 
   private mutating func condition(_ rule: SegmentRule) throws(Problem) -> SQL {
