@@ -184,7 +184,7 @@ extension JobHandler {
   static let valuesMissed = JobHandler("value.missed") { lease in
     guard let run = lease.job.payload["run_id"]?.string.flatMap(UUID.init(uuidString:)) else { throw HopelessJob("run_id is not an id") }
     try await lease.complete(as: .system("score again who was scored during a run"), deadline: .after(.seconds(300))) { tx in
-      try await tx.run(
+      _ = try await tx.run(
         """
         SELECT crm.refresh_standing(array_agg(s.customer_id)) FROM crm.customer_standing AS s JOIN crm.analysis_run AS r ON r.id = \(run) AND s.model_id = r.subject_id
          WHERE s.run_id <> r.id AND s.as_of > r.as_of HAVING count(*) > 0

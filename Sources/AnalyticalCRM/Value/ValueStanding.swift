@@ -24,8 +24,9 @@ struct ValueStanding {
         WHERE s.model_id = \(model) AND s.as_of <= \(asOf)::timestamptz AND NOT EXISTS (SELECT FROM crm.customer_value AS v WHERE v.run_id = \(run) AND v.customer_id = s.customer_id))
       """
     return [
-      // Readers go on; refreshes wait, and no two transactions for each other's rows.
-      "LOCK TABLE crm.customer_standing IN EXCLUSIVE MODE",
+      // Readers go on; what else moves standings of this model waits, and no two transactions wait for each other's rows.
+      "SELECT set_config('lock_timeout', '600s', true)",
+      "SELECT pg_advisory_xact_lock(hashtextextended(\(model)::uuid::text, 110))",
       "CREATE TEMPORARY TABLE value_placed (customer_id uuid, tier text, score double precision) ON COMMIT DROP",
       "INSERT INTO pg_temp.value_placed (customer_id, tier, score) SELECT t.customer_id, t.tier, t.score FROM \(tiers) AS t",
       """

@@ -89,18 +89,18 @@ create function analytics.rescored(model uuid, run uuid, customers uuid[], as_of
 returns table (
   customer_id uuid, is_active boolean, score double precision, raw double precision[], normalised double precision[], contribution double precision[], profit numeric
 ) language sql stable as $$
-  with settings as (
+  with settings as materialized (
     select v.department_id, v.time_zone, v.window_days, v.active_days, y.loss_apart, r.result ->> 'currency' as currency
     from crm.value_model as v join crm.pyramid as y on y.id = v.pyramid_id join crm.analysis_run as r on r.id = run where v.id = model
-  ), keys as (
+  ), keys as materialized (
     select k.place, k.metric, k.coefficient, k.normalisation, k.direction, k.cap, k.missing, k.window_days, k.level, k.measured, k.minimum, k.maximum, k.mean, k.deviation,
       (select sum(x.coefficient order by x.place) from crm.value_run_key as x where x.run_id = run and x.place > 0) as weight
     from crm.value_run_key as k where k.run_id = run and k.place > 0
-  ), measured as (
+  ), measured as materialized (
     select k.place, m.customer_id, m.value
     from keys as k cross join settings as s
     cross join lateral analytics.measures(k.metric, k.level, as_of, analytics.since(as_of, k.window_days), s.currency, s.department_id, s.time_zone, customers) as m
-  ), parts as (
+  ), parts as materialized (
     select c.id as customer_id, k.place, k.coefficient, k.weight, m.value as raw,
       analytics.placed(k.normalisation, k.missing, x.value, k.measured, case when k.normalisation = 'percent_rank' then coalesce(analytics.below(run, k.place, x.value), 0) end,
         k.minimum, k.maximum, k.mean, k.deviation) as normalised
@@ -108,19 +108,21 @@ returns table (
     cross join unnest(customers) as c (id)
     left join measured as m on m.place = k.place and m.customer_id = c.id
     cross join lateral (select analytics.scale_value(m.value, k.missing, k.direction, k.cap) as value) as x
-  ), scored as (
+  ), scored as materialized (
     select p.customer_id, 100 * sum(p.coefficient * p.normalised order by p.place) / max(p.weight) as score, array_agg(p.raw order by p.place) as raw,
       array_agg(p.normalised order by p.place) as normalised, array_agg(100 * (p.coefficient * p.normalised) / p.weight order by p.place) as contribution
     from parts as p group by p.customer_id
+  ), active as materialized (
+    select o.customer_id from settings as s
+    cross join lateral analytics.order_measures(as_of, analytics.since(as_of, s.active_days), null, s.department_id, customers) as o
+  ), profits as materialized (
+    select m.customer_id, m.profit from settings as s
+    cross join lateral analytics.profit_measures(as_of, analytics.since(as_of, s.window_days), s.currency, s.department_id, customers) as m where s.loss_apart
   )
   select x.customer_id, o.customer_id is not null, x.score, x.raw, x.normalised, x.contribution, p.profit
   from scored as x
-  cross join settings as s
-  left join lateral analytics.order_measures(as_of, analytics.since(as_of, s.active_days), null, s.department_id, customers) as o on o.customer_id = x.customer_id
-  left join lateral (
-    select m.customer_id, m.profit
-    from analytics.profit_measures(as_of, analytics.since(as_of, s.window_days), s.currency, s.department_id, customers) as m where s.loss_apart
-  ) as p on p.customer_id = x.customer_id
+  left join active as o on o.customer_id = x.customer_id
+  left join profits as p on p.customer_id = x.customer_id
 $$;
 comment on function analytics.rescored(uuid, uuid, uuid[], timestamptz) is
   'Customers scored on the scale of a run: whether each is active, its score with the parts by the place of the key, and its profit where the pyramid sets losses apart.';
@@ -130,30 +132,35 @@ declare
   at constant timestamptz := coalesce(as_of, now());
   given constant uuid[] := array(select distinct c from unnest(customers) as c order by c);
   model record;
+  scale record;
   part integer;
   touched integer := 0;
 begin
   for model in
-    select v.id, r.id as run_id, v.stay_days, v.stay_margin, y.loss_apart, (select max(b.place) from crm.value_run_tier as b where b.run_id = r.id and b.place <= 20) as lowest
-    from crm.value_model as v join crm.pyramid as y on y.id = v.pyramid_id join crm.analysis_run as r on r.id = analytics.last_run(v.id)
-    where v.active and r.as_of <= at and (v.valid_until is null or v.valid_until >= analytics.day(at, v.time_zone))
+    select v.id, v.stay_days, v.stay_margin, y.loss_apart
+    from crm.value_model as v join crm.pyramid as y on y.id = v.pyramid_id
+    where v.active and (v.valid_until is null or v.valid_until >= analytics.day(at, v.time_zone))
     order by v.id
   loop
-    -- Two refreshes of the same customers come one after the other.
+    -- A run moves all standings of its model at once, and is waited for; two refreshes of the same customers come one after the other.
+    perform pg_advisory_xact_lock_shared(hashtextextended(model.id::text, 110));
+    select r.id as run_id, (select max(b.place) from crm.value_run_tier as b where b.run_id = r.id and b.place <= 20) as lowest into scale
+    from crm.analysis_run as r where r.id = analytics.last_run(model.id) and r.as_of <= at;
+    continue when not found;
     perform from crm.customer_standing as s where s.model_id = model.id and s.customer_id = any (given) order by s.customer_id for update;
-    with found as (
+    with found as materialized (
       select x.customer_id, s.customer_id is not null as is_known, s.tier as was, s.since, s.score as old_score, s.rank as old_rank,
         case when x.is_active then x.score end as score, x.raw, x.normalised, x.contribution,
         case when not x.is_active then null
-          when model.loss_apart and x.profit < 0 then model.lowest
-          else analytics.settled(model.run_id, x.score, x.customer_id, t.place, s.since > at - model.stay_days * interval '24 hours', model.stay_margin) end as place
-      from analytics.rescored(model.id, model.run_id, given, at) as x
+          when model.loss_apart and x.profit < 0 then scale.lowest
+          else analytics.settled(scale.run_id, x.score, x.customer_id, t.place, s.since > at - model.stay_days * interval '24 hours', model.stay_margin) end as place
+      from analytics.rescored(model.id, scale.run_id, given, at) as x
       left join crm.customer_standing as s on s.customer_id = x.customer_id and s.model_id = model.id
-      left join crm.value_run_tier as t on t.run_id = model.run_id and t.tier = s.tier and t.place <= 20
+      left join crm.value_run_tier as t on t.run_id = scale.run_id and t.tier = s.tier and t.place <= 20
       where x.is_active or s.customer_id is not null
-    ), placed as (
-      select f.*, case when f.score is null then 'inactive' else (select b.tier from crm.value_run_tier as b where b.run_id = model.run_id and b.place = f.place) end as tier,
-        case when f.score = f.old_score then f.old_rank when f.score is not null then (1 + coalesce(analytics.below(model.run_id, 0, -f.score), 0))::integer end as rank
+    ), placed as materialized (
+      select f.*, case when f.score is null then 'inactive' else (select b.tier from crm.value_run_tier as b where b.run_id = scale.run_id and b.place = f.place) end as tier,
+        case when f.score = f.old_score then f.old_rank when f.score is not null then (1 + coalesce(analytics.below(scale.run_id, 0, -f.score), 0))::integer end as rank
       from found as f
     ), ended as (
       update crm.customer_tier_history as h set valid_until = at
@@ -161,11 +168,11 @@ begin
       returning h.customer_id
     ), begun as (
       insert into crm.customer_tier_history as h (customer_id, model_id, valid_from, tier, score, run_id)
-      select p.customer_id, model.id, at, p.tier, p.score, model.run_id from placed as p where p.tier is distinct from p.was
+      select p.customer_id, model.id, at, p.tier, p.score, scale.run_id from placed as p where p.tier is distinct from p.was
       on conflict on constraint customer_tier_history_valid_from_primary do update set tier = excluded.tier, score = excluded.score, run_id = excluded.run_id
     )
     insert into crm.customer_standing as s (customer_id, model_id, run_id, score, rank, tier, since, as_of, raw, normalised, contribution)
-    select p.customer_id, model.id, model.run_id, p.score, p.rank, p.tier, case when p.tier is distinct from p.was then at else p.since end, at, p.raw, p.normalised, p.contribution
+    select p.customer_id, model.id, scale.run_id, p.score, p.rank, p.tier, case when p.tier is distinct from p.was then at else p.since end, at, p.raw, p.normalised, p.contribution
     from placed as p order by p.customer_id
     on conflict on constraint customer_standing_model_id_primary do update
       set run_id = excluded.run_id, score = excluded.score, rank = excluded.rank, tier = excluded.tier, since = excluded.since, as_of = excluded.as_of,
