@@ -28,40 +28,13 @@ package struct BetaGeometricModel: PurchaseModel {
     return sum
   }
 
-  package func slope(of histories: [PurchaseHistory]) -> (value: Double, gradient: [Double])? {
-    typealias F = SpecialFunctions
-    struct Part {
-      let front, dead, byR, byA, byB: Double
-    }
-    let common = r * log(alpha) - F.logGamma(r) + F.logGamma(a + b) - F.logGamma(b)
-    let (byR, byA, byB) = (log(alpha) - F.digamma(r), F.digamma(a + b), F.digamma(a + b) - F.digamma(b))
-    var parts = ByFrequency<Part>()
-    var (sum, sumR, sumAlpha, sumA, sumB) = (0.0, 0.0, 0.0, 0.0, 0.0)
-    for history in histories {
-      let x = Double(history.frequency)
-      let part = parts.value(of: history.frequency) {
-        let all = F.digamma(a + b + x)
-        return Part(
-          front: common + F.logGamma(r + x) + F.logGamma(b + x) - F.logGamma(a + b + x), dead: log(a) - log(b + x - 1), byR: byR + F.digamma(r + x),
-          byA: byA - all, byB: byB + F.digamma(b + x) - all)
-      }
-      let logAge = log(alpha + history.age)
-      var (likelihood, share, logRecency) = (-(r + x) * logAge, 0.0, 0.0)
-      if history.frequency > 0 {
-        logRecency = log(alpha + history.recency)
-        let dead = part.dead - (r + x) * logRecency
-        let both = F.logSumExp(likelihood, dead)
-        share = exp(dead - both)
-        likelihood = both
-      }
-      let weight = Double(history.customers)
-      sum += weight * (part.front + likelihood)
-      sumR += weight * (part.byR - (1 - share) * logAge - share * logRecency)
-      sumAlpha += weight * (r / alpha - (r + x) * ((1 - share) / (alpha + history.age) + share / (alpha + history.recency)))
-      sumA += weight * (part.byA + share / a)
-      if history.frequency > 0 { sumB += weight * (part.byB - share / (b + x - 1)) }
-    }
-    return (sum, [sumR * r, sumAlpha * alpha, sumA * a, sumB * b])
+  package static func objective(_ histories: [PurchaseHistory], checkpoint: @escaping () throws -> Void) -> Minimisation.Function {
+    let likelihood = BetaGeometricLikelihood(histories)
+    return Minimisation.Function(slope: { point in
+      try checkpoint()
+      let (value, gradient) = likelihood.slope(BetaGeometricModel(parameters: point.map(exp)))
+      return (-value / likelihood.customers, gradient.map { -$0 / likelihood.customers })
+    })
   }
 
   package func probabilityAlive(_ history: PurchaseHistory) -> Double {

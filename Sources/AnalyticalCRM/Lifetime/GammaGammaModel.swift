@@ -64,14 +64,11 @@ package struct GammaGammaModel: Sendable {
     guard customers > 1 else { throw FitFailure.noData }
     let scale = spending.reduce(0) { $0 + $1.means.reduce(0, +) } / customers
     let scaled = spending.map { Spending(frequency: $0.frequency, means: $0.means.map { $0 / scale }) }
-    let mean = Minimisation.Function(value: { point in
-      try checkpoint()
-      return -GammaGammaModel(parameters: point.map(exp)).slope(of: scaled).value / customers
-    }) { point in
+    let mean = Minimisation.Function(slope: { point in
       try checkpoint()
       let slope = GammaGammaModel(parameters: point.map(exp)).slope(of: scaled)
       return (-slope.value / customers, slope.gradient.map { -$0 / customers })
-    }
+    })
     let fit = try ModelFit.maximising(mean, names: parameterNames, start: [log(2), log(2), 0], count: customers)
     return ModelFit(
       parameters: [fit.parameters[0], fit.parameters[1], fit.parameters[2] * scale], standardErrors: fit.standardErrors,

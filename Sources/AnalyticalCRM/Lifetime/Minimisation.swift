@@ -7,26 +7,30 @@ package struct Minimisation {
     let value: ([Double]) throws -> Double
     /// The value and the slope in every direction.
     let slope: ([Double]) throws -> (value: Double, gradient: [Double])
+    /// Whether a slope costs many values: then it is only asked for where the search goes.
+    let isSlopeCostly: Bool
 
-    package init(value: @escaping ([Double]) throws -> Double, slope: @escaping ([Double]) throws -> (value: Double, gradient: [Double])) {
-      self.value = value
+    /// - Parameter slope: costs little more than a value.
+    package init(slope: @escaping ([Double]) throws -> (value: Double, gradient: [Double])) {
+      value = { try slope($0).value }
       self.slope = slope
+      isSlopeCostly = false
     }
 
     /// The slope by central differences.
     package init(value: @escaping ([Double]) throws -> Double) {
-      self.init(
-        value: value,
-        slope: { point in
-          let step = 1e-5
-          let gradient = try point.indices.map { index in
-            var (up, down) = (point, point)
-            up[index] += step
-            down[index] -= step
-            return (try value(up) - value(down)) / (2 * step)
-          }
-          return (try value(point), gradient)
-        })
+      self.value = value
+      slope = { point in
+        let step = 1e-5
+        let gradient = try point.indices.map { index in
+          var (up, down) = (point, point)
+          up[index] += step
+          down[index] -= step
+          return (try value(up) - value(down)) / (2 * step)
+        }
+        return (try value(point), gradient)
+      }
+      isSlopeCostly = true
     }
   }
 
@@ -90,13 +94,13 @@ package struct Minimisation {
       }
       let longest = direction.map(abs).max() ?? 0
       var step = longest > 1.5 ? 1.5 / longest : 1
-      var next: (point: [Double], value: Double)?
+      var next: (point: [Double], value: Double, gradient: [Double])?
       for _ in 0..<40 {
         let candidate = clamped(zip(point, direction).map { $0 + step * $1 })
-        let there = try function.value(candidate)
+        let there = function.isSlopeCostly ? (value: try function.value(candidate), gradient: []) : try function.slope(candidate)
         evaluations += 1
-        if there.isFinite, there <= value + 1e-4 * step * descent {
-          next = (candidate, there)
+        if there.value.isFinite, there.value <= value + 1e-4 * step * descent {
+          next = (candidate, there.value, function.isSlopeCostly ? try function.slope(candidate).gradient : there.gradient)
           break
         }
         step /= 2
@@ -105,12 +109,10 @@ package struct Minimisation {
         // No step goes down any more: as good as flat, or numerical noise.
         return Minimum(point: point, value: value, isStationary: free.allSatisfy { abs($0) < tolerance * 100 }, evaluations: evaluations)
       }
-      let (newValue, newGradient) = try function.slope(next.point)
-      evaluations += 1
       let moved = zip(next.point, point).map { $0 - $1 }
-      let change = zip(newGradient, gradient).map { $0 - $1 }
+      let change = zip(next.gradient, gradient).map { $0 - $1 }
       Self.update(&inverse, moved: moved, change: change)
-      (point, value, gradient) = (next.point, newValue, newGradient)
+      (point, value, gradient) = (next.point, next.value, next.gradient)
     }
     return Minimum(point: point, value: value, isStationary: false, evaluations: evaluations)
   }

@@ -21,7 +21,17 @@ package struct ParetoModel: PurchaseModel {
     }
   }
 
-  package func slope(of histories: [PurchaseHistory]) -> (value: Double, gradient: [Double])? { nil }
+  package static func objective(_ histories: [PurchaseHistory], checkpoint: @escaping () throws -> Void) -> Minimisation.Function {
+    let customers = Double(histories.reduce(0) { $0 + $1.customers })
+    var evaluations = 0
+    return Minimisation.Function(value: { point in
+      try checkpoint()
+      // Some hundreds lead to a maximum where there is one; on a ridge the search would go on for hours.
+      evaluations += 1
+      guard evaluations <= 1_000 else { throw FitFailure.noMaximum }
+      return -ParetoModel(parameters: point.map(exp)).logLikelihood(of: histories) / customers
+    })
+  }
 
   package func probabilityAlive(_ history: PurchaseHistory) -> Double {
     let (alive, dead) = parts(history)

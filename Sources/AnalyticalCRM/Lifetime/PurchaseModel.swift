@@ -28,10 +28,11 @@ package protocol PurchaseModel: Sendable {
   var parameters: [Double] { get }
   init(parameters: [Double])
 
-  /// ln L of all customers; calls `pause` now and then.
+  /// ln L of all customers.
   func logLikelihood(of histories: [PurchaseHistory]) -> Double
-  /// ln L and its derivatives by the logarithms of the parameters; nil where only differences give them.
-  func slope(of histories: [PurchaseHistory]) -> (value: Double, gradient: [Double])?
+  /// The mean of −ln L over the customers by the logarithms of the parameters, prepared to be computed again and again.
+  /// - Parameter checkpoint: called at each evaluation.
+  static func objective(_ histories: [PurchaseHistory], checkpoint: @escaping () throws -> Void) -> Minimisation.Function
   /// The probability that the customer has not stopped.
   func probabilityAlive(_ history: PurchaseHistory) -> Double
   /// Purchases expected in the next `time`.
@@ -53,18 +54,7 @@ extension PurchaseModel {
     guard longest > 0, histories.contains(where: { $0.frequency > 0 }) else { throw FitFailure.noData }
     let scale = longest / 10
     let scaled = histories.map { PurchaseHistory(frequency: $0.frequency, recency: $0.recency / scale, age: $0.age / scale, customers: $0.customers) }
-    func model(_ point: [Double]) -> Self { Self(parameters: point.map(exp)) }
-    let value = { (point: [Double]) in
-      try checkpoint()
-      return -model(point).logLikelihood(of: scaled) / customers
-    }
-    let differences = Minimisation.Function(value: value)
-    let mean = Minimisation.Function(value: value) { point in
-      try checkpoint()
-      guard let slope = model(point).slope(of: scaled) else { return try differences.slope(point) }
-      return (-slope.value / customers, slope.gradient.map { -$0 / customers })
-    }
-    let fit = try ModelFit.maximising(mean, names: parameterNames, start: parameterNames.map { _ in 0 }, count: customers)
+    let fit = try ModelFit.maximising(objective(scaled, checkpoint: checkpoint), names: parameterNames, start: parameterNames.map { _ in 0 }, count: customers)
     let purchases = Double(histories.reduce(0) { $0 + $1.frequency * $1.customers })
     return ModelFit(
       parameters: zip(parameterNames, fit.parameters).map { timeParameters.contains($0) ? $1 * scale : $1 }, standardErrors: fit.standardErrors,

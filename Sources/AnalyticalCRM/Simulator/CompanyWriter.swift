@@ -20,6 +20,8 @@ package struct CompanyWriter: Sendable {
     case alreadyThere
   }
 
+  /// From so many customers on it is faster to make the indexes that no constraint needs anew than to keep them while writing.
+  private static let manyCustomers = 50_000
   /// So many customers are drawn and written at a time.
   private static let customersAPiece = 2_000
 
@@ -36,6 +38,7 @@ package struct CompanyWriter: Sendable {
       let seen = try await tx.value(Int.self, "SELECT count(*) FROM crm.product WHERE sku = \(catalogue.service.sku)")
       guard seen == 0 else { throw Refusal.alreadyThere }
       for statement in Self.silencing { try await tx.run(statement) }
+      if plan.customers >= Self.manyCustomers { try await tx.run(Self.dropIndexes) }
       try await Self.write(catalogue, in: tx)
       var rows = CompanyRows(plan: plan, catalogue: catalogue, department: try found[0].decode(UUID.self, "id").lowercase)
       for start in stride(from: 0, to: plan.customers, by: Self.customersAPiece) {
@@ -45,6 +48,7 @@ package struct CompanyWriter: Sendable {
         progress(end)
       }
       rows.totals.campaign = try await SimulatedCampaign(plan).write(catalogue, department: try found[0].decode("id"), in: tx)
+      if plan.customers >= Self.manyCustomers { try await tx.run(Self.makeIndexes) }
       for statement in Self.speaking { try await tx.run(statement) }
       return rows.totals
     }
@@ -112,6 +116,39 @@ package struct CompanyWriter: Sendable {
       for start in stride(from: 0, to: bytes.count, by: size) { try await writer.write(Array(bytes[start..<min(start + size, bytes.count)])) }
     }
   }
+
+  /// Drops the indexes of orders and lines that no constraint needs, and remembers their definitions until the transaction ends.
+  private static let dropIndexes: SQL = """
+    DO $$
+    DECLARE
+      dropped record;
+      definitions text[] := '{}';
+    BEGIN
+      FOR dropped IN
+        SELECT x.indexrelid::regclass AS name, pg_get_indexdef(x.indexrelid) AS definition FROM pg_index AS x
+         WHERE x.indrelid IN ('crm.sales_order'::regclass, 'crm.sales_order_line'::regclass)
+           AND NOT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conindid = x.indexrelid)
+      LOOP
+        definitions := definitions || dropped.definition;
+        EXECUTE format('DROP INDEX %s', dropped.name);
+      END LOOP;
+      PERFORM set_config('muhatap.simulation_indexes', definitions::text, true);
+    END
+    $$
+    """
+
+  private static let makeIndexes: SQL = """
+    DO $$
+    DECLARE
+      definition text;
+    BEGIN
+      PERFORM set_config('maintenance_work_mem', '512MB', true);
+      FOREACH definition IN ARRAY current_setting('muhatap.simulation_indexes')::text[] LOOP
+        EXECUTE definition;
+      END LOOP;
+    END
+    $$
+    """
 
   private static let silencing: [SQL] = [
     "SET LOCAL session_replication_role = 'replica'",

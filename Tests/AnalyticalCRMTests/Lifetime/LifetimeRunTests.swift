@@ -86,7 +86,7 @@ extension SimulatedCompanyTests {
       #expect(drift["against"] == early["id"] && drift["alarm"] == false, "\(drift)")
       let rows = try #require(try await server.ask("/v1/analytics/lifetime/drift")["data"]?.array)
       #expect(rows.contains { $0["run_id"] == late["id"] && $0["against_id"] == early["id"] && $0["alarm"] == false })
-      let pareto = try await server.compute("/v1/analytics/lifetime/runs", ["as_of": "2024-04-01T00:00:00Z", "model": "pareto_nbd", "unit": "weeks"])
+      let pareto = try await server.compute("/v1/analytics/lifetime/runs", ["as_of": "2025-06-01T00:00:00Z", "model": "pareto_nbd", "unit": "weeks"])
       #expect(pareto["status"] == "done" || pareto["problem"]?["code"] == "did-not-converge", "\(pareto)")
     }
 
