@@ -130,6 +130,26 @@ import Testing
     #expect(try await server.send(.post, "/v1/segments", json: ["code": "costly", "name": "x", "definition": ["orders.channel": "store"]]).status == 422)
   }
 
+  @Test func `a tier in a rule is that of the company's default value model`() async throws {
+    let server = try await TestServer.start()
+    for name in ["Zirve", "Taban", "Kimse"] {
+      try #require(try await server.send(.post, "/v1/customers", json: ["kind": "person", "name": .string(name)]).status == 201)
+    }
+    for statement in [
+      "INSERT INTO crm.analysis_run (kind, status, method, as_of, finished_at) VALUES ('value', 'done', 'test', now(), now())",
+      """
+      INSERT INTO crm.customer_standing (customer_id, model_id, run_id, score, rank, tier, since, as_of)
+      SELECT c.id, v.id, r.id, 50, 1, CASE WHEN (c.name = 'Zirve') = v.is_default THEN 'top' ELSE 'small' END, now(), now()
+        FROM crm.customer c, crm.value_model v, crm.analysis_run r WHERE c.name <> 'Kimse'
+      """,
+    ] as [SQL] {
+      _ = try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+    }
+    #expect(try await names(server, made(server, "top_tier", ["tier": "top"])) == ["Zirve"])
+    #expect(try await names(server, made(server, "not_top", ["not": ["standing.tier": "top"]])) == ["Taban", "Kimse"])
+    #expect(try await names(server, made(server, "scored", ["standing.score": ["gte": 50]])) == ["Zirve", "Taban"])
+  }
+
   @Test func `purchases in several currencies need a choice`() async throws {
     let server = try await TestServer.start()
     for currency in ["TRY", "EUR"] {

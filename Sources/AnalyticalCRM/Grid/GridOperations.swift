@@ -20,7 +20,7 @@ struct NewGrid: OperationInput {
     let within = fields.optionalObject("groups", "How each band is cut, within the band: \(GridAxis.meaning)")
     groups = within ?? [:]
     activeDays = fields.optionalInteger("active_days", "A customer is active with a purchase in this many days, 365 if not given.", in: 1...36_500) ?? 365
-    currency = fields.optionalText("currency", "Currency of amounts; without it, the only one in which anything was bought.", maximum: 3)
+    currency = fields.optionalText("currency", "Currency of amounts; without it, the only one among the latest purchases.", maximum: 3)
     steers = fields.flag("steers", "Whether the policies of its cells hold; of one grid at most.")
     if within == nil { fields.refuse("groups", code: "required", Phrase("groups is required.", tr: "groups zorunludur.")) }
   }

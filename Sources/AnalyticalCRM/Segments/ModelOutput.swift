@@ -9,10 +9,16 @@ struct ModelOutput {
 
   /// The relations that hold what models last said, one row a customer and model.
   private static let relations = [
-    "standing": "analytics.value_now", "lifetime": "analytics.lifetime_now", "rfm": "analytics.rfm_now", "phase": "crm.customer_phase", "offer": "crm.customer_offer",
+    "standing": "crm.customer_standing", "lifetime": "analytics.lifetime_now", "rfm": "analytics.rfm_now", "phase": "crm.customer_phase", "offer": "crm.customer_offer",
   ]
   /// What is asked for most, by one word.
   private static let words = ["tier": "standing.tier", "p_alive": "lifetime.p_alive", "clv": "lifetime.clv"]
+
+  /// The value model that answers when nobody names another.
+  private static let defaultModel: SQL = """
+    (SELECT v.id FROM crm.value_model v WHERE v.is_default AND v.active AND v.department_id IS NULL AND v.valid_from <= current_date AND (v.valid_until IS NULL OR v.valid_until >= current_date)
+    ORDER BY v.revision DESC LIMIT 1)
+    """
 
   /// Nil when the path is a field of the customer or of a neighbour.
   init?(_ path: FieldPath) {
@@ -28,6 +34,7 @@ struct ModelOutput {
     guard let table = candidates, let found = table.column(column), table.column("customer_id") != nil else {
       throw .unknownField(path, of: name, at: path.pointer, candidates: candidates?.columns.map(\.name) ?? [])
     }
-    return (table.column("is_default") == nil ? "\(table.sql) o WHERE" : "\(table.sql) o WHERE o.is_default AND", found)
+    let rows: SQL = "\(table.sql) o WHERE"
+    return (table.column("model_id") == nil ? rows : rows + " o.model_id = " + Self.defaultModel + " AND", found)
   }
 }

@@ -49,10 +49,15 @@ struct SegmentDefinition {
     return wanted.contains { metrics[$0.name] == true }
   }
 
-  /// The currency of the amounts: the one that was given, or else the only one in which anything was bought.
+  /// The currency of the amounts: the one that was given, or else the only one among the latest purchases. An older purchase in another one is converted like any other.
   static func currency(given: String?, in tx: PostgresTransaction) async throws -> String? {
     if given != nil { return given }
-    let found = try await tx.value([String].self, "SELECT coalesce(array_agg(DISTINCT p.currency ORDER BY p.currency), '{}') FROM analytics.purchase p")
+    let found = try await tx.value(
+      [String].self,
+      """
+      SELECT coalesce(array_agg(DISTINCT p.currency ORDER BY p.currency), '{}')
+        FROM (SELECT p.currency FROM analytics.purchase p ORDER BY p.ordered_at DESC LIMIT 10000) p
+      """)
     guard found.count < 2 else {
       let list = found.joined(separator: ", ")
       throw Problem.invalid([

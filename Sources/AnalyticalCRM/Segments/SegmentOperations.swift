@@ -21,7 +21,7 @@ struct NewSegment: OperationInput {
     note = fields.optionalText("note", "What colleagues should know.")
     kind = fields.optionalOption("kind", "dynamic: membership follows the definition. static: members are chosen, or found once by the definition.", of: SegmentKind.self) ?? .dynamic
     definition = fields.optionalObject("definition", SegmentDefinition.meaning)
-    currency = fields.optionalText("currency", "Currency of the amounts in the definition; without it, the only one in which anything was bought.", maximum: 3)
+    currency = fields.optionalText("currency", "Currency of the amounts in the definition; without it, the only one among the latest purchases.", maximum: 3)
     if kind == .dynamic, definition == nil {
       fields.refuse("definition", code: "required", Phrase("A dynamic segment needs a definition.", tr: "Dinamik bir segmentin tanımı olmalıdır."))
     }

@@ -10,7 +10,7 @@ struct SegmentDraft: OperationInput {
   init(_ fields: inout InputReader) {
     let given = fields.optionalObject("definition", SegmentDefinition.meaning)
     definition = given ?? [:]
-    currency = fields.optionalText("currency", "Currency of the amounts in the definition; without it, the only one in which anything was bought.", maximum: 3)
+    currency = fields.optionalText("currency", "Currency of the amounts in the definition; without it, the only one among the latest purchases.", maximum: 3)
     asOf = fields.optionalInstant("as_of", "Count windows and facts up to this instant; without it, now. Fields are as they are now.")
     if given == nil { fields.refuse("definition", code: "required", Phrase("definition is required.", tr: "definition zorunludur.")) }
   }
