@@ -24,10 +24,11 @@ import Testing
     return try #require(try answer.json()["data"]?.array)
   }
 
-  @Test(arguments: [
-    ["by": "field", "field": "kind"], ["by": "quantile", "metric": "revenue", "groups": 4], ["by": "tier"],
-    ["by": "kmeans", "features": [["metric": "recency"], ["metric": "orders"], ["metric": "revenue"]], "clusters": 3], ["by": "field", "field": "profile"],
-  ] as [JSON])
+  @Test(
+    arguments: [
+      ["by": "field", "field": "kind"], ["by": "quantile", "metric": "revenue", "groups": 4], ["by": "tier"],
+      ["by": "kmeans", "features": [["metric": "recency"], ["metric": "orders"], ["metric": "revenue"]], "clusters": 3], ["by": "field", "field": "profile"],
+    ] as [JSON])
   func `every active customer is in exactly one cell, however it is cut`(axis: JSON) async throws {
     let server = try await ShoppingYear.suite()
     let code = "by_" + UUID().uuidString.lowercased().prefix(8).replacing("-", with: "")
@@ -36,7 +37,8 @@ import Testing
     try #require(done["status"] == "done", "\(done)")
     #expect(done["population"] == 48)
     let found = try await server.database.admin.execute(
-      ["SELECT count(*), count(DISTINCT customer_id), count(*) FILTER (WHERE left_at IS NULL) FROM crm.customer_cell WHERE grid_id = \(grid)::uuid"], context: .init(readOnly: true),
+      ["SELECT count(*), count(DISTINCT customer_id), count(*) FILTER (WHERE left_at IS NULL) FROM crm.customer_cell WHERE grid_id = \(grid)::uuid"],
+      context: .init(readOnly: true),
       deadline: .after(.seconds(30)))
     #expect(try (0..<3).map { try found[0][0].decode(Int.self, at: $0) } == [48, 48, 48])
     let cells = try await matrix(server, grid)
@@ -44,7 +46,8 @@ import Testing
     // Again: nobody moves.
     _ = try await run(server, grid, asOf: "2018-01-03T00:00:00Z")
     let again = try await server.database.admin.execute(
-      ["SELECT count(*) FROM crm.customer_cell WHERE grid_id = \(grid)::uuid AND left_at IS NOT NULL"], context: .init(readOnly: true), deadline: .after(.seconds(30)))
+      ["SELECT count(*) FROM crm.customer_cell WHERE grid_id = \(grid)::uuid AND left_at IS NOT NULL"], context: .init(readOnly: true),
+      deadline: .after(.seconds(30)))
     if axis["by"] == "field" { #expect(try again[0][0].decode(Int.self, at: 0) == 0) }
     #expect(try await matrix(server, grid).map { $0["customers"]?.count ?? 0 }.reduce(0, +) == 48)
   }
@@ -64,7 +67,8 @@ import Testing
   @Test func `what cannot be cut is refused with its place, and a population of nobody with the reason`() async throws {
     let server = try await ShoppingYear.suite()
     func refusal(_ groups: JSON, as person: String = "deniz") async throws -> String {
-      let answer = try await server.send(.post, "/v1/grids", as: person, json: ["code": "refused", "name": "x", "bands": ["by": "field", "field": "kind"], "groups": groups], checked: false)
+      let answer = try await server.send(
+        .post, "/v1/grids", as: person, json: ["code": "refused", "name": "x", "bands": ["by": "field", "field": "kind"], "groups": groups], checked: false)
       return "\(answer.status) \(try answer.json()["errors"]?.array?.first?["pointer"]?.string ?? "")"
     }
     #expect(try await refusal(["by": "magic"]) == "400 /groups/by")
@@ -98,7 +102,9 @@ import Testing
   private func steered(_ server: TestServer) async throws -> (customer: String, product: String, cell: String, grid: String) {
     let customer = try #require(try await server.send(.post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": "Yönlenen"]).json()["id"]?.string)
     let product = try #require(try await server.send(.post, "/v1/products", json: ["sku": "P-7", "name": "Halı"]).json()["id"]?.string)
-    let order = try await server.send(.post, "/v1/orders", as: "ayse", json: ["customer_id": .string(customer), "channel": "phone", "status": "completed", "ordered_at": "2026-01-02T00:00:00Z"])
+    let order = try await server.send(
+      .post, "/v1/orders", as: "ayse",
+      json: ["customer_id": .string(customer), "channel": "phone", "status": "completed", "ordered_at": "2026-01-02T00:00:00Z"])
     try #require(order.status == 201, "\(order.text)")
     let grid = try await made(server, "steering", bands: ["by": "field", "field": "kind"], groups: ["by": "field", "field": "locale"], steers: true)
     let done = try await run(server, grid, asOf: "2026-02-01T00:00:00Z")
@@ -114,7 +120,8 @@ import Testing
       let drafted = try await server.send(
         .post, "/v1/quotes", as: person,
         json: [
-          "customer_id": .string(customer), "lines": [["product_id": .string(product), "quantity": "1", "unit_price": "100", "vat_rate": "20", "discount_percent": .string(discount)]],
+          "customer_id": .string(customer),
+          "lines": [["product_id": .string(product), "quantity": "1", "unit_price": "100", "vat_rate": "20", "discount_percent": .string(discount)]],
         ])
       try #require(drafted.status == 201, "\(drafted.text)")
       let sent = try await server.send(.post, "/v1/quotes/\(try drafted.json()["id"]?.string ?? "")/send", as: person)
@@ -142,7 +149,9 @@ import Testing
 
     let read = try await server.send(.get, "/v1/customers/\(customer)/policy", as: "mehmet")
     let row = try #require(try read.json()["data"]?.array?.first, "\(read.text)")
-    #expect(row["strategy"] == "grow" && row["sla_class"] == "gold" && row["discount_cap_percent"] == "5.00" && row["discount_cap_binds"] == true && row["grid"] == "steering")
+    #expect(
+      row["strategy"] == "grow" && row["sla_class"] == "gold" && row["discount_cap_percent"] == "5.00" && row["discount_cap_binds"] == true
+        && row["grid"] == "steering")
     #expect(try await server.send(.get, "/v1/customers/\(customer)/policy", as: "emre").status == 403)
     #expect(try await server.send(.get, "/v1/customers/\(UUID().uuidString)/policy").status == 404)
     let members = try await server.send(.get, "/v1/grid_cells/\(cell)/members")

@@ -52,7 +52,9 @@ import Testing
     let order = try await server.send(.post, "/v1/orders", as: "ayse", json: ["customer_id": customer, "channel": "online", "status": "completed"])
     let line = try await server.send(
       .post, "/v1/order_lines", as: "ayse",
-      json: ["customer_id": customer, "order_id": try #require(try order.json()["id"]), "line_number": 1, "product_id": product, "quantity": "1", "amount": "900"])
+      json: [
+        "customer_id": customer, "order_id": try #require(try order.json()["id"]), "line_number": 1, "product_id": product, "quantity": "1", "amount": "900",
+      ])
     try #require(line.status == 201, "\(line.text)")
     func pay(_ amount: String) async throws {
       let answer = try await server.send(.patch, "/v1/order_lines/\(try line.json()["id"]?.string ?? "")", as: "ayse", json: ["amount": .string(amount)])
@@ -76,7 +78,9 @@ import Testing
     while try await !codes().contains("spenders") { try await Task.sleep(for: .milliseconds(20)) }
     #expect(try await codes() == ["mixed", "online", "spenders"])
     let stays = try await server.database.admin.execute(
-      ["SELECT m.reason, m.left_reason FROM crm.segment_member m JOIN crm.segment s ON s.id = m.segment_id WHERE s.code IN ('silent', 'spenders') ORDER BY m.entered_at"],
+      [
+        "SELECT m.reason, m.left_reason FROM crm.segment_member m JOIN crm.segment s ON s.id = m.segment_id WHERE s.code IN ('silent', 'spenders') ORDER BY m.entered_at"
+      ],
       context: .init(readOnly: true), deadline: .after(.seconds(30)))
     #expect(try stays[0][0].decode(String?.self, "left_reason")?.contains("orders") == true)
     #expect(try stays[0][1].decode(String.self, "reason").contains("orders"))

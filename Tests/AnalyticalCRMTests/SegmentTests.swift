@@ -35,7 +35,9 @@ import Testing
       #expect(try await count(server, ["metric": "revenue", "op": "gte", "value": .string(least)]) == wanted)
     }
     for days in [3, 10, 40] {
-      #expect(try await count(server, ["metric": "recency", "op": "lte", "value": .number(Decimal(days))]) == expected.count { number($0, "recency_days") <= Double(days) })
+      #expect(
+        try await count(server, ["metric": "recency", "op": "lte", "value": .number(Decimal(days))])
+          == expected.count { number($0, "recency_days") <= Double(days) })
     }
     #expect(try await count(server, ["metric": "orders", "op": "gt", "value": "60"]) == expected.count { number($0, "orders") > 60 })
     #expect(try await count(server, ["metric": "redemptions", "op": "gte", "value": "1"]) == expected.count { number($0, "redemptions") >= 1 })
@@ -44,7 +46,9 @@ import Testing
       try await count(server, ["or": [["metric": "orders", "op": "gt", "value": "60"], ["not": ["metric": "recency", "op": "lte", "value": "10"]]]])
         == expected.count { number($0, "orders") > 60 || number($0, "recency_days") > 10 })
     // A metric and a count of the same orders agree, and nobody is left out by an empty window.
-    #expect(try await count(server, ["events": "orders", "where": ["status": ["ne": "cancelled"]], "op": "gt", "value": "60"]) == expected.count { number($0, "orders") > 60 })
+    #expect(
+      try await count(server, ["events": "orders", "where": ["status": ["ne": "cancelled"]], "op": "gt", "value": "60"])
+        == expected.count { number($0, "orders") > 60 })
     #expect(try await count(server, ["metric": "orders", "window_days": 1, "op": "gte", "value": "0"]) == expected.count)
     #expect(try await count(server, [:]) == expected.count)
   }
@@ -52,7 +56,9 @@ import Testing
   @Test func `a window counts what lies in it and nothing else`() async throws {
     let server = try await ShoppingYear.suite()
     let behind = try await server.database.admin.execute(
-      ["SELECT count(*) FROM (SELECT customer_id FROM crm.sales_order WHERE ordered_at >= timestamptz '2018-01-02Z' - interval '30 days' AND ordered_at < '2018-01-02Z' GROUP BY 1 HAVING sum(amount) >= 200) x"],
+      [
+        "SELECT count(*) FROM (SELECT customer_id FROM crm.sales_order WHERE ordered_at >= timestamptz '2018-01-02Z' - interval '30 days' AND ordered_at < '2018-01-02Z' GROUP BY 1 HAVING sum(amount) >= 200) x"
+      ],
       context: .init(readOnly: true), deadline: .after(.seconds(30)))
     #expect(try await count(server, ["metric": "revenue", "window_days": 30, "op": "gte", "value": "200"]) == behind[0][0].decode(Int.self, at: 0))
   }
@@ -71,17 +77,22 @@ import Testing
     #expect(explained["member"] == true && explained["fits"] == true && explained["reason"] == "defined", "\(why.text)")
     let conditions = explained["conditions"]?.array ?? []
     #expect(conditions.count == 2 && conditions[0]["name"] == "kind" && conditions[0]["value"] == "person" && conditions[0]["holds"] == true, "\(why.text)")
-    #expect(conditions.last?["name"] == "orders" && conditions.last?["value"]?.string == expected[first]?["orders"] && conditions.last?["pointer"] == "/definition/and/1", "\(why.text)")
+    #expect(
+      conditions.last?["name"] == "orders" && conditions.last?["value"]?.string == expected[first]?["orders"]
+        && conditions.last?["pointer"] == "/definition/and/1", "\(why.text)")
 
     let segments = try await server.send(.get, "/v1/customers/\(customer)/segments")
     #expect(try segments.json()["data"]?.array?.map { $0["code"] } == ["big_baskets"], "\(segments.text)")
-    let listed = try await server.database.admin.execute(["SELECT crm.segments_of(\(customer)::uuid)"], context: .init(readOnly: true), deadline: .after(.seconds(30)))
+    let listed = try await server.database.admin.execute(
+      ["SELECT crm.segments_of(\(customer)::uuid)"], context: .init(readOnly: true), deadline: .after(.seconds(30)))
     #expect(try listed[0][0].decode([String].self, at: 0) == ["big_baskets"])
 
     // Hidden from ayse, who works elsewhere: her list is shorter, the total is not.
     try await hide(customer, in: server)
     let seen = try await server.send(.get, "/v1/segments/\(id)/members", as: "ayse")
-    #expect(try seen.json()["total"]?.count == expected.count && seen.json()["data"]?.array?.count == expected.count - 1 && !seen.text.contains("\"\(first)\""), "\(seen.text)")
+    #expect(
+      try seen.json()["total"]?.count == expected.count && seen.json()["data"]?.array?.count == expected.count - 1 && !seen.text.contains("\"\(first)\""),
+      "\(seen.text)")
     #expect(try await server.send(.get, "/v1/segments/\(id)/why?customer_id=\(customer)", as: "ayse").status == 404)
     #expect(try await server.send(.get, "/v1/segments/\(id)/members", as: "zeynep").status == 403)
 
@@ -94,7 +105,9 @@ import Testing
 
   private func hide(_ customer: String, in server: TestServer) async throws {
     _ = try await server.database.admin.execute(
-      ["UPDATE crm.customer SET visibility = 'department', department_id = (SELECT id FROM crm.department WHERE code = 'purchasing') WHERE id = \(customer)::uuid"],
+      [
+        "UPDATE crm.customer SET visibility = 'department', department_id = (SELECT id FROM crm.department WHERE code = 'purchasing') WHERE id = \(customer)::uuid"
+      ],
       context: .init(readOnly: false), deadline: .after(.seconds(30)))
   }
 
@@ -116,14 +129,18 @@ import Testing
     #expect(try await refusal(["kind": "person"], as: "zeynep").hasPrefix("403"))
     #expect(try await server.send(.post, "/v1/segments", as: "ayse", json: ["code": "x", "name": "x", "definition": [:]]).status == 403)
     #expect(try await server.send(.post, "/v1/segments", json: ["code": "x", "name": "x"]).status == 422)
-    #expect(try await server.send(.post, "/v1/segments/preview", as: "ayse", json: ["definition": ["events": "stock_movements", "op": "gte", "value": 1]], checked: false).status >= 400)
+    #expect(
+      try await server.send(
+        .post, "/v1/segments/preview", as: "ayse", json: ["definition": ["events": "stock_movements", "op": "gte", "value": 1]], checked: false
+      ).status >= 400)
 
   }
 
   @Test func `a definition that would cost too much is refused with its cost`() async throws {
     let database = try await TestDatabase.clone()
     _ = try await database.admin.execute(
-      ["DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET muhatap.segment_cost_limit = ''1''', current_database()); END $$"], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+      ["DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET muhatap.segment_cost_limit = ''1''', current_database()); END $$"], context: .init(readOnly: false),
+      deadline: .after(.seconds(30)))
     let server = try await TestServer.start(on: database)
     let refused = try await server.send(.post, "/v1/segments/preview", json: ["definition": ["orders.channel": "store"]])
     #expect(refused.status == 422 && refused.problem == "segment-too-expensive" && refused.text.contains("at most 1 is allowed"), "\(refused.text)")
@@ -179,7 +196,10 @@ import Testing
     let removed = try await server.send(.post, "/v1/segments/\(id)/members/remove", json: ["customer_ids": [customer]])
     #expect(try removed.json() == ["changed": 1, "members": 0], "\(removed.text)")
     #expect(try await server.send(.get, "/v1/segments/\(id)/members").json()["total"] == 0)
-    let then = try await server.send(.get, "/v1/segments/\(id)/members?as_of=\(inside.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)))")
+    let then = try await server.send(
+      .get,
+      "/v1/segments/\(id)/members?as_of=\(inside.formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true).timeZone(separator: .omitted)))"
+    )
     #expect(try then.json()["total"] == 1 && then.json()["data"]?.array?.first?["left_reason"] == "chosen", "\(then.text)")
     #expect(try await server.send(.post, "/v1/segments/\(id)/refresh").problem == "segment-without-definition")
     #expect(try await server.send(.post, "/v1/segments/\(id)/members", as: "ayse", json: ["customer_ids": [customer]]).status == 403)
@@ -198,7 +218,8 @@ import Testing
     let rule = try await server.send(.post, "/v1/price_rules", json: ["price_book_id": book, "product_id": product, "kind": "amount", "value": "80"])
     try #require(rule.status == 201, "\(rule.text)")
     let prices = try await server.database.admin.execute(
-      ["SELECT p.unit_price::text AS price FROM crm.price_of(\(product.string)::uuid, \(customer.string)::uuid, 1, 'TRY', current_date) p"], context: .init(readOnly: true),
+      ["SELECT p.unit_price::text AS price FROM crm.price_of(\(product.string)::uuid, \(customer.string)::uuid, 1, 'TRY', current_date) p"],
+      context: .init(readOnly: true),
       deadline: .after(.seconds(30)))
     #expect(try prices[0].rows.map { try $0.decode(String.self, "price") } == ["80.000000"])
 

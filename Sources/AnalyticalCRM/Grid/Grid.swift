@@ -16,7 +16,8 @@ extension Resource {
   package static let gridCells = Resource(
     "grid_cells", singular: "grid_cell", table: "crm.grid_cell", area: .analytics,
     change: [
-      "strategy", "owner_id", "target_customers", "target_revenue", "discount_cap_percent", "discount_cap_binds", "sla_class", "contact_cadence_days", "channel", "note",
+      "strategy", "owner_id", "target_customers", "target_revenue", "discount_cap_percent", "discount_cap_binds", "sla_class", "contact_cadence_days",
+      "channel", "note",
     ],
     expand: ["grid", "owner"], search: ["band", "group"], order: "band")
 }

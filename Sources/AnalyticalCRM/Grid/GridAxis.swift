@@ -21,7 +21,9 @@ enum GridAxis: Sendable {
 
   init(json: JSON, pointer: String) throws(Problem) {
     guard let members = json.object, let by = members["by"]?.string else {
-      throw .badFilter(pointer, Phrase("Say how to cut: by is tier, field, quantile or kmeans.", tr: "Nasıl bölüneceğini belirtin: by; tier, field, quantile ya da kmeans olur."))
+      throw .badFilter(
+        pointer,
+        Phrase("Say how to cut: by is tier, field, quantile or kmeans.", tr: "Nasıl bölüneceğini belirtin: by; tier, field, quantile ya da kmeans olur."))
     }
     let known: [String]
     switch by {
@@ -36,7 +38,9 @@ enum GridAxis: Sendable {
       self = .field(FieldPath(field, pointer: "\(pointer)/field"))
     case "quantile":
       known = ["by", "metric", "window_days", "groups"]
-      self = .quantile(try SegmentMeasure(members.filter { ["metric", "window_days"].contains($0.key) }, pointer), groups: try Self.number(members["groups"], 2...20, "\(pointer)/groups"))
+      self = .quantile(
+        try SegmentMeasure(members.filter { ["metric", "window_days"].contains($0.key) }, pointer),
+        groups: try Self.number(members["groups"], 2...20, "\(pointer)/groups"))
     case "kmeans":
       known = ["by", "features", "clusters", "scale"]
       self = try Self.clusters(members, pointer)
@@ -61,13 +65,19 @@ enum GridAxis: Sendable {
       throw .badFilter("\(pointer)/features", Phrase("Give one to eight features.", tr: "Bir ile sekiz arasında özellik verin."))
     }
     let scale = members["scale"]?.string ?? "log"
-    guard ["log", "linear"].contains(scale) else { throw .badFilter("\(pointer)/scale", Phrase("scale is log or linear.", tr: "scale, log ya da linear olabilir.")) }
+    guard ["log", "linear"].contains(scale) else {
+      throw .badFilter("\(pointer)/scale", Phrase("scale is log or linear.", tr: "scale, log ya da linear olabilir."))
+    }
     return .clusters(features, count: try number(members["clusters"], 2...20, "\(pointer)/clusters"), log: scale == "log")
   }
 
   private static func number(_ json: JSON?, _ range: ClosedRange<Int>, _ pointer: String) throws(Problem) -> Int {
     guard case .number(let given)? = json, let number = Int("\(given)"), range.contains(number) else {
-      throw .badFilter(pointer, Phrase("Give a whole number from \(range.lowerBound) to \(range.upperBound).", tr: "\(range.lowerBound) ile \(range.upperBound) arasında bir tam sayı verin."))
+      throw .badFilter(
+        pointer,
+        Phrase(
+          "Give a whole number from \(range.lowerBound) to \(range.upperBound).", tr: "\(range.lowerBound) ile \(range.upperBound) arasında bir tam sayı verin."
+        ))
     }
     return number
   }

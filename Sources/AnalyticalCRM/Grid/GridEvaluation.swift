@@ -8,7 +8,8 @@ enum GridEvaluation {
   static func mustFollow(_ grid: GridDefinition, _ asOf: Date?) throws(Problem) {
     guard let asOf, let last = grid.evaluatedAt, asOf < last else { return }
     throw Problem(
-      409, "as-of-before-last-run", Phrase("The grid was evaluated as of a later instant already.", tr: "Izgara daha sonraki bir an için zaten değerlendirildi."),
+      409, "as-of-before-last-run",
+      Phrase("The grid was evaluated as of a later instant already.", tr: "Izgara daha sonraki bir an için zaten değerlendirildi."),
       detail: Phrase("Give an instant from \(last.formatted(.iso8601)) on.", tr: "\(last.formatted(.iso8601)) ya da sonrası bir an verin."))
   }
 
@@ -25,7 +26,9 @@ enum GridEvaluation {
     guard !population.customers.isEmpty else {
       throw Problem(
         422, "empty-population", Phrase("No customer was active.", tr: "Etkin müşteri yok."),
-        detail: Phrase("Nobody bought anything in the \(grid.activeDays) days before the instant.", tr: "Bu andan önceki \(grid.activeDays) gün içinde kimse alışveriş yapmadı."))
+        detail: Phrase(
+          "Nobody bought anything in the \(grid.activeDays) days before the instant.",
+          tr: "Bu andan önceki \(grid.activeDays) gün içinde kimse alışveriş yapmadı."))
     }
     let placed = place(population, bands, groups)
     try await write(placed.bands, placed.groups, of: population.customers, grid.id, run, in: tx)
@@ -47,7 +50,9 @@ enum GridEvaluation {
     return (bands.labels, groups, ["bands": .array(details), "kmeans": bands.quality])
   }
 
-  private static func write(_ bands: [String], _ groups: [String], of customers: [UUID], _ grid: UUID, _ run: AnalysisRun, in tx: PostgresTransaction) async throws {
+  private static func write(_ bands: [String], _ groups: [String], of customers: [UUID], _ grid: UUID, _ run: AnalysisRun, in tx: PostgresTransaction)
+    async throws
+  {
     _ = try await tx.results([
       "CREATE TEMPORARY TABLE placed (customer_id uuid PRIMARY KEY, band text NOT NULL, \"group\" text NOT NULL) ON COMMIT DROP",
       "INSERT INTO pg_temp.placed SELECT * FROM unnest(\(customers)::uuid[], \(bands)::text[], \(groups)::text[])",

@@ -48,17 +48,21 @@ struct GridChange: OperationInput {
 
 struct GridRunQuestion: OperationInput {
   let asOf: Date?
-  init(_ fields: inout InputReader) { asOf = fields.optionalInstant("as_of", "Facts before this instant count; without it, now. Not before the last evaluation.") }
+  init(_ fields: inout InputReader) {
+    asOf = fields.optionalInstant("as_of", "Facts before this instant count; without it, now. Not before the last evaluation.")
+  }
 }
 
 extension BusinessOperation {
   private static let taken: [String: any Error] = [
-    "grid_steers_index": Problem(409, "grid-steers", Phrase("Another grid steers; let it stop first.", tr: "Başka bir ızgara yönlendiriyor; önce onu durdurun."))
+    "grid_steers_index": Problem(
+      409, "grid-steers", Phrase("Another grid steers; let it stop first.", tr: "Başka bir ızgara yönlendiriyor; önce onu durdurun."))
   ]
 
   static let createGrid = BusinessOperation(
     "create_grid", .post, "/v1/grids", of: "grids", access: .write(.analytics), "Create a grid",
-    description: "It has cells once it was evaluated: POST /v1/grids/{id}/runs.", input: NewGrid.self, answer: .record("grids", status: 201), extending: SegmentDefinition.reach
+    description: "It has cells once it was evaluated: POST /v1/grids/{id}/runs.", input: NewGrid.self, answer: .record("grids", status: 201),
+    extending: SegmentDefinition.reach
   ) { run, input in
     let currency = try await run.checkGrid(input.bands, input.groups, activeDays: input.activeDays, currency: input.currency)
     return .record(
@@ -87,12 +91,15 @@ extension BusinessOperation {
   }
 
   static let deleteGrid = BusinessOperation(
-    "delete_grid", .delete, "/v1/grids/{id}", of: "grids", access: .write(.analytics), "Delete a grid that does not steer", description: "With its cells and who was in them.",
+    "delete_grid", .delete, "/v1/grids/{id}", of: "grids", access: .write(.analytics), "Delete a grid that does not steer",
+    description: "With its cells and who was in them.",
     input: NoInput.self, answer: .empty
   ) { run, _ in
     let grid = try await GridDefinition.locked(try run.id(), in: run.tx)
     if grid.steers {
-      throw Problem(409, "grid-steers", Phrase("The policies of its cells hold; let it stop steering first.", tr: "Hücrelerinin politikaları geçerli; önce yönlendirmesini durdurun."))
+      throw Problem(
+        409, "grid-steers",
+        Phrase("The policies of its cells hold; let it stop steering first.", tr: "Hücrelerinin politikaları geçerli; önce yönlendirmesini durdurun."))
     }
     try await run.tx.run("DELETE FROM crm.grid WHERE id = \(grid.id)")
     return .empty

@@ -11,7 +11,9 @@ struct GridPopulation {
   private var groupValues: [[Double?]]
 
   /// - Throws: a problem when a name is unknown, with the place within the grid's definition.
-  static func statement(bands: GridAxis, groups: GridAxis, activeDays: Int, asOf: Date?, currency: String?, _ compiler: QueryCompiler) throws(Problem) -> (sql: SQL, areas: Set<Area>) {
+  static func statement(bands: GridAxis, groups: GridAxis, activeDays: Int, asOf: Date?, currency: String?, _ compiler: QueryCompiler) throws(Problem) -> (
+    sql: SQL, areas: Set<Area>
+  ) {
     let moment: SQL = asOf.map { "\($0)::timestamptz" } ?? "now()"
     var scope = try ConditionScope("customers", alias: "t", compiler: compiler, pointer: "")
     var sources = MeasureSources(asOf: moment, currency: currency ?? "TRY", customers: nil)

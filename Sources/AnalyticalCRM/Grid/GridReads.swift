@@ -4,15 +4,20 @@ import PostgresClient
 
 extension ReadOperation {
   static let gridMatrix = ReadOperation(
-    "read_grid_matrix", "/v1/grids/{id}/matrix", tag: "grids", access: .read(.analytics), "Read a grid: its cells, how many customers each has, and their strategy",
-    description: "Everybody is counted, also those you may not see; revenue of the year before the evaluation, in the grid's currency if it has one, against the targets.",
+    "read_grid_matrix", "/v1/grids/{id}/matrix", tag: "grids", access: .read(.analytics),
+    "Read a grid: its cells, how many customers each has, and their strategy",
+    description:
+      "Everybody is counted, also those you may not see; revenue of the year before the evaluation, in the grid's currency if it has one, against the targets.",
     input: NoInput.self,
     row: [
-      "cell_id": AnswerField.id, "band": AnswerField.text, "group": AnswerField.text, "customers": AnswerField.count, "share": AnswerField.optional(AnswerField.number),
+      "cell_id": AnswerField.id, "band": AnswerField.text, "group": AnswerField.text, "customers": AnswerField.count,
+      "share": AnswerField.optional(AnswerField.number),
       "strategy": AnswerField.text, "owner_id": AnswerField.optional(AnswerField.id), "target_customers": AnswerField.optional(AnswerField.integer),
       "target_revenue": AnswerField.optional(AnswerField.decimal), "revenue": AnswerField.optional(AnswerField.decimal),
-      "discount_cap_percent": AnswerField.optional(AnswerField.decimal), "discount_cap_binds": AnswerField.flag, "sla_class": AnswerField.optional(AnswerField.text),
-      "contact_cadence_days": AnswerField.optional(AnswerField.integer), "channel": AnswerField.optional(AnswerField.text), "as_of": AnswerField.optional(AnswerField.instant),
+      "discount_cap_percent": AnswerField.optional(AnswerField.decimal), "discount_cap_binds": AnswerField.flag,
+      "sla_class": AnswerField.optional(AnswerField.text),
+      "contact_cadence_days": AnswerField.optional(AnswerField.integer), "channel": AnswerField.optional(AnswerField.text),
+      "as_of": AnswerField.optional(AnswerField.instant),
     ], reading: [.analytics], extending: [.sales], lane: .reports,
     mustExist: { request in "SELECT 1 FROM crm.grid WHERE id = \(try request.segmentID())" }
   ) { request, _ in
@@ -49,13 +54,16 @@ extension ReadOperation {
 
   static let customerPolicy = ReadOperation(
     "read_customer_policy", "/v1/customers/{id}/policy", tag: "customers", access: .read(.customers), "Read the policy for a customer",
-    description: "Of the cell the customer is in, in the grid that steers; no row without one. discount_cap_percent is what quotes and orders go by: a seller's own cap is "
+    description:
+      "Of the cell the customer is in, in the grid that steers; no row without one. discount_cap_percent is what quotes and orders go by: a seller's own cap is "
       + "raised to it where it is higher, and lowered to it where it binds.",
     input: NoInput.self,
     row: [
       "grid": AnswerField.text, "cell_id": AnswerField.id, "band": AnswerField.text, "group": AnswerField.text, "strategy": AnswerField.text,
-      "owner_id": AnswerField.optional(AnswerField.id), "discount_cap_percent": AnswerField.optional(AnswerField.decimal), "discount_cap_binds": AnswerField.flag,
-      "sla_class": AnswerField.optional(AnswerField.text), "contact_cadence_days": AnswerField.optional(AnswerField.integer), "channel": AnswerField.optional(AnswerField.text),
+      "owner_id": AnswerField.optional(AnswerField.id), "discount_cap_percent": AnswerField.optional(AnswerField.decimal),
+      "discount_cap_binds": AnswerField.flag,
+      "sla_class": AnswerField.optional(AnswerField.text), "contact_cadence_days": AnswerField.optional(AnswerField.integer),
+      "channel": AnswerField.optional(AnswerField.text),
     ], reading: [.customers],
     mustExist: { request in "SELECT 1 FROM crm.customer WHERE id = \(try request.segmentID())" }
   ) { request, _ in

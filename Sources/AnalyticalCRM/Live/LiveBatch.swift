@@ -15,7 +15,8 @@ enum LiveBatch {
 
   static func isWaiting(_ database: Database) async throws -> Bool {
     let result = try await database.read(
-      as: .system("follow changes"), "SELECT EXISTS (SELECT FROM crm.change_follower f CROSS JOIN LATERAL (SELECT FROM crm.change c WHERE \(ahead) LIMIT 1) c WHERE f.name = 'live')")
+      as: .system("follow changes"),
+      "SELECT EXISTS (SELECT FROM crm.change_follower f CROSS JOIN LATERAL (SELECT FROM crm.change c WHERE \(ahead) LIMIT 1) c WHERE f.name = 'live')")
     return try result[0].decode(Bool.self, at: 0)
   }
 

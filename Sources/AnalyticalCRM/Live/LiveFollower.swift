@@ -64,7 +64,9 @@ package struct LiveFollower: Sendable {
       logger.warning("a segment cannot be evaluated", metadata: ["segment": "\(failure.segment)", "error": "\(failure.cause)"])
       try await database.transaction(as: .system("set a segment aside")) { tx in
         try await SegmentMembership.note(
-          Problem(422, "segment-failed", Phrase("The definition could not be evaluated; check its values.", tr: "Tanım değerlendirilemedi; değerlerini gözden geçirin.")),
+          Problem(
+            422, "segment-failed",
+            Phrase("The definition could not be evaluated; check its values.", tr: "Tanım değerlendirilemedi; değerlerini gözden geçirin.")),
           of: failure.segment, in: tx)
       }
       return true

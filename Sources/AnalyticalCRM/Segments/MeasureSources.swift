@@ -105,23 +105,27 @@ struct MeasureSources {
     case .metric(let name):
       let window: SQL = "analytics.since(\(asOf), \(measure.windowDays)::int)"
       return Source(
-        alias: alias, from: "analytics.measures(\(name), NULL, \(asOf), \(window), \(currency), NULL, 'UTC', \(customers)::uuid[])", customer: "", happened: nil)
+        alias: alias, from: "analytics.measures(\(name), NULL, \(asOf), \(window), \(currency), NULL, 'UTC', \(customers)::uuid[])", customer: "", happened: nil
+      )
     case .events(let resource, let filter):
       var scope = try ConditionScope(resource, alias: "p", compiler: compiler, pointer: "\(measure.pointer)/events")
       let entity = scope.entity
-      guard let customer = entity.column("customer_id"), let dated = entity.column(entity.resource.dated), dated.type == .timestamp || dated.type == .date else {
+      guard let customer = entity.column("customer_id"), let dated = entity.column(entity.resource.dated), dated.type == .timestamp || dated.type == .date
+      else {
         throw .badFilter(
           "\(measure.pointer)/events", Phrase("\(resource) are not counted by customer and time.", tr: "\(resource) müşteri ve zamana göre sayılamaz."))
       }
       let condition = try filter.map { filter throws(Problem) in try scope.condition(filter) } ?? "true"
       areas.formUnion(scope.areas)
       return Source(
-        alias: alias, from: "\(scope.from) WHERE p.\(customer.identifier) IS NOT NULL AND \(condition)", customer: "p.\(customer.identifier)", happened: "p.\(dated.identifier)")
+        alias: alias, from: "\(scope.from) WHERE p.\(customer.identifier) IS NOT NULL AND \(condition)", customer: "p.\(customer.identifier)",
+        happened: "p.\(dated.identifier)")
     }
   }
 
   private func expression(_ measure: SegmentMeasure, _ source: Source, _ happened: SQL) -> SQL {
-    let inWindow: SQL = measure.windowDays == source.widest ? "" : measure.windowDays.map { " FILTER (WHERE \(happened) >= \(asOf) - \($0)::int * interval '1 day')" } ?? ""
+    let inWindow: SQL =
+      measure.windowDays == source.widest ? "" : measure.windowDays.map { " FILTER (WHERE \(happened) >= \(asOf) - \($0)::int * interval '1 day')" } ?? ""
     switch measure.subject {
     case .purchases(let metric):
       // An amount without a rate makes the sum NaN, and so unknown, rather than too small.

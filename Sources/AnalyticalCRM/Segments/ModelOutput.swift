@@ -9,7 +9,8 @@ struct ModelOutput {
 
   /// The relations that hold what models last said, one row a customer and model.
   private static let relations = [
-    "standing": "crm.customer_standing", "lifetime": "analytics.lifetime_now", "rfm": "analytics.rfm_now", "phase": "crm.customer_phase", "offer": "crm.customer_offer",
+    "standing": "crm.customer_standing", "lifetime": "analytics.lifetime_now", "rfm": "analytics.rfm_now", "phase": "crm.customer_phase",
+    "offer": "crm.customer_offer",
   ]
   /// What is asked for most, by one word.
   private static let words = ["tier": "standing.tier", "p_alive": "lifetime.p_alive", "clv": "lifetime.clv"]

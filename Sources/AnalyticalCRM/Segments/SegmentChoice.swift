@@ -13,7 +13,9 @@ struct ChosenCustomers: OperationInput {
 
 /// Members that somebody chooses.
 extension BusinessOperation {
-  private static let moved: JSON = ["type": "object", "required": ["changed", "members"], "properties": ["changed": AnswerField.count, "members": AnswerField.count]]
+  private static let moved: JSON = [
+    "type": "object", "required": ["changed", "members"], "properties": ["changed": AnswerField.count, "members": AnswerField.count],
+  ]
 
   static let addSegmentMembers = BusinessOperation(
     "add_segment_members", .post, "/v1/segments/{id}/members", of: "segments", access: .write(.analytics), "Put customers into a static segment",
@@ -25,7 +27,9 @@ extension BusinessOperation {
     guard missing.isEmpty else {
       throw Problem.invalid(
         missing.map {
-          .init("/customer_ids/\($0.offset)", code: "not-found", Phrase("There is no such customer, or you may not see it.", tr: "Böyle bir müşteri yok ya da görme yetkiniz yok."))
+          .init(
+            "/customer_ids/\($0.offset)", code: "not-found",
+            Phrase("There is no such customer, or you may not see it.", tr: "Böyle bir müşteri yok ya da görme yetkiniz yok."))
         })
     }
     let changed = try await run.tx.run(

@@ -46,7 +46,9 @@ struct SegmentCompiler {
     sources = MeasureSources(asOf: asOf.map { "\($0)::timestamptz" } ?? "now()", currency: currency ?? "TRY", customers: customers)
   }
 
-  static func compile(_ rule: SegmentRule, _ compiler: QueryCompiler, asOf: Date? = nil, currency: String?, customers: [UUID]? = nil) throws(Problem) -> Compiled {
+  static func compile(_ rule: SegmentRule, _ compiler: QueryCompiler, asOf: Date? = nil, currency: String?, customers: [UUID]? = nil) throws(Problem)
+    -> Compiled
+  {
     var compiling = try SegmentCompiler(compiler, asOf: asOf, currency: currency, customers: customers)
     let condition = try compiling.condition(rule)
     if customers == nil { compiling.sources.narrowing = try narrowing(rule, compiler) }
@@ -61,7 +63,9 @@ struct SegmentCompiler {
     guard case .all(let parts) = rule else { return nil }
     var scope = try ConditionScope("customers", alias: "t", compiler: compiler, pointer: "")
     let fields = parts.compactMap { part -> Filter? in
-      guard case .field(let path, let comparison, let operand) = part, path.names[0] == "custom" || path.names.count == 1 && scope.entity.column(path.names[0]) != nil else { return nil }
+      guard case .field(let path, let comparison, let operand) = part,
+        path.names[0] == "custom" || path.names.count == 1 && scope.entity.column(path.names[0]) != nil
+      else { return nil }
       return .compare(path, comparison, operand)
     }
     if fields.isEmpty { return nil }

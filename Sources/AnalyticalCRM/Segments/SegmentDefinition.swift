@@ -61,7 +61,9 @@ struct SegmentDefinition {
     guard found.count < 2 else {
       let list = found.joined(separator: ", ")
       throw Problem.invalid([
-        .init("/currency", code: "mixed-currencies", Phrase("Purchases are in several currencies (\(list)): choose one.", tr: "Alışverişler birden çok para biriminde (\(list)): birini seçin."))
+        .init(
+          "/currency", code: "mixed-currencies",
+          Phrase("Purchases are in several currencies (\(list)): choose one.", tr: "Alışverişler birden çok para biriminde (\(list)): birini seçin."))
       ])
     }
     return found.first ?? "TRY"

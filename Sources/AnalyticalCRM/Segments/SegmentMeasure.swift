@@ -47,14 +47,18 @@ struct SegmentMeasure: Sendable, Hashable {
       throw .badFilter("\(pointer)/metric", Phrase("metric is a name, such as revenue.", tr: "metric bir addır; örneğin revenue."))
     }
     if members["where"] != nil {
-      throw .badFilter("\(pointer)/where", Phrase("where belongs to events; a metric says itself what it counts.", tr: "where yalnızca events ile kullanılır; metriğin neyi saydığı bellidir."))
+      throw .badFilter(
+        "\(pointer)/where",
+        Phrase("where belongs to events; a metric says itself what it counts.", tr: "where yalnızca events ile kullanılır; metriğin neyi saydığı bellidir."))
     }
     subject = PurchaseMetric(rawValue: name).map { .purchases($0) } ?? .metric(name)
   }
 
   private static func badWindow(_ pointer: String) -> Problem {
     .badFilter(
-      "\(pointer)/window_days", Phrase("Give whole days from 1 to \(longestWindow), or leave the window out.", tr: "1 ile \(longestWindow) arasında tam gün verin ya da pencereyi çıkarın."))
+      "\(pointer)/window_days",
+      Phrase(
+        "Give whole days from 1 to \(longestWindow), or leave the window out.", tr: "1 ile \(longestWindow) arasında tam gün verin ya da pencereyi çıkarın."))
   }
 
   /// Whether it is a metric, and no count of events.

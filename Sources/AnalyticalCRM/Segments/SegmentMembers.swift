@@ -32,7 +32,8 @@ extension ReadOperation {
             "items": [
               "type": "object", "required": ["customer_id", "name", "entered_at", "reason"],
               "properties": [
-                "customer_id": AnswerField.id, "name": AnswerField.text, "entered_at": AnswerField.instant, "left_at": AnswerField.optional(AnswerField.instant),
+                "customer_id": AnswerField.id, "name": AnswerField.text, "entered_at": AnswerField.instant,
+                "left_at": AnswerField.optional(AnswerField.instant),
                 "reason": AnswerField.text, "left_reason": AnswerField.optional(AnswerField.text),
               ],
             ],
@@ -79,7 +80,8 @@ extension ReadOperation {
   static let segmentDependents = ReadOperation(
     "list_segment_dependents", "/v1/segments/{id}/dependents", tag: "segments", access: .read(.analytics), "List what uses a segment",
     description: "Price books by its code, and every record that refers to it.", input: NoInput.self,
-    row: ["resource": AnswerField.text, "id": AnswerField.id, "name": AnswerField.optional(AnswerField.text)], reading: Set(Area.allCases), extending: [.products],
+    row: ["resource": AnswerField.text, "id": AnswerField.id, "name": AnswerField.optional(AnswerField.text)], reading: Set(Area.allCases),
+    extending: [.products],
     mustExist: { request in "SELECT 1 FROM crm.segment WHERE id = \(try request.segmentID())" }
   ) { request, _ in
     "SELECT d.resource, d.id, d.name FROM crm.segment_dependents(\(try request.segmentID())) d ORDER BY 1, 3, 2"
@@ -94,7 +96,8 @@ extension ReadOperation {
     "list_segments_of_customer", "/v1/customers/{id}/segments", tag: "customers", access: .read(.customers), "List the segments a customer is, or was, in",
     input: Instant.self,
     row: [
-      "segment_id": AnswerField.id, "code": AnswerField.text, "name": AnswerField.text, "entered_at": AnswerField.instant, "left_at": AnswerField.optional(AnswerField.instant),
+      "segment_id": AnswerField.id, "code": AnswerField.text, "name": AnswerField.text, "entered_at": AnswerField.instant,
+      "left_at": AnswerField.optional(AnswerField.instant),
       "reason": AnswerField.text,
     ], reading: [.customers],
     mustExist: { request in "SELECT 1 FROM crm.customer WHERE id = \(try request.segmentID())" }

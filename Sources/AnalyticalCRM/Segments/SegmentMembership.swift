@@ -29,7 +29,9 @@ enum SegmentMembership {
   /// Evaluates a segment for everybody, or for some customers alone, at the transaction's instant. The caller holds the segment's row locked.
   /// - Parameter reason: what is noted with those who come or leave.
   @discardableResult
-  static func follow(_ segment: RuledSegment, customers: [UUID]? = nil, reason: String, _ compiler: QueryCompiler, in tx: PostgresTransaction) async throws -> Moved {
+  static func follow(_ segment: RuledSegment, customers: [UUID]? = nil, reason: String, _ compiler: QueryCompiler, in tx: PostgresTransaction) async throws
+    -> Moved
+  {
     let rule = try SegmentRule(json: segment.definition, pointer: "/definition")
     let compiled = try SegmentCompiler.compile(rule, compiler, currency: segment.currency, customers: customers)
     let only: SQL = customers.map { "AND m.customer_id = ANY(\($0)::uuid[])" } ?? ""

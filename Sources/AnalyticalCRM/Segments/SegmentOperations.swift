@@ -19,7 +19,9 @@ struct NewSegment: OperationInput {
     code = fields.text("code", "Stable name, unique: small letters, digits and underscores. Price books and campaigns call the segment by it.", maximum: 63)
     name = fields.text("name", "Name as people say it.", maximum: 200)
     note = fields.optionalText("note", "What colleagues should know.")
-    kind = fields.optionalOption("kind", "dynamic: membership follows the definition. static: members are chosen, or found once by the definition.", of: SegmentKind.self) ?? .dynamic
+    kind =
+      fields.optionalOption(
+        "kind", "dynamic: membership follows the definition. static: members are chosen, or found once by the definition.", of: SegmentKind.self) ?? .dynamic
     definition = fields.optionalObject("definition", SegmentDefinition.meaning)
     currency = fields.optionalText("currency", "Currency of the amounts in the definition; without it, the only one among the latest purchases.", maximum: 3)
     if kind == .dynamic, definition == nil {
@@ -111,7 +113,8 @@ extension BusinessOperation {
     _ = try await run.lockedSegment(id)
     let users = try await run.tx.result("SELECT d.resource, d.name FROM crm.segment_dependents(\(id)) d ORDER BY 1, 2 LIMIT 10")
     guard users.count == 0 else {
-      let list = try users.rows.map { try [$0.decode(String.self, "resource"), $0.decode(String?.self, "name")].compactMap { $0 }.joined(separator: " ") }.joined(separator: ", ")
+      let list = try users.rows.map { try [$0.decode(String.self, "resource"), $0.decode(String?.self, "name")].compactMap { $0 }.joined(separator: " ") }
+        .joined(separator: ", ")
       throw Problem(
         409, "segment-in-use", Phrase("The segment is still used.", tr: "Segment hâlâ kullanılıyor."),
         detail: Phrase("It is used by: \(list).", tr: "Şunlar kullanıyor: \(list)."))
@@ -128,7 +131,9 @@ extension BusinessOperation {
     let id = try run.id()
     let now = try await run.lockedSegment(id)
     guard let json = now.definition else {
-      throw Problem(409, "segment-without-definition", Phrase("Its members were chosen; there is nothing to evaluate.", tr: "Üyeleri elle seçilmiş; değerlendirilecek bir tanımı yok."))
+      throw Problem(
+        409, "segment-without-definition",
+        Phrase("Its members were chosen; there is nothing to evaluate.", tr: "Üyeleri elle seçilmiş; değerlendirilecek bir tanımı yok."))
     }
     try await run.evaluate(id, .check(json, currency: now.currency, author: run.asker, run.compiler, in: run.tx), reason: "refreshed")
     return .record(id)

@@ -29,7 +29,8 @@ extension BusinessOperation {
       ],
     ]), extending: SegmentDefinition.reach
   ) { run, input in
-    let definition = try await SegmentDefinition.check(input.definition, currency: input.currency, author: run.asker, run.compiler, asOf: input.asOf, in: run.tx)
+    let definition = try await SegmentDefinition.check(
+      input.definition, currency: input.currency, author: run.asker, run.compiler, asOf: input.asOf, in: run.tx)
     let results = try await run.tx.results([
       "SELECT set_config('work_mem', '128MB', true)",
       definition.compiled.count,
@@ -37,7 +38,8 @@ extension BusinessOperation {
     ])
     let (found, everybody) = (try results[1][0].decode(Int.self, at: 0), try results[2][0].decode(Int.self, "everybody"))
     return .json([
-      "as_of": .string(try results[2][0].decode("as_of")), "method": "rule segment", "customers": .number(Decimal(found)), "population": .number(Decimal(everybody)),
+      "as_of": .string(try results[2][0].decode("as_of")), "method": "rule segment", "customers": .number(Decimal(found)),
+      "population": .number(Decimal(everybody)),
       "share": everybody == 0 ? .null : .number(Decimal(Double(found) / Double(everybody))), "cost": .number(Decimal(definition.cost)),
       "currency": definition.currency.map(JSON.string) ?? .null,
     ])

@@ -62,7 +62,9 @@ indirect enum SegmentRule: Sendable {
     let word = members["op"]?.string ?? "eq"
     guard let comparison = Comparison(rawValue: word) else { throw .unknownOperator(word, at: "\(pointer)/op") }
     guard [.equal, .notEqual, .less, .lessOrEqual, .greater, .greaterOrEqual, .is].contains(comparison) else {
-      throw .badFilter("\(pointer)/op", Phrase("A number is compared with eq, ne, lt, lte, gt, gte or is.", tr: "Sayılar eq, ne, lt, lte, gt, gte ya da is ile karşılaştırılır."))
+      throw .badFilter(
+        "\(pointer)/op",
+        Phrase("A number is compared with eq, ne, lt, lte, gt, gte or is.", tr: "Sayılar eq, ne, lt, lte, gt, gte ya da is ile karşılaştırılır."))
     }
     switch members["value"] {
     case .string(let text)?: return .measure(measure, comparison, text, pointer: pointer)

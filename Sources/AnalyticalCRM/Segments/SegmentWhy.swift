@@ -17,7 +17,8 @@ struct SegmentWhy: Sendable {
       .get, "/v1/segments/{id}/why", access: .read(.customers),
       documentation: .init(
         "explain_segment_membership", tag: "segments", "Explain why a customer is in a segment, or is not",
-        description: "Each condition as of now, counted from everything, for a customer you may see; a rule that reads areas closed to you is not explained to you.",
+        description:
+          "Each condition as of now, counted from everything, for a customer you may see; a rule that reads areas closed to you is not explained to you.",
         parameters: [.id, .init("customer_id", in: .query, required: true, "The customer.", schema: AnswerField.id)],
         answers: [(200, "The conditions.", "application/json", Self.schema)], refusals: [404, 409]),
       handler: .operation { request in
@@ -67,7 +68,8 @@ struct SegmentWhy: Sendable {
     let row = state[0]
     var answer: [String: JSON] = [
       "as_of": .string(try row.decode("as_of")), "method": "rule segment", "member": .bool(try row.decode("member")),
-      "entered_at": try row.decode(String?.self, "entered_at").map(JSON.string) ?? .null, "reason": try row.decode(String?.self, "reason").map(JSON.string) ?? .null,
+      "entered_at": try row.decode(String?.self, "entered_at").map(JSON.string) ?? .null,
+      "reason": try row.decode(String?.self, "reason").map(JSON.string) ?? .null,
       "fits": .null, "conditions": [],
     ]
     guard let text = try row.decode(JSONText?.self, "definition")?.text else { return .object(answer) }
@@ -97,7 +99,8 @@ struct SegmentWhy: Sendable {
         return [
           "pointer": .string(leaf.pointer), "name": .string(leaf.name), "op": .string(leaf.comparison.rawValue), "wanted": wanted,
           "window_days": leaf.windowDays.map { .number(Decimal($0)) } ?? .null,
-          "value": try result[0].decode(String?.self, at: 2 * number + 2).map(JSON.string) ?? .null, "holds": .bool(try result[0].decode(Bool.self, at: 2 * number + 1)),
+          "value": try result[0].decode(String?.self, at: 2 * number + 2).map(JSON.string) ?? .null,
+          "holds": .bool(try result[0].decode(Bool.self, at: 2 * number + 1)),
         ]
       })
     return .object(answer)

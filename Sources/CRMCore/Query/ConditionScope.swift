@@ -14,7 +14,8 @@ package struct ConditionScope {
       throw .badFilter(
         pointer,
         Phrase(
-          "There is no resource \"\(Problem.clipped(resource))\". Use: \(nearest).", tr: "\"\(Problem.clipped(resource))\" adlı bir kaynak yok. Şunu kullanın: \(nearest)."))
+          "There is no resource \"\(Problem.clipped(resource))\". Use: \(nearest).",
+          tr: "\"\(Problem.clipped(resource))\" adlı bir kaynak yok. Şunu kullanın: \(nearest)."))
     }
     self.compiler = compiler
     scope = QueryScope(entity, alias: alias)
@@ -41,7 +42,8 @@ package struct ConditionScope {
   }
 
   /// A comparison of an expression that is no field of the model, such as a sum over a window.
-  package func comparison(_ expression: SQL, _ type: ColumnType, _ path: FieldPath, _ comparison: Comparison, _ operand: Filter.Operand) throws(Problem) -> SQL {
+  package func comparison(_ expression: SQL, _ type: ColumnType, _ path: FieldPath, _ comparison: Comparison, _ operand: Filter.Operand) throws(Problem) -> SQL
+  {
     try compiler.compare(ResolvedField(sql: expression, type: type, isNullable: true), path, comparison, operand)
   }
 }

@@ -5,7 +5,8 @@ package import PostgresClient
 
 /// What workers do: the handlers of all kinds of jobs, and the jobs that come round by the clock.
 package enum Work {
-  package static let handlers: [JobHandler] = [.housekeeping] + JobHandler.imports(of: API.declared) + JobHandler.segments(of: API.declared)
+  package static let handlers: [JobHandler] =
+    [.housekeeping] + JobHandler.imports(of: API.declared) + JobHandler.segments(of: API.declared)
     + JobHandler.grids(of: API.declared)
     + API.concepts.flatMap(\.jobs)
   package static let schedules: [Schedule] =
