@@ -130,6 +130,50 @@ struct MergeTests {
     for (relation, rows) in again where parted[relation] != rows { Issue.record("\(relation):\n\(rows)\nis now\n\(parted[relation] ?? "")") }
   }
 
+  @Test("where a merged customer stood goes with it and comes back with it; what runs found stays with the runs")
+  func standings() async throws {
+    let sales = try await SalesFixture(server: try await TestServer.start())
+    let (survivor, merged) = (try await customer(sales, "Duran Bir"), try await customer(sales, "Duran İki"))
+    func count(_ table: String) async throws -> Int {
+      let rows = try await everything(sales)["crm.\(table)"] ?? ""
+      return rows.isEmpty ? 0 : rows.split(separator: "\n").count
+    }
+    _ = try await sales.server.database.admin.execute(
+      [
+        "INSERT INTO crm.analysis_run (kind, method, as_of) VALUES ('merged', 'test', now())",
+        """
+        INSERT INTO crm.customer_value (run_id, customer_id, score, rank, tier, raw, normalised, contribution, orders, revenue, margin, cost)
+        SELECT r.id, c.id, 100.0 / 3, 1, 'a', '{0.1,NULL}', '{0.3,0}', '{1e-9,0}', 1, 1, 1, 1 FROM crm.analysis_run r, crm.customer c WHERE r.kind = 'merged' AND c.name LIKE 'Duran%'
+        """,
+        """
+        INSERT INTO crm.customer_rfm (run_id, customer_id, last_purchase_at, recency_days, orders, revenue, currency, recency_score, frequency_score, monetary_score, cell, rfm_group)
+        SELECT r.id, c.id, now(), 1, 1, 1, 'TRY', 1, 1, 1, 111, 'lost' FROM crm.analysis_run r, crm.customer c WHERE r.kind = 'merged' AND c.name LIKE 'Duran%'
+        """,
+        """
+        INSERT INTO crm.customer_standing (customer_id, model_id, run_id, score, rank, tier, since, as_of)
+        SELECT c.id, m.id, r.id, 100.0 / 3, 1, 'a', now(), now() FROM crm.analysis_run r, crm.value_model m, crm.customer c WHERE r.kind = 'merged' AND c.name LIKE 'Duran%'
+        """,
+        """
+        INSERT INTO crm.customer_tier_history (customer_id, model_id, valid_from, tier, score, run_id)
+        SELECT s.customer_id, s.model_id, now() + make_interval(secs => row_number() OVER ()), s.tier, s.score, s.run_id FROM crm.customer_standing s
+        """,
+      ], context: .init(readOnly: false), deadline: .after(.seconds(10)))
+    let before = try await everything(sales)
+    let standings = try await count("customer_standing")
+    #expect(standings >= 2)
+
+    let merge = try await sales.done(.post, "/v1/customers/\(survivor.id)/merge", json: ["merged_id": .string(merged.id)])
+    #expect(try await count("customer_standing") == standings / 2)
+    #expect(try await count("customer_tier_history") == standings / 2)
+    let after = try await everything(sales)
+    #expect(after["crm.customer_standing"]?.contains(merged.id) == false && after["crm.customer_tier_history"]?.contains(merged.id) == false)
+    for table in ["crm.customer_value", "crm.customer_rfm"] { #expect(after[table] == before[table]) }
+
+    _ = try await sales.done(.post, "/v1/merges/\(merge.id)/unmerge")
+    let parted = try await everything(sales)
+    for (relation, rows) in before where parted[relation] != rows { Issue.record("\(relation):\n\(rows)\nis now\n\(parted[relation] ?? "")") }
+  }
+
   @Test("a merged id leads to the survivor, however often it was merged on")
   func redirection() async throws {
     let api = try await TestAPI.suite()

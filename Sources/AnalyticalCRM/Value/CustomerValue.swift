@@ -30,7 +30,7 @@ extension ReadOperation {
     description: """
       Score (0 to 100), rank among all that were scored and tier in a value model; for each key what was measured (null: nothing), the same as 0 to 1, and its contribution in points, of which \
       the score is the sum; and one sentence that says why, in the language asked for. Customers with the same score are ranked by id. Somebody who bought nothing in the time the \
-      model looks at has no score: group then says inactive, prospect or suspect. 404 when there is no such model, or no run of it yet.
+      model looks at has no score: group then says inactive, prospect or suspect. 404 no-run when there is no such model, or no run of it yet.
       """,
     input: CustomerValueQuestion.self,
     answer: (
@@ -89,10 +89,12 @@ extension ReadOperation {
           LEFT JOIN analytics.customer_metric AS m ON m.name = k.metric
          WHERE c.id = \(id) ORDER BY k.place
         """,
+        "SELECT 1 FROM crm.customer WHERE id = \(id)",
       ]
     },
     respond: { request, results in
-      guard results[0].count == 1 else { throw Problem.notFound }
+      guard results[2].count == 1 else { throw Problem.notFound }
+      guard results[0].count == 1 else { throw Problem.noValueRun }
       let row = results[0][0]
       let raw = try row.decode([Double?]?.self, "raw") ?? []
       let normalised = try row.decode([Double]?.self, "normalised") ?? []

@@ -48,10 +48,17 @@ extension AnswerField {
   }
 }
 
+extension Problem {
+  /// Nothing was computed yet of what is asked about.
+  static let noValueRun = Problem(
+    404, "no-run", Phrase("No such values are kept.", tr: "Böyle saklanmış değer yok."),
+    detail: Phrase("Ask for a run first: POST /v1/value_models/{id}/run.", tr: "Önce bir çalıştırma isteyin: POST /v1/value_models/{id}/run."))
+}
+
 extension Response {
-  /// The head of an answer about a run with the rows below it; 404 without a head.
+  /// The head of an answer about a run with the rows below it; without a head 404 no-run.
   static func ofRun(_ head: PostgresResult, _ rows: PostgresResult) throws(Problem) -> Response {
-    guard head.count == 1 else { throw .notFound }
+    guard head.count == 1 else { throw .noValueRun }
     var writer = JSONWriter(capacity: 4096)
     writer.beginObject()
     writer.writeMembers(head, 0)
