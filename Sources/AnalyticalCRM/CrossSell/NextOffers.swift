@@ -10,6 +10,8 @@ struct OfferTerms: OperationInput {
   let marginRate: Decimal?
   let contactCost: Decimal
   let minimumLift: Decimal
+  /// 0 asks for no pause.
+  let contactGapDays: Int
   let most: Int
 
   init(_ fields: inout InputReader) {
@@ -23,19 +25,22 @@ struct OfferTerms: OperationInput {
     contactCost = fields.optionalDecimal("contact_cost", "What a contact costs, in the currency of the rules' run; 0 when left out.", scale: 4, in: 0...1_000_000) ?? 0
     minimumLift =
       fields.optionalDecimal("min_lift", "Which lift a rule needs at least; 1.1 when left out.", scale: 6, in: 0...1_000_000) ?? Decimal(sign: .plus, exponent: -1, significand: 11)
+    contactGapDays =
+      fields.optionalInteger("contact_gap_days", "Offer nothing to a customer whom a campaign reached within so many days; 0, which asks nobody, when left out.", in: 0...3_650) ?? 0
     most = fields.optionalInteger("limit", "At most so many for a customer; 5 when left out.", in: 1...100) ?? 5
   }
 
   /// The set of offers as `analytics.next_offers` makes it.
   /// - Parameter customers: an SQL array of ids; NULL for everybody.
   func offers(by run: SQL, asOf: Date, customers: SQL) -> SQL {
-    "analytics.next_offers(\(run), \(asOf), \(windowDays), \(marginRate), \(contactCost), \(minimumLift)::float8, \(customers), \(most))"
+    "analytics.next_offers(\(run), \(asOf), \(windowDays), \(marginRate), \(contactCost), \(minimumLift)::float8, \(customers), \(most), \(contactGapDays))"
   }
 
   var parameters: [String: JSON] {
     [
       "rules_run_id": runID.map { .string($0.lowercase) } ?? .null, "window_days": .number(Decimal(windowDays)), "margin_percent": marginRate.map { .number($0 * 100) } ?? .null,
-      "contact_cost": .number(contactCost), "min_lift": .number(minimumLift), "limit": .number(Decimal(most)),
+      "contact_cost": .number(contactCost), "min_lift": .number(minimumLift),
+      "contact_gap_days": .number(Decimal(contactGapDays)), "limit": .number(Decimal(most)),
     ]
   }
 }
@@ -55,16 +60,16 @@ extension ReadOperation {
     "list_next_offers", "/v1/customers/{id}/next-offers", tag: "customers", access: .read(.customers), "List what to offer a customer next, and why.",
     description: "From the purchases you may see and the rules of a run (run_association_rules). Candidates are things not bought within the window that may be offered: active, and in stock where stock "
       + "is kept of them. score = confidence of the best rule from a thing the customer bought (lift of at least min_lift) × the margin the thing brings in a purchase; ties go by lift, then id. "
-      + "expected_value = score − contact_cost; only offers above zero are listed, so the list may be empty. Consent and contact caps are not asked yet: ask them before you contact anybody. "
-      + "404 when there is no such customer or run. n is how many purchases the rules were found in.",
+      + "expected_value = score − contact_cost; only offers above zero are listed, so the list may be empty. It is empty, and a note says why, for a customer whom a campaign reached within contact_gap_days. Consent is not asked "
+      + "here: ask it before you contact anybody. 404 when there is no such customer or run. n is how many purchases the rules were found in.",
     input: OffersQuestion.self,
     answer: (
       "application/json",
       [
-        "type": "object", "required": ["as_of", "method", "model", "version", "n", "run_id", "currency", "data"],
+        "type": "object", "required": ["as_of", "method", "model", "version", "n", "run_id", "currency", "note", "data"],
         "properties": .object(
           PurchaseAnswer.heading.merging([
-            "run_id": AnswerField.id, "currency": AnswerField.optional(AnswerField.text),
+            "run_id": AnswerField.id, "currency": AnswerField.optional(AnswerField.text), "note": AnswerField.optional(AnswerField.text),
             "data": PurchaseAnswer.list([
               "position": AnswerField.count, "item_id": AnswerField.id, "item": AnswerField.text, "because_item_id": AnswerField.id, "because_item": AnswerField.text,
               "reason": AnswerField.text, "confidence": AnswerField.number, "lift": AnswerField.number, "margin": AnswerField.decimal, "score": AnswerField.number,
@@ -72,16 +77,21 @@ extension ReadOperation {
             ]),
           ]) { $1 }),
       ]
-    ), refusals: [404], reading: [.customers, .sales], extending: [.analytics, .products, .purchasing],
+    ), refusals: [404], reading: [.customers, .sales], extending: [.analytics, .products, .purchasing, .marketing],
     statements: { request, question in
       let reason = Phrase("Because you bought {item}.", tr: "{item} aldığınız için.").text(in: request.language)
+      let contacted = Phrase("A campaign reached this customer lately: wait before the next contact.", tr: "Bu müşteriye yakın zamanda bir kampanya ulaştı: yeni temas için bekleyin.")
+        .text(in: request.language)
       let run: SQL = "(SELECT chosen.run_id FROM (\(associationRun(question.terms.runID))) AS chosen)"
       let customer: SQL = "ARRAY[\(request.parameters["id"].flatMap(UUID.init(uuidString:)))::uuid]"
       return [
         visibleCustomer(request),
         """
         SELECT \(question.asOf)::timestamptz AS as_of, 'association_next_best_offer' AS method, 'association' AS model, 1 AS version, a.population AS n, a.id AS run_id,
-               a.result ->> 'currency' AS currency
+               a.result ->> 'currency' AS currency,
+               CASE WHEN EXISTS (
+                 SELECT FROM crm.campaign_touch AS c WHERE c.customer_id = ANY (\(customer)) AND c.delivered AND NOT c.held_out AND c.touched_at < \(question.asOf)
+                   AND c.touched_at >= \(question.asOf)::timestamptz - make_interval(days => \(question.terms.contactGapDays))) THEN \(contacted)::text END AS note
           FROM crm.analysis_run AS a WHERE a.id = \(run)
         """,
         """

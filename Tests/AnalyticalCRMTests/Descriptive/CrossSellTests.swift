@@ -139,6 +139,21 @@ struct CrossSellTests {
     #expect(try await server.ask(path)["data"] == [])
     try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in _ = try await tx.run("UPDATE crm.stock_level SET on_hand = 5") }
     #expect(try await server.ask(path)["data"]?.array?.count == 1)
+    // Whom a campaign reached ten days ago is left alone for a fortnight, when that is asked for.
+    try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in
+      try await tx.run(
+        """
+        WITH campaign AS (
+          INSERT INTO crm.campaign (code, name, starts_on, ends_on, department_id) SELECT 'c', 'Mayıs', '2025-05-01', '2025-05-31', d.id FROM crm.department AS d LIMIT 1
+          RETURNING id, department_id)
+        INSERT INTO crm.campaign_touch (customer_id, campaign_id, channel, touched_at, department_id)
+        SELECT \(UUID(uuidString: customer))::uuid, c.id, 'email', '2025-05-22T00:00:00Z', c.department_id FROM campaign AS c
+        """)
+    }
+    let rested = try await server.ask(path + "&contact_gap_days=14")
+    #expect(rested["data"] == [] && rested["note"]?.string?.contains("wait") == true)
+    let asked = try await server.ask(path + "&contact_gap_days=7")
+    #expect(asked["data"]?.array?.count == 1 && asked["note"] == .null)
   }
 
   private func bought(_ number: Int) -> [String] { number < 4 ? ["Bread", "Butter"] : ["Bread"] }

@@ -5,19 +5,19 @@ create function analytics.cohorts(as_of timestamptz default now(), time_zone tex
 returns table (
   cohort date, size bigint, month integer, customers bigint, customer_share double precision, revenue numeric, revenue_share double precision, complete boolean
 ) language sql stable as $$
-  with monthly as materialized (
-    select p.customer_id, date_trunc('month', p.ordered_at at time zone cohorts.time_zone)::date as month,
+  with placed as (
+    select min(date_trunc('month', p.ordered_at at time zone cohorts.time_zone)::date) over (partition by p.customer_id) as cohort,
+      date_trunc('month', p.ordered_at at time zone cohorts.time_zone)::date as month,
       case when cohorts.currency is null then sum(p.amount) else sum(case when p.currency = cohorts.currency then p.amount
         else crm.convert(p.amount, p.currency, cohorts.currency, (p.ordered_at at time zone cohorts.time_zone)::date) end) end as revenue
     from analytics.purchase as p
     where p.ordered_at < cohorts.as_of and (cohorts.department is null or p.department_id = cohorts.department)
-    group by 1, 2
-  ), placed as (
-    select min(m.month) over (partition by m.customer_id) as cohort, m.month, m.revenue from monthly as m
+    group by p.customer_id, date_trunc('month', p.ordered_at at time zone cohorts.time_zone)::date
+  ), added as (
+    select p.cohort, p.month, count(*) as customers, sum(p.revenue) as revenue from placed as p group by p.cohort, p.month
   ), cell as (
-    select p.cohort, (extract(year from age(p.month, p.cohort)) * 12 + extract(month from age(p.month, p.cohort)))::integer as month,
-      count(*) as customers, sum(p.revenue) as revenue
-    from placed as p group by 1, 2
+    select a.cohort, (extract(year from age(a.month, a.cohort)) * 12 + extract(month from age(a.month, a.cohort)))::integer as month, a.customers, a.revenue
+    from added as a
   ), span as (
     select date_trunc('month', (cohorts.as_of - interval '1 microsecond') at time zone cohorts.time_zone)::date as last, min(c.cohort) as first from cell as c
   ), place as (

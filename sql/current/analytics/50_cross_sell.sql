@@ -73,7 +73,7 @@ comment on column analytics.association_now.as_of is 'The instant up to which pu
 
 create function analytics.next_offers(
   rules_run uuid, as_of timestamptz default now(), window_days integer default 30, margin_rate numeric default null, contact_cost numeric default 0,
-  minimum_lift double precision default 1.1, customers uuid[] default null, most integer default 5
+  minimum_lift double precision default 1.1, customers uuid[] default null, most integer default 5, contact_gap_days integer default 0
 ) returns table (
   customer_id uuid, "position" integer, item_id uuid, because_item_id uuid, confidence double precision, lift double precision, margin numeric,
   score double precision, expected_value numeric
@@ -83,6 +83,9 @@ create function analytics.next_offers(
     select l.customer_id, t.item_id, max(l.ordered_at) as last_at
     from analytics.purchase_line as l join analytics.items((select r.level from run as r)) as t on t.product_id = l.product_id
     where l.ordered_at < next_offers.as_of and l.quantity > 0 and (next_offers.customers is null or l.customer_id = any (next_offers.customers))
+      and (next_offers.contact_gap_days = 0 or not exists (
+        select from crm.campaign_touch as c where c.customer_id = l.customer_id and c.delivered and not c.held_out
+          and c.touched_at < next_offers.as_of and c.touched_at >= next_offers.as_of - make_interval(days => next_offers.contact_gap_days)))
     group by l.customer_id, t.item_id
   ), offerable as materialized (
     select distinct t.item_id from analytics.offerable_product as p join analytics.items((select r.level from run as r)) as t on t.product_id = p.product_id
@@ -106,8 +109,8 @@ create function analytics.next_offers(
   )
   select r.customer_id, r.rank, r.item_id, r.because_item_id, r.confidence, r.lift, r.margin, r.score, r.expected_value from ranked as r where r.rank <= next_offers.most
 $$;
-comment on function analytics.next_offers(uuid, timestamptz, integer, numeric, numeric, double precision, uuid[], integer) is
-  'What to offer whom by the rules of a run: things not bought within the window of days that may be offered, by their best rule from a thing the customer has bought with enough lift. The score is confidence × margin a purchase; ties go by lift, then id. expected_value is the score less what a contact costs; only offers above zero are there. margin_rate is the margin, as a share of revenue, of what has no known cost; without it such things are not offered. customers null: everybody.';
+comment on function analytics.next_offers(uuid, timestamptz, integer, numeric, numeric, double precision, uuid[], integer, integer) is
+  'What to offer whom by the rules of a run: things not bought within the window of days that may be offered, by their best rule from a thing the customer has bought with enough lift. The score is confidence × margin a purchase; ties go by lift, then id. expected_value is the score less what a contact costs; only offers above zero are there. margin_rate is the margin, as a share of revenue, of what has no known cost; without it such things are not offered. Nothing is offered to customers whom a campaign reached within contact_gap_days. customers null: everybody.';
 
 grant select on all tables in schema analytics to crm_app, crm_worker, bi_reader;
 grant execute on all functions in schema analytics to crm_app, crm_worker;
