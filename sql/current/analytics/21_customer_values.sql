@@ -14,7 +14,9 @@ comment on function analytics.placed(text, text, double precision, bigint, bigin
   'A value of the scale as 0 to 1. below: how many on the scale are below it. A scale on which everybody is equal, or alone, says nothing: 0.';
 
 create function analytics.scale_value(raw double precision, missing text, direction text, cap double precision) returns double precision language sql immutable parallel safe
-  return case direction when 'lower' then -1 else 1 end * least(coalesce(raw, case missing when 'zero' then 0 end), coalesce(cap, 'Infinity'));
+  -- least would make the cap, or infinity, of nothing.
+  return case direction when 'lower' then -1 else 1 end
+    * case when coalesce(raw, case missing when 'zero' then 0 end) > cap then cap else coalesce(raw, case missing when 'zero' then 0 end) end;
 comment on function analytics.scale_value(double precision, text, text, double precision) is
   'What was measured as it stands on the scale: capped, higher always better; null where nothing was measured and that does not count as 0.';
 
