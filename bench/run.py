@@ -234,6 +234,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--import-rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure some parts, and print instead of writing the file")
+    parser.add_argument("--analysis", choices=("year", "lifetime", "million"), help="only this part of the analytical module")
     parser.add_argument("--keep", action="store_true", help="leave the cluster running")
     options = parser.parse_args()
     bench = Bench(options)

@@ -46,7 +46,9 @@ struct MetricTests {
     let turkish = try await server.send(.get, path, as: "ayse", headers: ["accept-language": "tr"])
     #expect(try turkish.json()["label"] == "Satış")
     let catalogue = try await server.send(.get, "/v1/metrics", as: "emre")
-    #expect(try catalogue.json()["data"]?.array?.contains { $0["name"] == "sales" } == true, "\(catalogue.text)")
+    let sales = try #require(try catalogue.json()["data"]?.array?.first { $0["name"] == "sales" }, "\(catalogue.text)")
+    #expect(sales["source"] == "bi.orders" && sales["tables"]?.array?.contains("crm.sales_order") == true, "\(sales)")
+    #expect(try catalogue.json()["data"]?.array?.allSatisfy { $0["tables"]?.array?.isEmpty == false } == true, "\(catalogue.text)")
   }
 
   @Test(

@@ -30,15 +30,15 @@ struct MetricPeriod: OperationInput {
 
 extension ReadOperation {
   static let metricCatalogue = ReadOperation(
-    "list_metrics", "/v1/metrics", tag: "metrics", access: .signedIn, "List the metrics", description: "What each number means and the statement that gives it.",
+    "list_metrics", "/v1/metrics", tag: "metrics", access: .signedIn, "List the metrics", description: "What each number means, where it comes from and the statement that gives it.",
     input: NoInput.self,
     row: [
       "name": ["type": "string"], "label_en": ["type": "string"], "label_tr": ["type": "string"], "meaning": ["type": "string"],
-      "grain": ["type": "string"], "unit": ["type": "string"], "aggregate": ["type": "string"], "owner": ["type": "string"], "sql": ["type": "string"],
+      "grain": ["type": "string"], "unit": ["type": "string"], "aggregate": ["type": "string"], "owner": ["type": "string"], "source": ["type": "string"], "tables": ["type": ["array", "null"], "items": ["type": "string"]], "sql": ["type": "string"],
     ],
     reading: []
   ) { _, _ in
-    "SELECT name, label_en, label_tr, meaning, grain, unit, aggregate, owner, sql FROM bi.metric ORDER BY name"
+    "SELECT m.name, m.label_en, m.label_tr, m.meaning, m.grain, m.unit, m.aggregate, m.owner, m.source, l.tables, m.sql FROM bi.metric m LEFT JOIN bi.lineage l ON l.view = m.source ORDER BY m.name"
   }
 
   static let metric = ReadOperation(

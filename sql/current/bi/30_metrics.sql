@@ -67,7 +67,7 @@ comment on column bi.measurement.channel is 'The channel, where the fact has one
 comment on column bi.measurement.stage is 'The stage, where the fact has one.';
 
 create view bi.metric with (security_invoker = true) as
-select name, label_en, label_tr, meaning, grain, unit, aggregate, owner,
+select name, label_en, label_tr, meaning, grain, unit, aggregate, owner, source,
   'select ' || case when unit like 'currency%' then 'currency, ' else '' end
     || case aggregate
       when 'sum' then 'sum(numerator)' when 'ratio' then 'sum(numerator) / nullif(sum(denominator), 0)' when 'distinct' then 'count(distinct subject_id)'
@@ -76,23 +76,23 @@ select name, label_en, label_tr, meaning, grain, unit, aggregate, owner,
     || format(' as value from bi.measurement where metric = %L and occurred_on ', name) || case aggregate when 'outstanding' then '<= $2' else 'between $1 and $2' end
     || case when unit like 'currency%' then ' group by currency' else '' end as sql
 from (values
-  ('sales', 'Sales', 'Satış', 'What the company receives for orders that were not cancelled.', 'order', 'currency', 'sum', 'sales'),
-  ('orders', 'Orders', 'Sipariş sayısı', 'Orders that were not cancelled, also those of amount zero.', 'order', 'count', 'sum', 'sales'),
-  ('customers', 'Buying customers', 'Alışveriş yapan müşteri', 'Customers with at least one order that was not cancelled.', 'customer', 'count', 'distinct', 'sales'),
-  ('units', 'Units', 'Birim', 'Units of products on orders that were not cancelled; for fuel and the like in the unit of the product.', 'order line', 'units', 'sum', 'sales'),
-  ('discounts', 'Discounts', 'İndirim', 'Loyalty, coupon and coupon-match discounts on orders that were not cancelled.', 'order', 'currency', 'sum', 'marketing'),
-  ('turnover', 'Turnover', 'Ciro', 'Issued invoices less credit notes, without VAT.', 'invoice line', 'currency', 'sum', 'finance'),
-  ('open_pipeline', 'Open pipeline', 'Açık fırsatlar', 'Amount of the opportunities that are open now, by the day they were opened.', 'opportunity', 'currency', 'sum', 'sales'),
-  ('stage_entries', 'Opportunities by stage reached', 'Ulaşılan aşamaya göre fırsatlar', 'Different opportunities that entered a stage.', 'opportunity', 'count', 'distinct', 'sales'),
-  ('win_rate', 'Win rate', 'Kazanma oranı', 'Won opportunities ÷ won and lost ones, by the day they were closed.', 'opportunity', 'share', 'ratio', 'sales'),
-  ('average_deal', 'Average deal', 'Ortalama satış', 'Amount of a won opportunity, on average.', 'opportunity', 'currency', 'ratio', 'sales'),
-  ('cycle_days', 'Sales cycle', 'Satış süresi', 'Days from opening to winning an opportunity, on average.', 'opportunity', 'days', 'ratio', 'sales'),
-  ('sales_velocity', 'Sales velocity', 'Satış hızı', 'Amount won a day of sales cycle: won opportunities × average deal ÷ average cycle of at least a day.', 'opportunity', 'currency', 'velocity', 'sales'),
-  ('quote_acceptance', 'Quote acceptance', 'Teklif kabul oranı', 'Accepted quotes ÷ quotes that were answered or expired, by the day they were sent; superseded versions do not count.', 'quote', 'share', 'ratio', 'sales'),
-  ('on_time_shipping', 'On-time shipping', 'Zamanında sevkiyat', 'Order lines shipped whole by the day they were promised for (two days after the order where the goods were there) ÷ all shipped whole.', 'order line', 'share', 'ratio', 'purchasing'),
-  ('days_sales_outstanding', 'Days sales outstanding', 'Ortalama tahsilat süresi', 'What is owed to us on the last day ÷ what was invoiced in the period, both with VAT, × the days of the period.', 'invoice', 'currency_days', 'outstanding', 'finance'),
-  ('average_order', 'Average order', 'Ortalama sipariş', 'Amount of an order that was not cancelled, on average.', 'order', 'currency', 'ratio', 'sales')
-) as metric (name, label_en, label_tr, meaning, grain, unit, aggregate, owner);
+  ('sales', 'Sales', 'Satış', 'What the company receives for orders that were not cancelled.', 'order', 'currency', 'sum', 'sales', 'bi.orders'),
+  ('orders', 'Orders', 'Sipariş sayısı', 'Orders that were not cancelled, also those of amount zero.', 'order', 'count', 'sum', 'sales', 'bi.orders'),
+  ('customers', 'Buying customers', 'Alışveriş yapan müşteri', 'Customers with at least one order that was not cancelled.', 'customer', 'count', 'distinct', 'sales', 'bi.orders'),
+  ('units', 'Units', 'Birim', 'Units of products on orders that were not cancelled; for fuel and the like in the unit of the product.', 'order line', 'units', 'sum', 'sales', 'bi.order_lines'),
+  ('discounts', 'Discounts', 'İndirim', 'Loyalty, coupon and coupon-match discounts on orders that were not cancelled.', 'order', 'currency', 'sum', 'marketing', 'bi.orders'),
+  ('turnover', 'Turnover', 'Ciro', 'Issued invoices less credit notes, without VAT.', 'invoice line', 'currency', 'sum', 'finance', 'bi.turnover'),
+  ('open_pipeline', 'Open pipeline', 'Açık fırsatlar', 'Amount of the opportunities that are open now, by the day they were opened.', 'opportunity', 'currency', 'sum', 'sales', 'bi.opportunities'),
+  ('stage_entries', 'Opportunities by stage reached', 'Ulaşılan aşamaya göre fırsatlar', 'Different opportunities that entered a stage.', 'opportunity', 'count', 'distinct', 'sales', 'bi.stage_durations'),
+  ('win_rate', 'Win rate', 'Kazanma oranı', 'Won opportunities ÷ won and lost ones, by the day they were closed.', 'opportunity', 'share', 'ratio', 'sales', 'bi.opportunities'),
+  ('average_deal', 'Average deal', 'Ortalama satış', 'Amount of a won opportunity, on average.', 'opportunity', 'currency', 'ratio', 'sales', 'bi.opportunities'),
+  ('cycle_days', 'Sales cycle', 'Satış süresi', 'Days from opening to winning an opportunity, on average.', 'opportunity', 'days', 'ratio', 'sales', 'bi.opportunities'),
+  ('sales_velocity', 'Sales velocity', 'Satış hızı', 'Amount won a day of sales cycle: won opportunities × average deal ÷ average cycle of at least a day.', 'opportunity', 'currency', 'velocity', 'sales', 'bi.opportunities'),
+  ('quote_acceptance', 'Quote acceptance', 'Teklif kabul oranı', 'Accepted quotes ÷ quotes that were answered or expired, by the day they were sent; superseded versions do not count.', 'quote', 'share', 'ratio', 'sales', 'bi.quotes'),
+  ('on_time_shipping', 'On-time shipping', 'Zamanında sevkiyat', 'Order lines shipped whole by the day they were promised for (two days after the order where the goods were there) ÷ all shipped whole.', 'order line', 'share', 'ratio', 'purchasing', 'bi.order_fulfilments'),
+  ('days_sales_outstanding', 'Days sales outstanding', 'Ortalama tahsilat süresi', 'What is owed to us on the last day ÷ what was invoiced in the period, both with VAT, × the days of the period.', 'invoice', 'currency_days', 'outstanding', 'finance', 'bi.invoices'),
+  ('average_order', 'Average order', 'Ortalama sipariş', 'Amount of an order that was not cancelled, on average.', 'order', 'currency', 'ratio', 'sales', 'bi.orders')
+) as metric (name, label_en, label_tr, meaning, grain, unit, aggregate, owner, source);
 comment on view bi.metric is 'The metrics: what each means and the statement that gives it; $1 and $2 are the first and the last day.';
 comment on column bi.metric.name is 'Stable name; also in /v1/metrics/{name}.';
 comment on column bi.metric.label_en is 'Label in English.';
@@ -102,6 +102,7 @@ comment on column bi.metric.grain is 'What one thing counted is.';
 comment on column bi.metric.unit is 'count, units, days, share (0 to 1), or currency and currency_days (then one value a currency).';
 comment on column bi.metric.aggregate is 'sum: of the numerators. ratio: sum of the numerators ÷ sum of the denominators. distinct: how many different subjects. velocity: sum of the numerators ÷ average of the denominators. outstanding: sum of the numerators to the last day ÷ sum of the denominators in the period × its days.';
 comment on column bi.metric.owner is 'The department that answers for the definition.';
+comment on column bi.metric.source is 'The view whose rows are counted; bi.lineage says from which tables it comes.';
 comment on column bi.metric.sql is 'The statement over schema bi.';
 
 -- The same for callers that cannot run text.
