@@ -52,7 +52,8 @@ struct ChartTests {
   @Test("whatever a stage is called, the picture is well-formed XML with its text alternative")
   func escaping() {
     let chart = BarChart(
-      title: "A < B & \"C\"", bars: [.init(label: "çok uzun bir aşama adı ki sığmaz & taşar\u{1}", value: 3, caption: "3"), .init(label: "0", value: 0, caption: "0")],
+      title: "A < B & \"C\"",
+      bars: [.init(label: "çok uzun bir aşama adı ki sığmaz & taşar\u{1}", value: 3, caption: "3"), .init(label: "0", value: 0, caption: "0")],
       empty: Phrase("none", tr: "yok"), language: .turkish, isFunnel: true)
     #expect(chart.svg().contains("<title id=\"title\">A &lt; B &amp; &quot;C&quot;</title>"))
     #expect(chart.svg().contains("<desc id=\"description\">çok uzun bir aşama adı ki sığmaz &amp; taşar: 3; 0: 0</desc>"))

@@ -24,11 +24,13 @@ struct Customer360Tests {
     #expect(purchases[0]["orders"]?.int.map(String.init) == expected["orders"])
     let cents = try #require(purchases[0]["revenue"]?.string.flatMap { Decimal(string: $0) }) * 100
     #expect("\(cents)" == expected["cents"])
-    #expect(glance["rfm"]?["orders"]?.int.map(String.init) == expected["orders"] && glance["rfm"]?["recency_days"]?.int.map(String.init) == expected["recency_days"])
+    #expect(
+      glance["rfm"]?["orders"]?.int.map(String.init) == expected["orders"] && glance["rfm"]?["recency_days"]?.int.map(String.init) == expected["recency_days"])
     #expect(glance["rfm"]?["cell"]?.int == 455, "\(String(describing: glance["rfm"]))")
     #expect(glance["open_business"]?["orders"] == [] && glance["last_contacts"] == [])
 
-    let product = try await server.send(.post, "/v1/opportunities", as: "ayse", json: ["customer_id": .string(id), "name": "Kahve", "amount": "120.50", "currency": "TRY"])
+    let product = try await server.send(
+      .post, "/v1/opportunities", as: "ayse", json: ["customer_id": .string(id), "name": "Kahve", "amount": "120.50", "currency": "TRY"])
     try #require(product.status == 201, "\(product.text)")
     let later = try await server.send(.get, "/v1/customers/\(id)/360", as: "ayse", headers: ["accept-language": "tr"]).json()
     #expect(later["open_business"]?["opportunities"]?.array?.map { [$0["name"], $0["amount"]] } == [["Kahve", "120.50"]])

@@ -52,14 +52,15 @@ import Testing
     #expect(mistakes(400, problem, mediaType: "application/problem+json", body: "[]") == [])
   }
 
-  @Test(arguments: [
-    (418, good, "application/json"), (201, good, "text/html"), (201, "", nil), (204, good, "application/json"), (201, "no json", "application/json"),
-    (201, "[]", "application/json"), (201, #"{"id":"x","at":null}"#, "application/json"), (400, #"{"code":"c"}"#, "application/problem+json"),
-    (201, #"{"id":"0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f5a6"}"#, "application/json"), (201, good.replacing("09:30", with: "29:30"), "application/json"),
-    (201, good.replacing("}", with: #","kind":"c"}"#), "application/json"), (201, good.replacing("}", with: #","sizes":[1,0]}"#), "application/json"),
-    (201, good.replacing("}", with: #","sizes":[1,2,3]}"#), "application/json"), (201, good.replacing("}", with: #","sizes":[1.5]}"#), "application/json"),
-    (201, good.replacing("}", with: #","code":"A"}"#), "application/json"),
-  ] as [(Int, String, String?)])
+  @Test(
+    arguments: [
+      (418, good, "application/json"), (201, good, "text/html"), (201, "", nil), (204, good, "application/json"), (201, "no json", "application/json"),
+      (201, "[]", "application/json"), (201, #"{"id":"x","at":null}"#, "application/json"), (400, #"{"code":"c"}"#, "application/problem+json"),
+      (201, #"{"id":"0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f5a6"}"#, "application/json"), (201, good.replacing("09:30", with: "29:30"), "application/json"),
+      (201, good.replacing("}", with: #","kind":"c"}"#), "application/json"), (201, good.replacing("}", with: #","sizes":[1,0]}"#), "application/json"),
+      (201, good.replacing("}", with: #","sizes":[1,2,3]}"#), "application/json"), (201, good.replacing("}", with: #","sizes":[1.5]}"#), "application/json"),
+      (201, good.replacing("}", with: #","code":"A"}"#), "application/json"),
+    ] as [(Int, String, String?)])
   func `an answer that is not as documented is noticed`(_ status: Int, _ answer: String, _ mediaType: String?) {
     #expect(!mistakes(status, answer, mediaType: mediaType).isEmpty)
   }

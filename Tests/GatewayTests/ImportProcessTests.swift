@@ -72,8 +72,14 @@ struct ImportProcessTests {
     let tool = PostgresPool(
       .init(connection: server.database.url(as: login), connections: [.interactive: 1]), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     let statements: [(SQL, Int)] = [
-      ("SELECT count(*) AS count, sum(amount)::text, sum(loyalty_discount)::text, sum(coupon_discount)::text, sum(coupon_match_discount)::text FROM bi.orders", expected.orders),
-      ("SELECT count(*) AS count, sum(amount)::text, sum(loyalty_discount)::text, sum(coupon_discount)::text, sum(coupon_match_discount)::text FROM bi.order_lines", expected.lines),
+      (
+        "SELECT count(*) AS count, sum(amount)::text, sum(loyalty_discount)::text, sum(coupon_discount)::text, sum(coupon_match_discount)::text FROM bi.orders",
+        expected.orders
+      ),
+      (
+        "SELECT count(*) AS count, sum(amount)::text, sum(loyalty_discount)::text, sum(coupon_discount)::text, sum(coupon_match_discount)::text FROM bi.order_lines",
+        expected.lines
+      ),
     ]
     for (statement, count) in statements {
       let row = try await tool.execute([statement], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0][0]
@@ -145,7 +151,9 @@ struct ImportProcessTests {
       while ContinuousClock.now < deadline {
         // By another connection, because a transaction sees this view as it was when it first looked.
         let waiting = try await admin.execute(
-          ["SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO%sales_order_line%'"],
+          [
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO%sales_order_line%'"
+          ],
           context: settings, deadline: .after(.seconds(10)))
         if try waiting[0][0].decode(Int.self, at: 0) > 0 { break }
         try await Task.sleep(for: .milliseconds(5))
@@ -163,7 +171,8 @@ struct ImportProcessTests {
     }
 
     // Half a minute later.
-    _ = try await admin.execute(["UPDATE crm.job SET leased_until = now() WHERE kind = 'import.run' AND status = 'running'"], context: settings, deadline: .after(.seconds(10)))
+    _ = try await admin.execute(
+      ["UPDATE crm.job SET leased_until = now() WHERE kind = 'import.run' AND status = 'running'"], context: settings, deadline: .after(.seconds(10)))
     let next = try worker(of: server.database)
     defer { kill(next.processIdentifier, SIGTERM) }
     let deadline = ContinuousClock.now + .seconds(60)

@@ -30,7 +30,9 @@ import Testing
 
   @Test func `words in an address are joined by an underscore or a hyphen`() async throws {
     let server = try await TestServer.suite()
-    for path in ["/v1/price_books?limit=1", "/v1/price-books?limit=1", "/v1/customers/\(UUID().uuidString)/next_offers", "/v1/customers/\(UUID().uuidString)/next-offers"] {
+    for path in [
+      "/v1/price_books?limit=1", "/v1/price-books?limit=1", "/v1/customers/\(UUID().uuidString)/next_offers", "/v1/customers/\(UUID().uuidString)/next-offers",
+    ] {
       // The document names one spelling.
       let answer = try await server.send(.get, path, as: "ayse", checked: false)
       #expect(answer.problem != "unknown-route" && (answer.status == 200) == path.hasSuffix("limit=1"), "\(path): \(answer.text)")

@@ -107,7 +107,8 @@ package enum ShoppingYear {
 extension Importer {
   /// Makes all households in the order of their numbers; the file of those that told about themselves, and that of the orders, find them.
   fileprivate func importHouseholds(as caller: Caller) async throws {
-    guard var mapping = try JSONDecoder().decode(JSON.self, from: Data(ShoppingYear.demo("mappings/customers.json"))).object, var fields = mapping["fields"]?.object
+    guard var mapping = try JSONDecoder().decode(JSON.self, from: Data(ShoppingYear.demo("mappings/customers.json"))).object,
+      var fields = mapping["fields"]?.object
     else { throw Command.Failure(description: "the mapping of customers has no fields") }
     fields["profile"] = nil
     mapping["fields"] = .object(fields)

@@ -100,7 +100,8 @@ package final class TestAPI: Sendable {
     _ method: Request.Method, _ path: String, _ query: KeyValuePairs<String, String> = [:], as person: String = "deniz", json: JSON? = nil,
     headers: [String: String] = [:], checked: Bool = true
   ) async throws -> Answer {
-    try await send(method, path, query.map { (name: $0.key, value: $0.value) }, as: person, body: json.map { try $0.encoded() }, headers: headers, checked: checked)
+    try await send(
+      method, path, query.map { (name: $0.key, value: $0.value) }, as: person, body: json.map { try $0.encoded() }, headers: headers, checked: checked)
   }
 
   /// Sends a request as a patient client does: again after a while, when it is told that someone else is at the same record or key.

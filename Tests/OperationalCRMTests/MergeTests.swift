@@ -77,10 +77,15 @@ struct MergeTests {
     let survivor = try await busyCustomer(sales, "Yıldız Tekstil", ["profile": ["size": "M"]])
     let merged = try await busyCustomer(
       sales, "YILDIZ TEKSTİL A.Ş.",
-      ["tax_number": "1234567890", "website": "https://yildiz.example", "visibility": "department", "profile": ["size": "L", "age": 9], "parent_id": .string(survivor.id)])
+      [
+        "tax_number": "1234567890", "website": "https://yildiz.example", "visibility": "department", "profile": ["size": "L", "age": 9],
+        "parent_id": .string(survivor.id),
+      ])
     _ = try await sales.done(.patch, "/v1/customers/\(survivor.id)", json: ["parent_id": .string(merged.id)])
     _ = try await sales.server.database.admin.execute(
-      ["INSERT INTO crm.external_id (relation, system, key, row_id, area) SELECT 'customers', 'sap', 'K-17', id, 'customers' FROM crm.customer WHERE name = 'YILDIZ TEKSTİL A.Ş.'"],
+      [
+        "INSERT INTO crm.external_id (relation, system, key, row_id, area) SELECT 'customers', 'sap', 'K-17', id, 'customers' FROM crm.customer WHERE name = 'YILDIZ TEKSTİL A.Ş.'"
+      ],
       context: .init(readOnly: false), deadline: .after(.seconds(10)))
 
     let before = try await everything(sales)
@@ -303,7 +308,8 @@ struct MergeTests {
     _ = try await sales.done(.post, "/v1/merges/\(merge.id)/unmerge")
     #expect(try await desk.quote(quote)["contact_id"] == .string(contacts[1]))
     let after = try await desk.behind(
-      "SELECT s.digest FROM crm.quote_seal AS s JOIN crm.quote AS q ON q.customer_id = s.customer_id AND q.id = s.quote_id WHERE q.id = \(quote)::uuid AND q.sealed_digest = s.digest")
+      "SELECT s.digest FROM crm.quote_seal AS s JOIN crm.quote AS q ON q.customer_id = s.customer_id AND q.id = s.quote_id WHERE q.id = \(quote)::uuid AND q.sealed_digest = s.digest"
+    )
     #expect(try after[0].decode(String.self, at: 0) == seal)
   }
 

@@ -28,8 +28,11 @@ struct CohortHeatMap {
   func svg() -> String {
     let columns = rows.map(\.cells.count).max() ?? 0
     var document = SVGDocument(
-      title: title, description: description, width: max(480, Self.left + columns * Self.cellWidth + 16), height: Self.top + rows.count * Self.cellHeight + 40, language: language)
-    for column in 0..<columns { document.write("\(column)", x: Self.left + column * Self.cellWidth + Self.cellWidth / 2, y: Self.top - 10, size: 12, anchor: "middle") }
+      title: title, description: description, width: max(480, Self.left + columns * Self.cellWidth + 16), height: Self.top + rows.count * Self.cellHeight + 40,
+      language: language)
+    for column in 0..<columns {
+      document.write("\(column)", x: Self.left + column * Self.cellWidth + Self.cellWidth / 2, y: Self.top - 10, size: 12, anchor: "middle")
+    }
     for (number, row) in rows.enumerated() {
       let y = Self.top + number * Self.cellHeight
       document.write("\(row.cohort) (\(row.customers))", x: Self.left - 8, y: y + 19, size: 13, anchor: "end")
@@ -39,18 +42,23 @@ struct CohortHeatMap {
         document.elements.append(
           ##"<rect x="\##(x + 1)" y="\##(y + 1)" width="\##(Self.cellWidth - 2)" height="\##(Self.cellHeight - 2)" fill="\##(Self.shade(share))"/>"##)
         document.write(
-          percent(share) + (cell.complete ? "" : "*"), x: x + Self.cellWidth / 2, y: y + 19, size: 12, anchor: "middle", fill: share > 0.45 ? "#ffffff" : SVGDocument.ink)
+          percent(share) + (cell.complete ? "" : "*"), x: x + Self.cellWidth / 2, y: y + 19, size: 12, anchor: "middle",
+          fill: share > 0.45 ? "#ffffff" : SVGDocument.ink)
       }
     }
     document.write(
-      Phrase("Columns: months after the first purchase. * month under way.", tr: "Sütunlar: ilk alışverişten sonraki aylar. * süren ay.").text(in: language), x: 16,
+      Phrase("Columns: months after the first purchase. * month under way.", tr: "Sütunlar: ilk alışverişten sonraki aylar. * süren ay.").text(in: language),
+      x: 16,
       y: Self.top + rows.count * Self.cellHeight + 26, size: 12)
     return document.text()
   }
 
   private var description: String {
-    rows.map { row in "\(row.cohort) (\(row.customers)): " + row.cells.compactMap { cell in cell.customer_share.map { percent($0) + (cell.complete ? "" : "*") } }.joined(separator: ", ") }
-      .joined(separator: "; ")
+    rows.map { row in
+      "\(row.cohort) (\(row.customers)): "
+        + row.cells.compactMap { cell in cell.customer_share.map { percent($0) + (cell.complete ? "" : "*") } }.joined(separator: ", ")
+    }
+    .joined(separator: "; ")
   }
 
   private func percent(_ share: Double) -> String {
@@ -62,6 +70,9 @@ struct CohortHeatMap {
   private static func shade(_ share: Double) -> String {
     let part = min(max(share, 0), 1)
     let (red, green, blue) = (Int(236 - part * 221), Int(244 - part * 166), Int(248 - part * 144))
-    return "#" + [red, green, blue].map { let digits = String($0, radix: 16); return digits.count == 1 ? "0" + digits : digits }.joined()
+    return "#"
+      + [red, green, blue].map {
+        let digits = String($0, radix: 16); return digits.count == 1 ? "0" + digits : digits
+      }.joined()
   }
 }

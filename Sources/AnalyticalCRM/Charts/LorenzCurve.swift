@@ -27,7 +27,8 @@ struct LorenzCurve {
     document.elements.append(
       ##"<rect x="\##(Self.left)" y="\##(Self.top)" width="\##(Self.side)" height="\##(Self.side)" fill="none" stroke="#57606a"/>"##)
     document.elements.append(
-      ##"<line x1="\##(Self.left)" y1="\##(Self.top + Self.side)" x2="\##(Self.left + Self.side)" y2="\##(Self.top)" stroke="#57606a" stroke-dasharray="6 4"/>"##)
+      ##"<line x1="\##(Self.left)" y1="\##(Self.top + Self.side)" x2="\##(Self.left + Self.side)" y2="\##(Self.top)" stroke="#57606a" stroke-dasharray="6 4"/>"##
+    )
     let places = points.compactMap { point in point.revenue_share.map { "\(x(point.customer_share)),\(y($0))" } }.joined(separator: " ")
     document.elements.append(##"<polyline points="\##(places)" fill="none" stroke="#1f6f8b" stroke-width="3"/>"##)
     for share in [0.0, 0.25, 0.5, 0.75, 1] {
@@ -35,7 +36,8 @@ struct LorenzCurve {
       document.write(percent(share), x: Self.left - 8, y: y(share) + 4, size: 12, anchor: "end")
     }
     document.write(
-      Phrase("Share of customers, from the least revenue up", tr: "Müşterilerin payı, en az cirodan başlayarak").text(in: language), x: Self.left + Self.side / 2,
+      Phrase("Share of customers, from the least revenue up", tr: "Müşterilerin payı, en az cirodan başlayarak").text(in: language),
+      x: Self.left + Self.side / 2,
       y: Self.top + Self.side + 46, size: 13, anchor: "middle")
     document.write("Gini \(coefficient)", x: Self.left + 16, y: Self.top + 28, size: 16)
     return document.text()

@@ -56,7 +56,8 @@ extension ReadOperation {
     respond: { request, results in
       let bars = try results[0].rows.map { row in
         let amount = try row.decode(Decimal.self, "amount")
-        let caption = "\(amount.written(in: request.language, decimals: 2)) \(try row.decode(String.self, "currency")) (\(try row.decode(Int.self, "opportunities")))"
+        let caption =
+          "\(amount.written(in: request.language, decimals: 2)) \(try row.decode(String.self, "currency")) (\(try row.decode(Int.self, "opportunities")))"
         return BarChart.Bar(label: try row.decode("stage"), value: NSDecimalNumber(decimal: amount).doubleValue, caption: caption)
       }
       return picture(Phrase("Open pipeline", tr: "Açık fırsatlar"), bars, isFunnel: false, request.language)
@@ -64,7 +65,8 @@ extension ReadOperation {
 
   static let funnelChart = ReadOperation(
     "chart_funnel", "/v1/charts/funnel.svg", tag: "metrics", access: .read(.sales), "How many opportunities reached each stage, as a picture",
-    description: "The metric stage_entries, as far as you may see it.", input: FunnelChoice.self, answer: svg, reading: [.sales, .customers, .products], lane: .reports,
+    description: "The metric stage_entries, as far as you may see it.", input: FunnelChoice.self, answer: svg, reading: [.sales, .customers, .products],
+    lane: .reports,
     statements: { request, choice in
       [
         """
@@ -85,7 +87,8 @@ extension ReadOperation {
 
   private static func picture(_ title: Phrase, _ bars: [BarChart.Bar], isFunnel: Bool, _ language: Language) -> Response {
     let chart = BarChart(
-      title: title.text(in: language), bars: bars, empty: Phrase("There is nothing to show.", tr: "Gösterilecek bir şey yok."), language: language, isFunnel: isFunnel)
+      title: title.text(in: language), bars: bars, empty: Phrase("There is nothing to show.", tr: "Gösterilecek bir şey yok."), language: language,
+      isFunnel: isFunnel)
     return .picture(chart.svg())
   }
 }

@@ -9,7 +9,8 @@ extension Concept {
 extension ReadOperation {
   static let cohorts = ReadOperation(
     "read_cohorts", "/v1/analytics/cohorts", tag: "analysis_runs", access: .read(.analytics), "Read how many customers of each month came back.",
-    description: "A cohort is the customers whose first purchase was in that month of the time zone. In cell k: how many different ones bought in month + k, their share of the cohort, their "
+    description:
+      "A cohort is the customers whose first purchase was in that month of the time zone. In cell k: how many different ones bought in month + k, their share of the cohort, their "
       + "revenue, and that as a share of the cohort's revenue in month 0. Cells of months that have not begun before as_of are null; the month under way counts what is known, with complete false. "
       + "revenue_share is null where month 0 brought no revenue. Refused: nobody bought, several currencies without a choice, a missing rate, an as_of in the future.",
     input: PurchaseScope.self,

@@ -9,14 +9,16 @@ extension Concept {
 extension ReadOperation {
   static let deciles = ReadOperation(
     "read_deciles", "/v1/analytics/deciles", tag: "analysis_runs", access: .read(.analytics), "Read the revenue of the tenths of customers.",
-    description: "Ten groups of equal size of all customers who ever bought, by revenue; 1 is the best, and where sizes cannot be equal the first groups have one more. Ties by customer id. "
+    description:
+      "Ten groups of equal size of all customers who ever bought, by revenue; 1 is the best, and where sizes cannot be equal the first groups have one more. Ties by customer id. "
       + "Customers with negative revenue are in the last groups; shares are null when the revenue is zero. Fewer than ten customers make fewer groups. "
       + "Refused: nobody bought, several currencies without a choice, a missing rate, an as_of in the future.",
     input: PurchaseScope.self,
     answer: PurchaseAnswer.schema([
       "revenue": AnswerField.decimal,
       "data": PurchaseAnswer.list([
-        "decile": AnswerField.count, "customers": AnswerField.count, "revenue": AnswerField.decimal, "lowest": AnswerField.decimal, "highest": AnswerField.decimal,
+        "decile": AnswerField.count, "customers": AnswerField.count, "revenue": AnswerField.decimal, "lowest": AnswerField.decimal,
+        "highest": AnswerField.decimal,
         "revenue_share": AnswerField.optional(AnswerField.number), "cumulative_share": AnswerField.optional(AnswerField.number),
       ]),
     ]), refusals: [422], reading: [.sales, .finance], extending: [.sales], lane: .reports,
@@ -34,7 +36,8 @@ extension ReadOperation {
 
   static let concentration = ReadOperation(
     "read_concentration", "/v1/analytics/concentration", tag: "analysis_runs", access: .read(.analytics), "Read how concentrated revenue is.",
-    description: "The share of the top 1, 5, 10, 20 and 50 % of customers (rounded up to whole customers), the Gini coefficient, and at most 101 points of the Lorenz curve from the poorest customer up. "
+    description:
+      "The share of the top 1, 5, 10, 20 and 50 % of customers (rounded up to whole customers), the Gini coefficient, and at most 101 points of the Lorenz curve from the poorest customer up. "
       + "Customers with negative revenue are left out, counted in excluded, and a note says so. Where the revenue is zero, Gini and shares are null. "
       + "Refused: nobody bought, several currencies without a choice, a missing rate, an as_of in the future.",
     input: PurchaseScope.self,
@@ -46,7 +49,8 @@ extension ReadOperation {
         "items": [
           "type": "object",
           "properties": [
-            "customer_share": AnswerField.number, "customers": AnswerField.count, "revenue": AnswerField.decimal, "revenue_share": AnswerField.optional(AnswerField.number),
+            "customer_share": AnswerField.number, "customers": AnswerField.count, "revenue": AnswerField.decimal,
+            "revenue_share": AnswerField.optional(AnswerField.number),
           ],
         ],
       ],

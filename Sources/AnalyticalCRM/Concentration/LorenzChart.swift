@@ -5,7 +5,8 @@ import PostgresClient
 extension ReadOperation {
   static let lorenzChart = ReadOperation(
     "chart_lorenz", "/v1/charts/lorenz.svg", tag: "analysis_runs", access: .read(.analytics), "How concentrated revenue is, as a picture.",
-    description: "The Lorenz curve and the Gini coefficient of read_concentration. The same figures stand in the picture's description for those who cannot see it.",
+    description:
+      "The Lorenz curve and the Gini coefficient of read_concentration. The same figures stand in the picture's description for those who cannot see it.",
     input: PurchaseScope.self, answer: ("image/svg+xml", ["type": "string"]), refusals: [422], reading: [.sales, .finance], extending: [.sales], lane: .reports,
     statements: { _, scope in [scope.currencies, "SELECT c.gini, c.lorenz FROM analytics.concentration(\(scope.arguments)) AS c"] },
     respond: { request, results in

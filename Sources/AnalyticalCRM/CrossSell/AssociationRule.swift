@@ -32,7 +32,8 @@ struct AssociationRule: Hashable, Sendable {
         if singleConsequent, consequent.count > 1 { continue }
         guard let antecedentCount = counts[antecedent], let consequentCount = counts[consequent] else { continue }
         let rule = AssociationRule(
-          antecedent: antecedent, consequent: consequent, antecedentCount: antecedentCount, consequentCount: consequentCount, bothCount: set.count, baskets: baskets)
+          antecedent: antecedent, consequent: consequent, antecedentCount: antecedentCount, consequentCount: consequentCount, bothCount: set.count,
+          baskets: baskets)
         // Compared as products, which are exact, where quotients would round.
         let isLifted = Double(baskets) * Double(set.count) >= minimumLift * Double(antecedentCount) * Double(consequentCount)
         if isLifted, Double(set.count) >= minimumConfidence * Double(antecedentCount) { rules.append(rule) }

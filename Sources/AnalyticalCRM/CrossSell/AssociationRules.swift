@@ -29,13 +29,15 @@ extension ReadOperation {
 
   static let noAssociationRun = Problem(
     404, "no-run", Phrase("No such rules are kept.", tr: "Böyle saklanmış kural yok."),
-    detail: Phrase("Ask for a run first: POST /v1/analytics/association_rules/runs.", tr: "Önce bir çalıştırma isteyin: POST /v1/analytics/association_rules/runs."))
+    detail: Phrase(
+      "Ask for a run first: POST /v1/analytics/association_rules/runs.", tr: "Önce bir çalıştırma isteyin: POST /v1/analytics/association_rules/runs."))
 
   private static let side = PurchaseAnswer.list(["item_id": AnswerField.id, "item": AnswerField.text])
 
   static let associationRules = ReadOperation(
     "list_association_rules", "/v1/analytics/association_rules", tag: "analysis_runs", access: .read(.analytics), "List what is bought together.",
-    description: "The rules of a run (run_association_rules), by lift. n is how many purchases there were. next_after is null on the last page. 404 when there is no such run.",
+    description:
+      "The rules of a run (run_association_rules), by lift. n is how many purchases there were. next_after is null on the last page. 404 when there is no such run.",
     input: RulesPage.self,
     answer: (
       "application/json",
@@ -45,8 +47,10 @@ extension ReadOperation {
           PurchaseAnswer.heading.merging([
             "run_id": AnswerField.id, "parameters": ["type": "object"], "next_after": AnswerField.optional(AnswerField.count),
             "data": PurchaseAnswer.list([
-              "position": AnswerField.count, "antecedent": side, "consequent": side, "antecedent_count": AnswerField.count, "consequent_count": AnswerField.count,
-              "both_count": AnswerField.count, "support": AnswerField.number, "confidence": AnswerField.number, "lift": AnswerField.number, "leverage": AnswerField.number,
+              "position": AnswerField.count, "antecedent": side, "consequent": side, "antecedent_count": AnswerField.count,
+              "consequent_count": AnswerField.count,
+              "both_count": AnswerField.count, "support": AnswerField.number, "confidence": AnswerField.number, "lift": AnswerField.number,
+              "leverage": AnswerField.number,
               "conviction": AnswerField.optional(AnswerField.number),
             ]),
           ]) { $1 }),

@@ -26,7 +26,9 @@ struct AssociationQuestion: OperationInput {
     since = fields.optionalInstant("since", "Purchases before this instant do not count; all do when left out.")
     level = ItemLevel(&fields).level
     minimumSupport =
-      fields.optionalDecimal("min_support", "In which share of all purchases a set must be at least, 0.01 when left out.", scale: 9, in: Decimal(sign: .plus, exponent: -9, significand: 1)...1)
+      fields.optionalDecimal(
+        "min_support", "In which share of all purchases a set must be at least, 0.01 when left out.", scale: 9,
+        in: Decimal(sign: .plus, exponent: -9, significand: 1)...1)
       ?? Decimal(sign: .plus, exponent: -2, significand: 1)
     minimumConfidence = fields.optionalDecimal("min_confidence", "How often a rule must hold at least, 0 when left out.", scale: 9, in: 0...1) ?? 0
     minimumLift = fields.optionalDecimal("min_lift", "How many times more often than by chance at least, 1 when left out.", scale: 9, in: 0...1_000_000) ?? 1
@@ -49,14 +51,17 @@ struct AssociationQuestion: OperationInput {
 
 extension BusinessOperation {
   static let runAssociation = BusinessOperation(
-    "run_association_rules", .post, "/v1/analytics/association_rules/runs", of: "analysis_runs", access: .write(.analytics), "Look for what is bought together.",
-    description: "A worker computes it; the run shows progress, what came out, or why it failed. All purchases count as baskets, also those without any thing of the level; returned goods are in "
+    "run_association_rules", .post, "/v1/analytics/association_rules/runs", of: "analysis_runs", access: .write(.analytics),
+    "Look for what is bought together.",
+    description:
+      "A worker computes it; the run shows progress, what came out, or why it failed. All purchases count as baskets, also those without any thing of the level; returned goods are in "
       + "none. Support, confidence, lift, leverage and conviction (null for a rule that always held) are of whole sets. Offers follow the last run of the whole company.",
     input: AssociationQuestion.self, answer: .record("analysis_runs", status: 202)
   ) { run, question in
     .record(
       try await AnalysisRun.request(
-        kind: "association", method: "association_rules_eclat", asOf: question.scope.asOf, parameters: question.parameters, department: question.scope.departmentID, in: run.tx))
+        kind: "association", method: "association_rules_eclat", asOf: question.scope.asOf, parameters: question.parameters,
+        department: question.scope.departmentID, in: run.tx))
   }
 }
 
@@ -72,7 +77,8 @@ extension JobHandler {
        WHERE p.ordered_at < \(asOf) AND (p.ordered_at >= \(since) OR \(since)::timestamptz IS NULL) AND (p.department_id = \(department) OR \(department)::uuid IS NULL)
       """)
     let found = try await tx.result(
-      "SELECT f.item_id, f.places FROM analytics.frequent_items(\(asOf), \(since), \(department), \(question.level), \(question.minimumSupport)) AS f ORDER BY f.item_id")
+      "SELECT f.item_id, f.places FROM analytics.frequent_items(\(asOf), \(since), \(department), \(question.level), \(question.minimumSupport)) AS f ORDER BY f.item_id"
+    )
     try await progress.reached(30)
     let ids = try found.rows.map { try $0.decode(UUID.self, "item_id") }
     let minimum = NSDecimalNumber(decimal: question.minimumSupport * Decimal(baskets)).rounding(accordingToBehavior: NSDecimalNumberHandler.up).intValue
@@ -103,7 +109,8 @@ extension JobHandler {
     return (
       population: baskets,
       result: [
-        "baskets": .number(Decimal(baskets)), "minimum_count": .number(Decimal(minimum)), "currency": .string(currency), "itemsets": .number(Decimal(itemsets.count)),
+        "baskets": .number(Decimal(baskets)), "minimum_count": .number(Decimal(minimum)), "currency": .string(currency),
+        "itemsets": .number(Decimal(itemsets.count)),
         "itemsets_by_length": .object(Dictionary(uniqueKeysWithValues: lengths)), "rules": .number(Decimal(rules.count)),
       ]
     )

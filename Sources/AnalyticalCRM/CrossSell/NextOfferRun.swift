@@ -5,7 +5,8 @@ import PostgresClient
 extension BusinessOperation {
   /// Asks for offers that stay: for segments, campaigns and BI.
   static let runNextOffers = BusinessOperation(
-    "run_next_offers", .post, "/v1/analytics/next_offers/runs", of: "analysis_runs", access: .write(.analytics), "Choose what to offer each customer next, and keep it.",
+    "run_next_offers", .post, "/v1/analytics/next_offers/runs", of: "analysis_runs", access: .write(.analytics),
+    "Choose what to offer each customer next, and keep it.",
     description: "As list_next_offers, for everybody and from all purchases. The offers of the latest three runs are kept.", input: OffersQuestion.self,
     answer: .record("analysis_runs", status: 202)
   ) { run, question in
@@ -19,7 +20,8 @@ extension JobHandler {
   static let nextOffers = JobHandler.analysis("next_offer") { run, tx, _ in
     let question = try InputReader.read(OffersQuestion.self, from: run.question)
     let rules = try await tx.result(
-      "SELECT a.id, a.result ->> 'currency' AS currency FROM crm.analysis_run AS a WHERE a.id = (SELECT chosen.run_id FROM (\(ReadOperation.associationRun(question.terms.runID))) AS chosen)")
+      "SELECT a.id, a.result ->> 'currency' AS currency FROM crm.analysis_run AS a WHERE a.id = (SELECT chosen.run_id FROM (\(ReadOperation.associationRun(question.terms.runID))) AS chosen)"
+    )
     guard rules.count == 1 else { throw ReadOperation.noAssociationRun }
     let rulesRun = try rules[0].decode(UUID.self, "id")
     try await tx.run(

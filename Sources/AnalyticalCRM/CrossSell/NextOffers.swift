@@ -19,14 +19,18 @@ struct OfferTerms: OperationInput {
     windowDays = fields.optionalInteger("window_days", "Offer nothing that was bought within so many days; 30 when left out.", in: 0...3_650) ?? 30
     marginRate =
       fields.optionalDecimal(
-        "margin_percent", "Margin in percent of revenue of what has no known cost; without it such revenue counts as no margin, and things without any known cost are not offered.",
+        "margin_percent",
+        "Margin in percent of revenue of what has no known cost; without it such revenue counts as no margin, and things without any known cost are not offered.",
         scale: 4, in: 0...100
       ).map { $0 / 100 }
-    contactCost = fields.optionalDecimal("contact_cost", "What a contact costs, in the currency of the rules' run; 0 when left out.", scale: 4, in: 0...1_000_000) ?? 0
+    contactCost =
+      fields.optionalDecimal("contact_cost", "What a contact costs, in the currency of the rules' run; 0 when left out.", scale: 4, in: 0...1_000_000) ?? 0
     minimumLift =
-      fields.optionalDecimal("min_lift", "Which lift a rule needs at least; 1.1 when left out.", scale: 6, in: 0...1_000_000) ?? Decimal(sign: .plus, exponent: -1, significand: 11)
+      fields.optionalDecimal("min_lift", "Which lift a rule needs at least; 1.1 when left out.", scale: 6, in: 0...1_000_000)
+      ?? Decimal(sign: .plus, exponent: -1, significand: 11)
     contactGapDays =
-      fields.optionalInteger("contact_gap_days", "Offer nothing to a customer whom a campaign reached within so many days; 0, which asks nobody, when left out.", in: 0...3_650) ?? 0
+      fields.optionalInteger(
+        "contact_gap_days", "Offer nothing to a customer whom a campaign reached within so many days; 0, which asks nobody, when left out.", in: 0...3_650) ?? 0
     most = fields.optionalInteger("limit", "At most so many for a customer; 5 when left out.", in: 1...100) ?? 5
   }
 
@@ -38,7 +42,8 @@ struct OfferTerms: OperationInput {
 
   var parameters: [String: JSON] {
     [
-      "rules_run_id": runID.map { .string($0.lowercase) } ?? .null, "window_days": .number(Decimal(windowDays)), "margin_percent": marginRate.map { .number($0 * 100) } ?? .null,
+      "rules_run_id": runID.map { .string($0.lowercase) } ?? .null, "window_days": .number(Decimal(windowDays)),
+      "margin_percent": marginRate.map { .number($0 * 100) } ?? .null,
       "contact_cost": .number(contactCost), "min_lift": .number(minimumLift),
       "contact_gap_days": .number(Decimal(contactGapDays)), "limit": .number(Decimal(most)),
     ]
@@ -58,7 +63,8 @@ struct OffersQuestion: OperationInput {
 extension ReadOperation {
   static let nextOffers = ReadOperation(
     "list_next_offers", "/v1/customers/{id}/next-offers", tag: "customers", access: .read(.customers), "List what to offer a customer next, and why.",
-    description: "From the purchases you may see and the rules of a run (run_association_rules). Candidates are things not bought within the window that may be offered: active, and in stock where stock "
+    description:
+      "From the purchases you may see and the rules of a run (run_association_rules). Candidates are things not bought within the window that may be offered: active, and in stock where stock "
       + "is kept of them. score = confidence of the best rule from a thing the customer bought (lift of at least min_lift) × the margin the thing brings in a purchase; ties go by lift, then id. "
       + "expected_value = score − contact_cost; only offers above zero are listed, so the list may be empty. It is empty, and a note says why, for a customer whom a campaign reached within contact_gap_days. Consent is not asked "
       + "here: ask it before you contact anybody. 404 when there is no such customer or run. n is how many purchases the rules were found in.",
@@ -71,8 +77,10 @@ extension ReadOperation {
           PurchaseAnswer.heading.merging([
             "run_id": AnswerField.id, "currency": AnswerField.optional(AnswerField.text), "note": AnswerField.optional(AnswerField.text),
             "data": PurchaseAnswer.list([
-              "position": AnswerField.count, "item_id": AnswerField.id, "item": AnswerField.text, "because_item_id": AnswerField.id, "because_item": AnswerField.text,
-              "reason": AnswerField.text, "confidence": AnswerField.number, "lift": AnswerField.number, "margin": AnswerField.decimal, "score": AnswerField.number,
+              "position": AnswerField.count, "item_id": AnswerField.id, "item": AnswerField.text, "because_item_id": AnswerField.id,
+              "because_item": AnswerField.text,
+              "reason": AnswerField.text, "confidence": AnswerField.number, "lift": AnswerField.number, "margin": AnswerField.decimal,
+              "score": AnswerField.number,
               "expected_value": AnswerField.decimal,
             ]),
           ]) { $1 }),
@@ -80,8 +88,11 @@ extension ReadOperation {
     ), refusals: [404], reading: [.customers, .sales], extending: [.analytics, .products, .purchasing, .marketing],
     statements: { request, question in
       let reason = Phrase("Because you bought {item}.", tr: "{item} aldığınız için.").text(in: request.language)
-      let contacted = Phrase("A campaign reached this customer lately: wait before the next contact.", tr: "Bu müşteriye yakın zamanda bir kampanya ulaştı: yeni temas için bekleyin.")
-        .text(in: request.language)
+      let contacted = Phrase(
+        "A campaign reached this customer lately: wait before the next contact.",
+        tr: "Bu müşteriye yakın zamanda bir kampanya ulaştı: yeni temas için bekleyin."
+      )
+      .text(in: request.language)
       let run: SQL = "(SELECT chosen.run_id FROM (\(associationRun(question.terms.runID))) AS chosen)"
       let customer: SQL = "ARRAY[\(request.parameters["id"].flatMap(UUID.init(uuidString:)))::uuid]"
       return [

@@ -36,15 +36,20 @@ struct IntervalsQuestion: OperationInput {
 extension ReadOperation {
   private static let interval: [String: JSON] = [
     "purchase_days": AnswerField.count, "last_on": AnswerField.day, "median_gap_days": AnswerField.optional(AnswerField.number),
-    "expected_on": AnswerField.optional(AnswerField.day), "overdue_days": AnswerField.optional(AnswerField.integer), "overdue_ratio": AnswerField.optional(AnswerField.number),
+    "expected_on": AnswerField.optional(AnswerField.day), "overdue_days": AnswerField.optional(AnswerField.integer),
+    "overdue_ratio": AnswerField.optional(AnswerField.number),
   ]
 
   /// The customer in the path, if the caller may see it.
-  static func visibleCustomer(_ request: Request) -> SQL { "SELECT 1 FROM crm.customer AS c WHERE c.id = \(request.parameters["id"].flatMap(UUID.init(uuidString:)))" }
+  static func visibleCustomer(_ request: Request) -> SQL {
+    "SELECT 1 FROM crm.customer AS c WHERE c.id = \(request.parameters["id"].flatMap(UUID.init(uuidString:)))"
+  }
 
   static let purchaseIntervals = ReadOperation(
-    "read_purchase_intervals", "/v1/customers/{id}/purchase_intervals", tag: "customers", access: .read(.customers), "Read how often a customer buys, and what.",
-    description: "From the purchases you may see. Gaps are the days between different days of purchase in the time zone; expected_on is the last day + the median gap; overdue_ratio is the days since "
+    "read_purchase_intervals", "/v1/customers/{id}/purchase_intervals", tag: "customers", access: .read(.customers),
+    "Read how often a customer buys, and what.",
+    description:
+      "From the purchases you may see. Gaps are the days between different days of purchase in the time zone; expected_on is the last day + the median gap; overdue_ratio is the days since "
       + "the last purchase ÷ the median. overall is null for a customer who never bought; its median and what follows are null with fewer gaps than minimum_gaps. data has one row a thing with enough "
       + "gaps, the most overdue first.",
     input: IntervalsQuestion.self,

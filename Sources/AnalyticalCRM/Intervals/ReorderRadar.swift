@@ -20,7 +20,8 @@ struct RadarQuestion: OperationInput {
     minimumGaps = fields.optionalInteger("minimum_gaps", "How many gaps between purchases a median needs; 2 when left out.", in: 1...1_000) ?? 2
     lostAfter =
       fields.optionalDecimal(
-        "lost_after", "Leave out what has not been bought for so many times its median gap: it is lost rather than due; 3 when left out.", scale: 2, in: 1...1_000) ?? 3
+        "lost_after", "Leave out what has not been bought for so many times its median gap: it is lost rather than due; 3 when left out.", scale: 2,
+        in: 1...1_000) ?? 3
     ownerID = fields.optionalID("owner_id", "Only the customers of this colleague.")
     limit = fields.optionalInteger("limit", "At most so many; 100 when left out.", in: 1...1_000) ?? 100
   }
@@ -29,7 +30,8 @@ struct RadarQuestion: OperationInput {
 extension ReadOperation {
   static let reorderRadar = ReadOperation(
     "list_due_reorders", "/v1/analytics/reorder_radar", tag: "customers", access: .read(.sales), "List what customers should buy again soon.",
-    description: "Of the customers and purchases you may see: things whose expected next purchase (last day + median gap) is overdue or within the next days, the most overdue first. "
+    description:
+      "Of the customers and purchases you may see: things whose expected next purchase (last day + median gap) is overdue or within the next days, the most overdue first. "
       + "n counts all of them, data has at most limit. On a large company ask for one colleague's customers (owner_id) at a time.",
     input: RadarQuestion.self,
     answer: (
@@ -41,7 +43,8 @@ extension ReadOperation {
             "time_zone": AnswerField.text,
             "data": PurchaseAnswer.list([
               "customer_id": AnswerField.id, "customer": AnswerField.text, "owner_id": AnswerField.optional(AnswerField.id), "item_id": AnswerField.id,
-              "item": AnswerField.optional(AnswerField.text), "purchase_days": AnswerField.count, "last_on": AnswerField.day, "median_gap_days": AnswerField.number,
+              "item": AnswerField.optional(AnswerField.text), "purchase_days": AnswerField.count, "last_on": AnswerField.day,
+              "median_gap_days": AnswerField.number,
               "expected_on": AnswerField.day, "overdue_days": AnswerField.integer, "overdue_ratio": AnswerField.number,
             ]),
           ]) { $1 }),

@@ -21,7 +21,9 @@ struct CustomerGrouping: OperationInput {
     if (field == .profile || field == .custom) != (member != nil) {
       fields.refuse(
         "member", code: "required",
-        Phrase("group_by profile and custom, and no other, need the member to group by.", tr: "Yalnızca group_by profile ve custom için member verilir, o da zorunludur."))
+        Phrase(
+          "group_by profile and custom, and no other, need the member to group by.",
+          tr: "Yalnızca group_by profile ve custom için member verilir, o da zorunludur."))
     }
   }
 

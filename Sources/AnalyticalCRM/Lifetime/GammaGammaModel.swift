@@ -49,7 +49,8 @@ package struct GammaGammaModel: Sendable {
         inverses += 1 / total
       }
       let all = F.digamma(p * x + q)
-      sum += count * (F.logGamma(p * x + q) - F.logGamma(p * x) - F.logGamma(q) + q * log(gamma) + p * x * log(x)) + (p * x - 1) * logs - (p * x + q) * logTotals
+      sum +=
+        count * (F.logGamma(p * x + q) - F.logGamma(p * x) - F.logGamma(q) + q * log(gamma) + p * x * log(x)) + (p * x - 1) * logs - (p * x + q) * logTotals
       sumP += x * (count * (all - F.digamma(p * x) + log(x)) + logs - logTotals)
       sumQ += count * (all - F.digamma(q) + log(gamma)) - logTotals
       sumGamma += count * q / gamma - (p * x + q) * inverses

@@ -30,9 +30,12 @@ extension Problem {
     case .ridge(let parameter):
       reason = Phrase(
         "Very different values of \(parameter) of \(model) explain the data equally well. More customers or a longer time may tell them apart.",
-        tr: "\(model) modelinin \(parameter) parametresi için çok farklı değerler veriyi eşit ölçüde açıklıyor. Daha çok müşteri ya da daha uzun bir süre ayırt edebilir.")
+        tr:
+          "\(model) modelinin \(parameter) parametresi için çok farklı değerler veriyi eşit ölçüde açıklıyor. Daha çok müşteri ya da daha uzun bir süre ayırt edebilir."
+      )
     case .noMaximum:
-      reason = Phrase("The search for the parameters of \(model) ended without a maximum.", tr: "\(model) parametreleri aranırken bir en büyük değer bulunamadı.")
+      reason = Phrase(
+        "The search for the parameters of \(model) ended without a maximum.", tr: "\(model) parametreleri aranırken bir en büyük değer bulunamadı.")
     case .noData:
       reason = Phrase("There is nothing that \(model) could be fitted to.", tr: "\(model) modelinin uydurulabileceği bir veri yok.")
     }

@@ -38,7 +38,8 @@ extension BusinessOperation {
     ]) { $1 }
     return .record(
       try await AnalysisRun.request(
-        kind: "lifetime_backtest", method: question.method.rawValue, asOf: question.scope.asOf, parameters: .object(parameters), department: question.scope.departmentID,
+        kind: "lifetime_backtest", method: question.method.rawValue, asOf: question.scope.asOf, parameters: .object(parameters),
+        department: question.scope.departmentID,
         in: run.tx))
   }
 }
@@ -46,7 +47,9 @@ extension BusinessOperation {
 extension JobHandler {
   static let lifetimeBackTest = JobHandler.analysis("lifetime_backtest", deadline: 3_600) { run, tx, progress in
     let style = Date.ISO8601FormatStyle.iso8601.year().month().day().timeZone(separator: .colon).time(includingFractionalSeconds: true)
-    guard let text = run.parameters["calibration_end"]?.string, let end = try? Date(text, strategy: style) else { throw HopelessJob("calibration_end is no instant") }
+    guard let text = run.parameters["calibration_end"]?.string, let end = try? Date(text, strategy: style) else {
+      throw HopelessJob("calibration_end is no instant")
+    }
     let currency = try await run.currency(before: end, in: tx)
     let histories = try await LifetimeHistories.gather(run, before: end, currency: currency, in: tx)
     try await progress.reached(40)
@@ -105,7 +108,9 @@ extension JobHandler {
     writer.writeRows(byGroup)
     writer.endObject()
     let measured = try JSONDecoder().decode(JSON.self, from: Data(writer.take())).object ?? [:]
-    let result = fit.described(names: type.parameterNames).merging(["model": .string(run.method.rawValue), "unit": .string(run.unit.rawValue), "days": .double(days)]) { $1 }
+    let result = fit.described(names: type.parameterNames).merging([
+      "model": .string(run.method.rawValue), "unit": .string(run.unit.rawValue), "days": .double(days),
+    ]) { $1 }
     return (population: try total[0].decode("customers"), result: .object(result.merging(measured) { $1 }))
   }
 }

@@ -32,7 +32,8 @@ struct LifetimeHistories: Sendable {
       """)
     try await tx.run("ANALYZE lifetime_history")
     let found = try await tx.result(
-      "SELECT frequency, recency_days, age_days, count(*)::integer FROM lifetime_history GROUP BY frequency, recency_days, age_days ORDER BY frequency, recency_days, age_days")
+      "SELECT frequency, recency_days, age_days, count(*)::integer FROM lifetime_history GROUP BY frequency, recency_days, age_days ORDER BY frequency, recency_days, age_days"
+    )
     let groups = try found.rows.map { row in
       Group(frequency: try row.decode(at: 0), recencyDays: try row.decode(at: 1), ageDays: try row.decode(at: 2), customers: try row.decode(at: 3))
     }
@@ -40,12 +41,16 @@ struct LifetimeHistories: Sendable {
     guard customers > 1 else {
       throw Problem(
         422, "too-few-customers", Phrase("One customer alone says nothing of others.", tr: "Tek bir müşteri başkaları hakkında bir şey söylemez."),
-        detail: Phrase("One customer alone says nothing of others: a model needs at least two, and some hundreds to be of use.", tr: "Tek bir müşteri başkaları hakkında bir şey söylemez: bir model en az iki, işe yaraması için yüzlerce müşteri ister."))
+        detail: Phrase(
+          "One customer alone says nothing of others: a model needs at least two, and some hundreds to be of use.",
+          tr: "Tek bir müşteri başkaları hakkında bir şey söylemez: bir model en az iki, işe yaraması için yüzlerce müşteri ister."))
     }
     guard groups.contains(where: { $0.frequency > 0 }) else {
       throw Problem(
         422, "no-repeat-purchases", Phrase("Nobody bought on a second day.", tr: "Kimse ikinci bir gün alışveriş yapmamış."),
-        detail: Phrase("Nobody bought on a second day, so there is no telling how often customers come back.", tr: "Kimse ikinci bir gün alışveriş yapmamış; müşterilerin ne sıklıkta döndüğü söylenemez."))
+        detail: Phrase(
+          "Nobody bought on a second day, so there is no telling how often customers come back.",
+          tr: "Kimse ikinci bir gün alışveriş yapmamış; müşterilerin ne sıklıkta döndüğü söylenemez."))
     }
     return LifetimeHistories(groups: groups, unit: run.unit)
   }
@@ -72,7 +77,9 @@ struct LifetimeHistories: Sendable {
     var described: [String: JSON] {
       var members: [String: JSON] = ["model": "gamma_gamma", "customers": .count(customers), "correlation": correlation.map(JSON.double) ?? .null]
       if let fit { members.merge(fit.described(names: GammaGammaModel.parameterNames)) { $1 } }
-      if let reason = failure?.detail { members.merge(["converged": false, "note": .object(["en": .string(reason.english), "tr": .string(reason.turkish)])]) { $1 } }
+      if let reason = failure?.detail {
+        members.merge(["converged": false, "note": .object(["en": .string(reason.english), "tr": .string(reason.turkish)])]) { $1 }
+      }
       return members
     }
   }
@@ -80,11 +87,14 @@ struct LifetimeHistories: Sendable {
   /// - Throws: a problem when no repeat purchase is worth anything.
   func fitValues(in tx: PostgresTransaction) async throws -> Values {
     let found = try await tx.result(
-      "SELECT frequency, purchase_value::float8 FROM lifetime_history WHERE frequency > 0 AND purchase_value > 0 ORDER BY frequency, purchase_value, customer_id")
+      "SELECT frequency, purchase_value::float8 FROM lifetime_history WHERE frequency > 0 AND purchase_value > 0 ORDER BY frequency, purchase_value, customer_id"
+    )
     guard found.count > 0 else {
       throw Problem(
         422, "negative-amounts", Phrase("No repeat purchase is worth more than nothing.", tr: "Hiçbir yinelenen alışveriş sıfırdan fazla değil."),
-        detail: Phrase("The repeat purchases of every customer add up to zero or less, so no value can be told.", tr: "Her müşterinin yinelenen alışverişleri sıfır ya da eksi; değer söylenemez."))
+        detail: Phrase(
+          "The repeat purchases of every customer add up to zero or less, so no value can be told.",
+          tr: "Her müşterinin yinelenen alışverişleri sıfır ya da eksi; değer söylenemez."))
     }
     var spending: [GammaGammaModel.Spending] = []
     for row in found.rows {
@@ -92,7 +102,8 @@ struct LifetimeHistories: Sendable {
       if spending.last?.frequency != frequency { spending.append(.init(frequency: frequency, means: [])) }
       spending[spending.count - 1].means.append(try row.decode(at: 1))
     }
-    let correlation = try await tx.value(Double?.self, "SELECT corr(frequency, purchase_value) FROM lifetime_history WHERE frequency > 0 AND purchase_value > 0")
+    let correlation = try await tx.value(
+      Double?.self, "SELECT corr(frequency, purchase_value) FROM lifetime_history WHERE frequency > 0 AND purchase_value > 0")
     let data = spending
     do {
       let fit = try await Calculation.run { checkpoint in try GammaGammaModel.fit(data, checkpoint: checkpoint) }

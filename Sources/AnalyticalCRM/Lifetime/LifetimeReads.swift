@@ -27,7 +27,8 @@ private struct SummaryQuestion: OperationInput {
 /// What every answer of a model of lifetime begins with.
 private enum Heading {
   static let schema: [String: JSON] = [
-    "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count, "run_id": AnswerField.id,
+    "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count,
+    "run_id": AnswerField.id,
     "currency": AnswerField.text,
   ]
 
@@ -52,8 +53,10 @@ private enum Heading {
 
 extension ReadOperation {
   static let customerLifetime = ReadOperation(
-    "get_customer_lifetime", "/v1/customers/{id}/lifetime", tag: "customers", access: .read(.customers), "Read whether a customer still buys, and what that is worth.",
-    description: "By the company's last run of a model of lifetime, or by another. data is null, with a note, for a customer who had not bought anything; clv is null where "
+    "get_customer_lifetime", "/v1/customers/{id}/lifetime", tag: "customers", access: .read(.customers),
+    "Read whether a customer still buys, and what that is worth.",
+    description:
+      "By the company's last run of a model of lifetime, or by another. data is null, with a note, for a customer who had not bought anything; clv is null where "
       + "the value of purchases cannot be told. 404 no-run before the first run.", input: RunChoice.self,
     answer: (
       "application/json",
@@ -100,7 +103,8 @@ extension ReadOperation {
       if results[2].count == 1 {
         writer.null()
       } else {
-        writer.string(Phrase("The customer had not bought anything before as_of.", tr: "Müşteri as_of tarihinden önce bir şey satın almamış.").text(in: request.language))
+        writer.string(
+          Phrase("The customer had not bought anything before as_of.", tr: "Müşteri as_of tarihinden önce bir şey satın almamış.").text(in: request.language))
       }
       writer.endObject()
       return .json(writer.take())
@@ -108,7 +112,8 @@ extension ReadOperation {
 
   static let lifetimeSummary = ReadOperation(
     "summarise_lifetime", "/v1/analytics/lifetime/summary", tag: "analysis_runs", access: .read(.analytics), "Sum up lifetimes by groups of customers.",
-    description: "Of all customers of a run, the largest lifetime value first: how many are expected to still buy, what they are expected to buy and what that is worth. "
+    description:
+      "Of all customers of a run, the largest lifetime value first: how many are expected to still buy, what they are expected to buy and what that is worth. "
       + "clv is null where no customer's can be told. 404 no-run before the first run.", input: SummaryQuestion.self,
     answer: (
       "application/json",
@@ -155,13 +160,16 @@ extension ReadOperation {
     })
 
   static let lifetimeDrift = ReadOperation(
-    "list_lifetime_drift", "/v1/analytics/lifetime/drift", tag: "analysis_runs", access: .read(.analytics), "List how models of lifetime drifted from run to run.",
-    description: "The last hundred runs, the newest first. The alarm is raised when the parameters of the run before explain what is known now significantly worse (likelihood "
+    "list_lifetime_drift", "/v1/analytics/lifetime/drift", tag: "analysis_runs", access: .read(.analytics),
+    "List how models of lifetime drifted from run to run.",
+    description:
+      "The last hundred runs, the newest first. The alarm is raised when the parameters of the run before explain what is known now significantly worse (likelihood "
       + "ratio, 0.1 %) and the purchases expected of a new customer in 90 days changed by more than 10 %. All but the run are null where there is no earlier run of the same "
       + "model, unit and department.", input: NoInput.self,
     row: [
       "run_id": AnswerField.id, "as_of": AnswerField.instant, "method": AnswerField.text, "n": AnswerField.optional(AnswerField.count),
-      "against_id": AnswerField.optional(AnswerField.id), "statistic": AnswerField.optional(AnswerField.number), "probability": AnswerField.optional(AnswerField.number),
+      "against_id": AnswerField.optional(AnswerField.id), "statistic": AnswerField.optional(AnswerField.number),
+      "probability": AnswerField.optional(AnswerField.number),
       "expected_90_days_before": AnswerField.optional(AnswerField.number), "expected_90_days_now": AnswerField.optional(AnswerField.number),
       "alarm": AnswerField.optional(AnswerField.flag),
     ], reading: [.analytics]

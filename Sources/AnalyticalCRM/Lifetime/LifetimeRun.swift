@@ -17,7 +17,8 @@ struct LifetimeQuestion: OperationInput {
     unit = fields.optionalOption("unit", "The unit of time of the parameters: days when left out.", of: LifetimeUnit.self) ?? .days
     months = fields.optionalInteger("months", "How many months of the future the lifetime value counts; 12 when left out.", in: 1...120) ?? 12
     marginPercent = fields.optionalDecimal("margin_percent", "What of the revenue is margin; 100 when left out.", scale: 4, in: 0...100) ?? 100
-    annualDiscountPercent = fields.optionalDecimal("annual_discount_percent", "What money is worth less a year later; 10 when left out.", scale: 4, in: 0...1_000) ?? 10
+    annualDiscountPercent =
+      fields.optionalDecimal("annual_discount_percent", "What money is worth less a year later; 10 when left out.", scale: 4, in: 0...1_000) ?? 10
   }
 
   var parameters: JSON {
@@ -40,7 +41,8 @@ extension AnalysisRun {
 
 extension BusinessOperation {
   static let runLifetime = BusinessOperation(
-    "run_lifetime", .post, "/v1/analytics/lifetime/runs", of: "analysis_runs", access: .write(.analytics), "Fit a model of lifetime and value every customer by it.",
+    "run_lifetime", .post, "/v1/analytics/lifetime/runs", of: "analysis_runs", access: .write(.analytics),
+    "Fit a model of lifetime and value every customer by it.",
     description: """
       BG/NBD or Pareto/NBD for purchases and Gamma-Gamma for their value, by maximum likelihood over days with purchases; a worker computes it. The run's result has the \
       parameters with standard errors of their logarithms, log-likelihood, sample, and drift against the run before. A run fails with empty-population, too-few-customers, \
@@ -49,7 +51,8 @@ extension BusinessOperation {
   ) { run, question in
     .record(
       try await AnalysisRun.request(
-        kind: "lifetime", method: question.method.rawValue, asOf: question.scope.asOf, parameters: question.parameters, department: question.scope.departmentID, in: run.tx))
+        kind: "lifetime", method: question.method.rawValue, asOf: question.scope.asOf, parameters: question.parameters, department: question.scope.departmentID,
+        in: run.tx))
   }
 }
 
@@ -78,13 +81,15 @@ extension JobHandler {
         FROM crm.customer_lifetime AS l WHERE l.run_id = \(run.id)
       """)[0]
     let result = purchases.described(names: run.method.type.parameterNames).merging([
-      "model": .string(run.method.rawValue), "unit": .string(run.unit.rawValue), "currency": .string(currency), "customers": .count(try totals.decode("customers")),
+      "model": .string(run.method.rawValue), "unit": .string(run.unit.rawValue), "currency": .string(currency),
+      "customers": .count(try totals.decode("customers")),
       "repeat_customers": .count(try totals.decode("repeaters")), "different_histories": .count(histories.groups.count),
       "value": .object(values.described), "without_value": .count(try totals.decode("without_value")), "alive": .double(try totals.decode("alive")),
       "expected_30_days": .double(try totals.decode("expected_30")), "expected_90_days": .double(try totals.decode("expected_90")),
       "expected_purchases": .double(try totals.decode("expected")), "total_clv": try totals.decode(String?.self, "clv").map(JSON.string) ?? .null,
       "seconds": [
-        "gathering": .double((gathered - begun) / .seconds(1)), "fitting": .double((fitted - gathered) / .seconds(1)), "writing": .double((clock.now - fitted) / .seconds(1)),
+        "gathering": .double((gathered - begun) / .seconds(1)), "fitting": .double((fitted - gathered) / .seconds(1)),
+        "writing": .double((clock.now - fitted) / .seconds(1)),
       ],
       "drift": try await histories.drift(of: purchases, from: run, in: tx),
     ]) { $1 }

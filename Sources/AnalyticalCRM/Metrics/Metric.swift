@@ -30,11 +30,13 @@ struct MetricPeriod: OperationInput {
 
 extension ReadOperation {
   static let metricCatalogue = ReadOperation(
-    "list_metrics", "/v1/metrics", tag: "metrics", access: .signedIn, "List the metrics", description: "What each number means, where it comes from and the statement that gives it.",
+    "list_metrics", "/v1/metrics", tag: "metrics", access: .signedIn, "List the metrics",
+    description: "What each number means, where it comes from and the statement that gives it.",
     input: NoInput.self,
     row: [
       "name": ["type": "string"], "label_en": ["type": "string"], "label_tr": ["type": "string"], "meaning": ["type": "string"],
-      "grain": ["type": "string"], "unit": ["type": "string"], "aggregate": ["type": "string"], "owner": ["type": "string"], "source": ["type": "string"], "tables": ["type": ["array", "null"], "items": ["type": "string"]], "sql": ["type": "string"],
+      "grain": ["type": "string"], "unit": ["type": "string"], "aggregate": ["type": "string"], "owner": ["type": "string"], "source": ["type": "string"],
+      "tables": ["type": ["array", "null"], "items": ["type": "string"]], "sql": ["type": "string"],
     ],
     reading: []
   ) { _, _ in
@@ -87,7 +89,9 @@ extension ReadOperation {
       let metric = results[0][0]
       var writer = JSONWriter(capacity: 1024)
       writer.beginObject()
-      for (key, column) in [("name", "name"), ("label", request.language == .turkish ? "label_tr" : "label_en"), ("unit", "unit"), ("from", "first_day"), ("to", "last_day")] {
+      for (key, column) in [
+        ("name", "name"), ("label", request.language == .turkish ? "label_tr" : "label_en"), ("unit", "unit"), ("from", "first_day"), ("to", "last_day"),
+      ] {
         writer.key(key)
         writer.string(try metric.decode(String.self, column))
       }

@@ -11,7 +11,8 @@ extension Resource {
   /// What serving a customer costs, by what is done.
   package static let serviceRates = Resource(
     "service_rates", singular: "service_rate", table: "crm.service_rate", area: .analytics,
-    create: ["kind", "per", "amount", "currency", "usual_minutes", "valid_from"], change: ["kind", "per", "amount", "currency", "usual_minutes", "valid_from"], deletable: true, order: "kind")
+    create: ["kind", "per", "amount", "currency", "usual_minutes", "valid_from"], change: ["kind", "per", "amount", "currency", "usual_minutes", "valid_from"],
+    deletable: true, order: "kind")
 }
 
 private struct ProfitQuestion: OperationInput {
@@ -23,7 +24,8 @@ private struct ProfitQuestion: OperationInput {
   init(_ fields: inout InputReader) {
     asOf = fields.optionalInstant("as_of", "Facts at this instant or later do not count; now when left out.")
     days = fields.optionalInteger("days", "How many days of 24 hours back facts count; all when left out.", in: 1...36_500)
-    currency = fields.optionalText("currency", "Currency of all amounts, at the rate of the day of each fact; that of the purchases when they are in one.", maximum: 3)
+    currency = fields.optionalText(
+      "currency", "Currency of all amounts, at the rate of the day of each fact; that of the purchases when they are in one.", maximum: 3)
     departmentID = fields.optionalID("department_id", "Only the business of this department.")
   }
 }
@@ -58,20 +60,26 @@ extension ProfitQuestion {
 extension ReadOperation {
   private static let statement: [String: JSON] = [
     "gross_revenue": AnswerField.decimal, "discounts": AnswerField.decimal, "returns": AnswerField.decimal, "net_revenue": AnswerField.decimal,
-    "product_cost": AnswerField.optional(AnswerField.decimal), "costed_revenue": AnswerField.decimal, "margin": AnswerField.decimal, "cost_to_serve": AnswerField.decimal,
+    "product_cost": AnswerField.optional(AnswerField.decimal), "costed_revenue": AnswerField.decimal, "margin": AnswerField.decimal,
+    "cost_to_serve": AnswerField.decimal,
     "unpriced_contacts": AnswerField.count, "profit": AnswerField.decimal, "orders": AnswerField.count,
   ]
-  private static let sums = "gross revenue − discounts − returns = net revenue; − product cost = margin; − cost to serve = profit. product_cost is what is known of it (null: nothing is), "
+  private static let sums =
+    "gross revenue − discounts − returns = net revenue; − product cost = margin; − cost to serve = profit. product_cost is what is known of it (null: nothing is), "
     + "costed_revenue the revenue it belongs to, unpriced_contacts the contacts that no service rate prices."
   private static let mixed = Problem(
-    422, "mixed-currencies", Phrase("The purchases are in several currencies: give the one to compare them in.", tr: "Alışverişler birden çok para biriminde: karşılaştırma para birimini verin."))
+    422, "mixed-currencies",
+    Phrase(
+      "The purchases are in several currencies: give the one to compare them in.",
+      tr: "Alışverişler birden çok para biriminde: karşılaştırma para birimini verin."))
   private static let noRate = Problem(
     422, "no-rate", Phrase("An exchange rate is missing for the day of a purchase.", tr: "Bir alışverişin günü için döviz kuru yok."))
 
   /// One customer's profit as a statement.
   static let customerProfit = ReadOperation(
     "read_customer_profit", "/v1/customers/{id}/profit", tag: "value_models", access: .read(.customers), "Read what the company really earns with a customer",
-    description: "A statement: \(sums) Completed activities are priced by the service rates of their days; observed service costs are added. Of everything about the customer, also what you may "
+    description:
+      "A statement: \(sums) Completed activities are priced by the service rates of their days; observed service costs are added. Of everything about the customer, also what you may "
       + "not see one by one.",
     input: ProfitQuestion.self,
     answer: (
@@ -79,7 +87,8 @@ extension ReadOperation {
       [
         "type": "object", "required": ["as_of", "method", "model", "version", "n", "currency", "data"],
         "properties": [
-          "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count, "currency": AnswerField.text,
+          "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count,
+          "currency": AnswerField.text,
           "data": ["type": "object", "required": .array(statement.keys.sorted().map(JSON.string)), "properties": .object(statement)],
         ],
       ]
@@ -121,7 +130,8 @@ extension ReadOperation {
   /// The statement of each tier.
   static let profitByTier = ReadOperation(
     "read_profit_by_tier", "/v1/profit/tiers", tag: "value_models", access: .read(.analytics), "Read what the company really earns with each tier",
-    description: "One statement a tier of the value model, by where customers stand now, from the top; customers without a tier come last. \(sums)", input: TierProfitQuestion.self,
+    description: "One statement a tier of the value model, by where customers stand now, from the top; customers without a tier come last. \(sums)",
+    input: TierProfitQuestion.self,
     answer: (
       "application/json",
       [
@@ -131,7 +141,10 @@ extension ReadOperation {
           "currency": AnswerField.text,
           "data": [
             "type": "array",
-            "items": ["type": "object", "properties": .object(statement.merging(["tier": AnswerField.optional(AnswerField.text), "customers": AnswerField.count]) { $1 })],
+            "items": [
+              "type": "object",
+              "properties": .object(statement.merging(["tier": AnswerField.optional(AnswerField.text), "customers": AnswerField.count]) { $1 }),
+            ],
           ],
         ],
       ]

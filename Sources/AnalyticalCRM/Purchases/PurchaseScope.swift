@@ -16,10 +16,13 @@ struct PurchaseScope: OperationInput {
   init(_ fields: inout InputReader) {
     let when = PurchaseTime(&fields)
     (asOf, timeZone) = (when.asOf, when.timeZone)
-    currency = fields.optionalText("currency", "Three capital letters: amounts are converted to it at the rate of the day of the purchase. The only one that occurs when left out.", maximum: 3)
+    currency = fields.optionalText(
+      "currency", "Three capital letters: amounts are converted to it at the rate of the day of the purchase. The only one that occurs when left out.",
+      maximum: 3)
     departmentID = fields.optionalID("department_id", "Only the business of this department.")
     if let currency, currency.utf8.count != 3 || !currency.utf8.allSatisfy({ (65...90).contains($0) }) {
-      fields.refuse("currency", code: "type", Phrase("A currency code has three capital letters, such as EUR.", tr: "Para birimi kodu üç büyük harftir, örneğin EUR."))
+      fields.refuse(
+        "currency", code: "type", Phrase("A currency code has three capital letters, such as EUR.", tr: "Para birimi kodu üç büyük harftir, örneğin EUR."))
     }
   }
 
@@ -61,14 +64,17 @@ struct PurchaseScope: OperationInput {
         let list = found.joined(separator: ", ")
         throw Problem(
           422, "mixed-currencies", Phrase("The purchases are in several currencies.", tr: "Alışverişler birden çok para biriminde."),
-          detail: Phrase("They are in \(list). Say which one to count in with currency.", tr: "\(list) kullanılmış. Hangisiyle hesaplanacağını currency ile belirtin."))
+          detail: Phrase(
+            "They are in \(list). Say which one to count in with currency.", tr: "\(list) kullanılmış. Hangisiyle hesaplanacağını currency ile belirtin."))
       }
       return found[0]
     }
     let missing = try result.rows.filter { try $0.decode(Int.self, "without_rate") > 0 }
     guard missing.isEmpty else {
-      let english = try missing.map { "\(try $0.decode(String.self, "currency")) (\(try $0.decode(Int.self, "without_rate")) purchases)" }.joined(separator: ", ")
-      let turkish = try missing.map { "\(try $0.decode(String.self, "currency")) (\(try $0.decode(Int.self, "without_rate")) alışveriş)" }.joined(separator: ", ")
+      let english = try missing.map { "\(try $0.decode(String.self, "currency")) (\(try $0.decode(Int.self, "without_rate")) purchases)" }.joined(
+        separator: ", ")
+      let turkish = try missing.map { "\(try $0.decode(String.self, "currency")) (\(try $0.decode(Int.self, "without_rate")) alışveriş)" }.joined(
+        separator: ", ")
       throw Problem(
         422, "no-rate", Phrase("Some amounts cannot be converted.", tr: "Bazı tutarlar çevrilemiyor."),
         detail: Phrase(

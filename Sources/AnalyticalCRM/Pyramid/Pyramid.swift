@@ -32,7 +32,9 @@ struct PyramidBandInput: OperationInput {
     code = fields.text("code", "Stable name of the tier.", maximum: 63)
     nameEN = fields.text("name_en", "What people call it, in English.", maximum: 200)
     nameTR = fields.text("name_tr", "What people call it, in Turkish.", maximum: 200)
-    bound = fields.decimal("bound", "By rank: the share of all customers down to the end of this band, 0 to 1. By threshold: the lowest score in it, 0 to 100.", scale: 9, in: 0...100)
+    bound = fields.decimal(
+      "bound", "By rank: the share of all customers down to the end of this band, 0 to 1. By threshold: the lowest score in it, 0 to 100.", scale: 9,
+      in: 0...100)
   }
 }
 
@@ -47,14 +49,17 @@ extension BusinessOperation {
       code = fields.text("code", "Stable name: small letters, digits and underscores.", maximum: 63)
       nameEN = fields.text("name_en", "What people call it, in English.", maximum: 200)
       nameTR = fields.text("name_tr", "What people call it, in Turkish.", maximum: 200)
-      cut = fields.optionalOption("cut", "rank: bands hold shares of all customers. threshold: bands begin at scores. rank when left out.", of: PyramidCut.self) ?? .rank
+      cut =
+        fields.optionalOption("cut", "rank: bands hold shares of all customers. threshold: bands begin at scores. rank when left out.", of: PyramidCut.self)
+        ?? .rank
       lossApart = fields.flag("loss_apart", "Whether customers the company loses money on are in the lowest band whatever their score.")
       bands = fields.list("bands", "The tiers from the top.", of: PyramidBandInput.self, minimum: 1, maximum: 20)
       let bounds = bands.map(\.bound)
       switch cut {
       case .rank:
         if zip(bounds, bounds.dropFirst()).contains(where: { $0 >= $1 }) || bounds.last != 1 || bounds.first == 0 {
-          fields.refuse("bands", code: "bounds", Phrase("Shares rise from above 0 to 1 in the last band.", tr: "Paylar 0'dan büyük başlar, son dilimde 1'e ulaşır."))
+          fields.refuse(
+            "bands", code: "bounds", Phrase("Shares rise from above 0 to 1 in the last band.", tr: "Paylar 0'dan büyük başlar, son dilimde 1'e ulaşır."))
         }
       case .threshold:
         if zip(bounds, bounds.dropFirst()).contains(where: { $0 <= $1 }) || bounds.last != 0 {
@@ -69,7 +74,8 @@ extension BusinessOperation {
 
   static let createPyramid = BusinessOperation(
     "create_pyramid", .post, "/v1/pyramids", of: "pyramids", access: .write(.analytics), "Make a pyramid",
-    description: "Its tiers, from the top, by shares of all customers or by scores.", input: NewPyramid.self, answer: .record("pyramids", status: 201, expand: ["bands"])
+    description: "Its tiers, from the top, by shares of all customers or by scores.", input: NewPyramid.self,
+    answer: .record("pyramids", status: 201, expand: ["bands"])
   ) { run, input in
     let pyramid = UUID.v7()
     try await run.tx.run(
@@ -125,9 +131,12 @@ extension ReadOperation {
     answer: (
       "application/json",
       AnswerField.ofRun([
-        "tier": AnswerField.text, "label": AnswerField.text, "outside": AnswerField.flag, "customers": AnswerField.count, "customer_share": AnswerField.optional(AnswerField.number),
-        "revenue": AnswerField.decimal, "revenue_share": AnswerField.optional(AnswerField.number), "margin": AnswerField.decimal, "cost": AnswerField.decimal, "profit": AnswerField.decimal,
-        "profit_share": AnswerField.optional(AnswerField.number), "min_score": AnswerField.optional(AnswerField.number), "max_score": AnswerField.optional(AnswerField.number),
+        "tier": AnswerField.text, "label": AnswerField.text, "outside": AnswerField.flag, "customers": AnswerField.count,
+        "customer_share": AnswerField.optional(AnswerField.number),
+        "revenue": AnswerField.decimal, "revenue_share": AnswerField.optional(AnswerField.number), "margin": AnswerField.decimal, "cost": AnswerField.decimal,
+        "profit": AnswerField.decimal,
+        "profit_share": AnswerField.optional(AnswerField.number), "min_score": AnswerField.optional(AnswerField.number),
+        "max_score": AnswerField.optional(AnswerField.number),
       ])
     ),
     reading: [.analytics], lane: .reports,
@@ -147,7 +156,8 @@ extension ReadOperation {
     "list_tier_history", "/v1/customers/{id}/tiers", tag: "value_models", access: .read(.customers), "List the tiers a customer has been in",
     description: "Newest first. valid_until is null while the customer is there.", input: HistoryQuestion.self,
     row: [
-      "model": AnswerField.text, "version": AnswerField.count, "tier": AnswerField.text, "valid_from": AnswerField.instant, "valid_until": AnswerField.optional(AnswerField.instant),
+      "model": AnswerField.text, "version": AnswerField.count, "tier": AnswerField.text, "valid_from": AnswerField.instant,
+      "valid_until": AnswerField.optional(AnswerField.instant),
       "score": AnswerField.optional(AnswerField.number), "run_id": AnswerField.id,
     ],
     reading: [.customers], extending: [.analytics],

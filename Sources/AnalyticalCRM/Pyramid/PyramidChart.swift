@@ -91,11 +91,15 @@ struct MatrixChart: Sendable {
     let largest = Double(max(cells.flatMap { $0 }.compactMap { $0 }.max() ?? 0, 1))
     for (column, name) in columns.enumerated() {
       let x = Self.left + column * Self.cellWidth + Self.cellWidth / 2
-      lines.append(##"<text x="\##(x)" y="\##(Self.top - 10)" font-size="13" text-anchor="middle" fill="#1b1f24">\##(XMLText.escaped(XMLText.shortened(name, to: 12)))</text>"##)
+      lines.append(
+        ##"<text x="\##(x)" y="\##(Self.top - 10)" font-size="13" text-anchor="middle" fill="#1b1f24">\##(XMLText.escaped(XMLText.shortened(name, to: 12)))</text>"##
+      )
     }
     for (row, name) in rows.enumerated() {
       let y = Self.top + row * Self.cellHeight
-      lines.append(##"<text x="\##(Self.left - 10)" y="\##(y + 22)" font-size="13" text-anchor="end" fill="#1b1f24">\##(XMLText.escaped(XMLText.shortened(name, to: 18)))</text>"##)
+      lines.append(
+        ##"<text x="\##(Self.left - 10)" y="\##(y + 22)" font-size="13" text-anchor="end" fill="#1b1f24">\##(XMLText.escaped(XMLText.shortened(name, to: 18)))</text>"##
+      )
       for column in columns.indices {
         guard let count = cells[row][column] else { continue }
         let x = Self.left + column * Self.cellWidth
@@ -104,12 +108,16 @@ struct MatrixChart: Sendable {
         // From white to #1f6f8b.
         let colour = [(255.0, 31.0), (255.0, 111.0), (255.0, 139.0)].map { Int(($0.0 + ($0.1 - $0.0) * (isDark ? 1 : share * 0.5)).rounded()) }
         lines.append(
-          ##"<rect x="\##(x + 1)" y="\##(y + 1)" width="\##(Self.cellWidth - 2)" height="\##(Self.cellHeight - 2)" fill="rgb(\##(colour[0]),\##(colour[1]),\##(colour[2]))"/>"##)
+          ##"<rect x="\##(x + 1)" y="\##(y + 1)" width="\##(Self.cellWidth - 2)" height="\##(Self.cellHeight - 2)" fill="rgb(\##(colour[0]),\##(colour[1]),\##(colour[2]))"/>"##
+        )
         lines.append(
-          ##"<text x="\##(x + Self.cellWidth / 2)" y="\##(y + 22)" font-size="13" text-anchor="middle" fill="\##(isDark ? "#ffffff" : "#1b1f24")">\##(count)</text>"##)
+          ##"<text x="\##(x + Self.cellWidth / 2)" y="\##(y + 22)" font-size="13" text-anchor="middle" fill="\##(isDark ? "#ffffff" : "#1b1f24")">\##(count)</text>"##
+        )
       }
     }
-    if rows.isEmpty { lines.append(##"<text x="16" y="\##(Self.top + 20)" font-size="14" fill="#1b1f24">\##(XMLText.escaped(empty.text(in: language)))</text>"##) }
+    if rows.isEmpty {
+      lines.append(##"<text x="16" y="\##(Self.top + 20)" font-size="14" fill="#1b1f24">\##(XMLText.escaped(empty.text(in: language)))</text>"##)
+    }
     lines.append("</svg>")
     return lines.joined(separator: "\n") + "\n"
   }

@@ -27,7 +27,8 @@ extension ReadOperation {
 
   static let pyramidChart = ReadOperation(
     "chart_pyramid", "/v1/charts/pyramid.svg", tag: "metrics", access: .read(.analytics), "The customer pyramid, as a picture",
-    description: "The tiers of a run of a value model with customers, revenue and its share. The same figures stand in the picture's description for those who cannot see it. "
+    description:
+      "The tiers of a run of a value model with customers, revenue and its share. The same figures stand in the picture's description for those who cannot see it. "
       + "The widths go with the logarithm of the customers from the top.",
     input: PyramidPictureChoice.self, answer: svg, reading: [.analytics], lane: .reports,
     statements: { request, choice in
@@ -46,7 +47,8 @@ extension ReadOperation {
         let share = Decimal(100 * (try row.decode(Double?.self, "revenue_share") ?? 0)).written(in: language, decimals: 1)
         let revenue = try row.decode(Decimal.self, "revenue").written(in: language, decimals: 2)
         let count = Decimal(customers).written(in: language, decimals: 0)
-        let caption = language == .turkish ? "\(count) müşteri, \(revenue) \(currency) ciro (%\(share))" : "\(count) customers, \(revenue) \(currency) revenue (\(share) %)"
+        let caption =
+          language == .turkish ? "\(count) müşteri, \(revenue) \(currency) ciro (%\(share))" : "\(count) customers, \(revenue) \(currency) revenue (\(share) %)"
         return .init(label: try row.decode("label"), customers: customers, caption: caption)
       }
       let chart = PyramidChart(
@@ -84,7 +86,8 @@ extension ReadOperation {
       }
       let chart = MatrixChart(
         title: Phrase("Migration between tiers", tr: "Kademeler arası geçiş").text(in: request.language), rows: rows, columns: columns, cells: cells,
-        rowTitle: Phrase("from", tr: "nereden").text(in: request.language), columnTitle: Phrase("to", tr: "nereye").text(in: request.language), empty: nothing, language: request.language)
+        rowTitle: Phrase("from", tr: "nereden").text(in: request.language), columnTitle: Phrase("to", tr: "nereye").text(in: request.language), empty: nothing,
+        language: request.language)
       return picture(chart.svg())
     })
 

@@ -25,7 +25,8 @@ struct RFMQuestion: OperationInput {
     scope = PurchaseScope(&fields)
     scheme =
       fields.optionalOption(
-        "scheme", "cut (when left out): scores by cutpoints at 20, 40, 60 and 80 %, equal values share a score. ntile: fifths of equal size, ties by customer id.",
+        "scheme",
+        "cut (when left out): scores by cutpoints at 20, 40, 60 and 80 %, equal values share a score. ntile: fifths of equal size, ties by customer id.",
         of: RFMScheme.self) ?? .cut
   }
 
@@ -43,7 +44,8 @@ extension ReadOperation {
 
   static let rfm = ReadOperation(
     "read_rfm", "/v1/analytics/rfm", tag: "analysis_runs", access: .read(.analytics), "Score customers by recency, frequency and monetary value.",
-    description: "Counts all customers who ever bought, also those you may not see: the answer has sums only. data has one row a cell that occurs (100 R + 10 F + M, 5 is best), "
+    description:
+      "Counts all customers who ever bought, also those you may not see: the answer has sums only. data has one row a cell that occurs (100 R + 10 F + M, 5 is best), "
       + "groups the seven named groups, of which everybody is in exactly one. cutpoints (scheme cut) are those of the negative of recency, because less is better there. "
       + "Refused: nobody bought, several currencies without a choice, a missing rate, an as_of in the future. Negative revenue counts like any other value. Rows of customers: run_rfm, then list_rfm_customers.",
     input: RFMQuestion.self,
@@ -54,11 +56,13 @@ extension ReadOperation {
         "properties": ["negative_recency_days": cuts, "orders": cuts, "revenue": cuts],
       ],
       "groups": PurchaseAnswer.list([
-        "name": AnswerField.text, "label_en": AnswerField.text, "label_tr": AnswerField.text, "rule": AnswerField.text, "customers": AnswerField.count, "revenue": AnswerField.decimal,
+        "name": AnswerField.text, "label_en": AnswerField.text, "label_tr": AnswerField.text, "rule": AnswerField.text, "customers": AnswerField.count,
+        "revenue": AnswerField.decimal,
         "customer_share": AnswerField.number, "revenue_share": AnswerField.optional(AnswerField.number),
       ]),
       "data": PurchaseAnswer.list([
-        "cell": AnswerField.count, "recency_score": AnswerField.count, "frequency_score": AnswerField.count, "monetary_score": AnswerField.count, "group": AnswerField.text,
+        "cell": AnswerField.count, "recency_score": AnswerField.count, "frequency_score": AnswerField.count, "monetary_score": AnswerField.count,
+        "group": AnswerField.text,
         "customers": AnswerField.count, "revenue": AnswerField.decimal,
       ]),
     ]), refusals: [422], reading: [.sales, .finance], extending: [.sales], lane: .reports,

@@ -6,13 +6,15 @@ extension BusinessOperation {
   /// Asks for scores that stay: for segments, BI, and rows of customers.
   static let runRFM = BusinessOperation(
     "run_rfm", .post, "/v1/analytics/rfm/runs", of: "analysis_runs", access: .write(.analytics), "Score all customers by RFM and keep the scores.",
-    description: "A worker computes it; the run shows progress, what came out, or why it failed. The rows of the latest twelve runs are kept.", input: RFMQuestion.self,
+    description: "A worker computes it; the run shows progress, what came out, or why it failed. The rows of the latest twelve runs are kept.",
+    input: RFMQuestion.self,
     answer: .record("analysis_runs", status: 202)
   ) { run, question in
     .record(
       try await AnalysisRun.request(
         kind: "rfm", method: question.scheme.method, asOf: question.scope.asOf,
-        parameters: .object(question.scope.parameters.merging(["scheme": .string(question.scheme.rawValue)]) { $1 }), department: question.scope.departmentID, in: run.tx))
+        parameters: .object(question.scope.parameters.merging(["scheme": .string(question.scheme.rawValue)]) { $1 }), department: question.scope.departmentID,
+        in: run.tx))
   }
 }
 
@@ -62,7 +64,8 @@ struct RFMCustomers: OperationInput {
 extension ReadOperation {
   static let rfmCustomers = ReadOperation(
     "list_rfm_customers", "/v1/analytics/rfm/customers", tag: "analysis_runs", access: .read(.analytics), "List the RFM scores of customers.",
-    description: "Of the customers you may see, by a run that was kept (run_rfm); n counts all of the run. next_after is null on the last page. 404 when there is no such run.",
+    description:
+      "Of the customers you may see, by a run that was kept (run_rfm); n counts all of the run. next_after is null on the last page. 404 when there is no such run.",
     input: RFMCustomers.self,
     answer: (
       "application/json",
@@ -72,7 +75,8 @@ extension ReadOperation {
           PurchaseAnswer.heading.merging([
             "run_id": AnswerField.id, "next_after": AnswerField.optional(AnswerField.id),
             "data": PurchaseAnswer.list([
-              "customer_id": AnswerField.id, "name": AnswerField.text, "last_purchase_at": AnswerField.instant, "recency_days": AnswerField.integer, "orders": AnswerField.count,
+              "customer_id": AnswerField.id, "name": AnswerField.text, "last_purchase_at": AnswerField.instant, "recency_days": AnswerField.integer,
+              "orders": AnswerField.count,
               "revenue": AnswerField.decimal, "currency": AnswerField.text, "recency_score": AnswerField.count, "frequency_score": AnswerField.count,
               "monetary_score": AnswerField.count, "cell": AnswerField.count, "group": AnswerField.text,
             ]),

@@ -14,7 +14,8 @@ extension Resource {
   /// What the company observes of its customers beyond orders; each kind is a metric.
   package static let observationKinds = Resource(
     "observation_kinds", singular: "observation_kind", table: "crm.observation_kind", area: .analytics,
-    create: ["code", "name_en", "name_tr", "unit", "aggregate", "direction", "active"], change: ["name_en", "name_tr", "unit", "aggregate", "direction", "active"],
+    create: ["code", "name_en", "name_tr", "unit", "aggregate", "direction", "active"],
+    change: ["name_en", "name_tr", "unit", "aggregate", "direction", "active"],
     search: ["name_en", "name_tr"], order: "code")
 
   /// A number observed of a customer: an investment, a share in costs, a satisfaction score, a coupon redeemed.
@@ -52,7 +53,8 @@ struct AnalysisRun: RowDecodable, Sendable {
   /// Asks for a run: writes it down and puts the job `analysis.<kind>` into the queue, which only happens if the transaction does.
   /// - Parameter jobKind: defaults to `analysis.` and the kind.
   static func request(
-    kind: String, subject: UUID? = nil, method: String, modelVersion: Int = 1, asOf: Date?, parameters: JSON = [:], department: UUID? = nil, in tx: PostgresTransaction
+    kind: String, subject: UUID? = nil, method: String, modelVersion: Int = 1, asOf: Date?, parameters: JSON = [:], department: UUID? = nil,
+    in tx: PostgresTransaction
   ) async throws -> UUID {
     let id = try await tx.value(
       UUID.self,
@@ -70,7 +72,8 @@ extension JobHandler {
   /// done in the same transaction, so that readers see the last run until the new one is there. A `Problem` it throws is why the run failed.
   /// - Parameter deadline: seconds the computing may take.
   static func analysis(
-    _ kind: String, deadline seconds: Int = 600, compute: @Sendable @escaping (AnalysisRun, PostgresTransaction, AnalysisProgress) async throws -> (population: Int, result: JSON)
+    _ kind: String, deadline seconds: Int = 600,
+    compute: @Sendable @escaping (AnalysisRun, PostgresTransaction, AnalysisProgress) async throws -> (population: Int, result: JSON)
   ) -> JobHandler {
     JobHandler("analysis.\(kind)") { lease in
       guard let id = lease.job.payload["run_id"]?.string.flatMap(UUID.init(uuidString:)) else { throw HopelessJob("run_id is not an id") }

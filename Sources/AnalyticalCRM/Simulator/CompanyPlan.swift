@@ -24,7 +24,9 @@ package struct CompanyPlan: Sendable {
   /// Days after the last one for which the truth tells what would have been bought.
   package static let futureDays = 90
 
-  package init(seed: UInt64, customers: Int, months: Int, ordersPerCustomer: Double, linesPerOrder: Int, firstDay: CalendarDay = CalendarDay(year: 2024, month: 1)) {
+  package init(
+    seed: UInt64, customers: Int, months: Int, ordersPerCustomer: Double, linesPerOrder: Int, firstDay: CalendarDay = CalendarDay(year: 2024, month: 1)
+  ) {
     self.seed = seed
     self.customers = customers
     self.months = months
@@ -60,19 +62,24 @@ package struct CompanyPlan: Sendable {
     func count(_ value: Int) -> JSON { .number(Decimal(value)) }
     func named(_ names: [String], _ values: [Double]) -> [String: JSON] { Dictionary(zip(names, values.map(number)), uniquingKeysWith: { $1 }) }
     return [
-      "seed": .number(Decimal(seed)), "customers": count(customers), "months": count(months), "first_day": .string(firstDay.text), "as_of": .string("\(firstDay.months(later: months).text)T00:00:00Z"),
-      "purchases": .object(named(BetaGeometricModel.parameterNames, purchases.parameters).merging(["model": .string(BetaGeometricModel.name), "unit": "days"]) { $1 }),
-      "spending": .object(named(GammaGammaModel.parameterNames, spending.parameters).merging(["model": .string(GammaGammaModel.name), "currency": "TRY"]) { $1 }),
+      "seed": .number(Decimal(seed)), "customers": count(customers), "months": count(months), "first_day": .string(firstDay.text),
+      "as_of": .string("\(firstDay.months(later: months).text)T00:00:00Z"),
+      "purchases": .object(
+        named(BetaGeometricModel.parameterNames, purchases.parameters).merging(["model": .string(BetaGeometricModel.name), "unit": "days"]) { $1 }),
+      "spending": .object(
+        named(GammaGammaModel.parameterNames, spending.parameters).merging(["model": .string(GammaGammaModel.name), "currency": "TRY"]) { $1 }),
       "renewals": ["model": "sbg", "alpha": number(renewals.alpha), "beta": number(renewals.beta), "term_months": count(termMonths)],
       "churn_causes": .object(Dictionary(uniqueKeysWithValues: Self.churnCauses.map { ($0.cause, number($0.share)) })),
       "campaign": [
-        "code": .string(SimulatedCampaign.code(plan: self)), "starts_on": .string(SimulatedCampaign.firstDay(of: self).text), "days": count(SimulatedCampaign.days),
+        "code": .string(SimulatedCampaign.code(plan: self)), "starts_on": .string(SimulatedCampaign.firstDay(of: self).text),
+        "days": count(SimulatedCampaign.days),
         "holdout_percent": count(SimulatedCampaign.holdOutPercent), "extra_orders_per_treated": number(Double(SimulatedCampaign.effectPercent) / 100),
         "members": count(totals.campaign.members), "held_out": count(totals.campaign.heldOut), "extra_orders": count(totals.campaign.extraOrders),
         "extra_revenue_cents": count(totals.campaign.extraCents),
       ],
       "totals": [
-        "orders": count(totals.orders + totals.campaign.extraOrders), "order_lines": count(totals.lines + totals.campaign.extraLines), "alive": count(totals.alive), "revenue_cents": count(totals.cents + totals.campaign.extraCents),
+        "orders": count(totals.orders + totals.campaign.extraOrders), "order_lines": count(totals.lines + totals.campaign.extraLines),
+        "alive": count(totals.alive), "revenue_cents": count(totals.cents + totals.campaign.extraCents),
         "contracts": count(totals.contracts), "ended_contracts": count(totals.endedContracts),
         "causes": .object(Dictionary(uniqueKeysWithValues: zip(Self.churnCauses.map(\.cause), totals.causes.map(count)))),
         "future_days": count(Self.futureDays), "future_purchases": count(totals.futurePurchases),

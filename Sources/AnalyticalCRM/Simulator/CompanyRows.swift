@@ -2,8 +2,12 @@ import Foundation
 
 /// Turns simulated customers into rows of COPY, table by table.
 struct CompanyRows {
-  private static let firstNames = ["Ayşe", "Mehmet", "Fatma", "Ali", "Zeynep", "Mustafa", "Elif", "Hasan", "Deniz", "Ece", "Can", "Işıl", "Ömer", "Şule", "İnci", "Burak"]
-  private static let lastNames = ["Yılmaz", "Kaya", "Demir", "Çelik", "Şahin", "Yıldız", "Öztürk", "Aydın", "Arslan", "Doğan", "Kılıç", "Aslan", "Çetin", "Koç", "Kurt", "Özkan"]
+  private static let firstNames = [
+    "Ayşe", "Mehmet", "Fatma", "Ali", "Zeynep", "Mustafa", "Elif", "Hasan", "Deniz", "Ece", "Can", "Işıl", "Ömer", "Şule", "İnci", "Burak",
+  ]
+  private static let lastNames = [
+    "Yılmaz", "Kaya", "Demir", "Çelik", "Şahin", "Yıldız", "Öztürk", "Aydın", "Arslan", "Doğan", "Kılıç", "Aslan", "Çetin", "Koç", "Kurt", "Özkan",
+  ]
   private static let sectors = ["retail", "food", "health", "education", "logistics", "manufacturing"]
   private static let regions = ["marmara", "ege", "ic_anadolu", "akdeniz", "karadeniz"]
   private static let channels = ["store", "online", "phone", "field"]

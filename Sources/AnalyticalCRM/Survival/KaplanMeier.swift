@@ -52,7 +52,8 @@ package struct KaplanMeier: Sendable {
       }
       defer { atRisk -= count.ended + count.censored }
       return Point(
-        time: count.time, atRisk: atRisk, ended: count.ended, censored: count.censored, survival: survival, lower: min(lower, survival), upper: max(upper, survival))
+        time: count.time, atRisk: atRisk, ended: count.ended, censored: count.censored, survival: survival, lower: min(lower, survival),
+        upper: max(upper, survival))
     }
   }
 

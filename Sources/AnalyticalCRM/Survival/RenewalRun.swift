@@ -10,7 +10,8 @@ struct RenewalQuestion: OperationInput {
   init(_ fields: inout InputReader) {
     scope = PurchaseScope(&fields)
     termMonths = fields.optionalInteger("term_months", "Only contracts of this term; the only one that occurs when left out.", in: 1...120)
-    annualDiscountPercent = fields.optionalDecimal("annual_discount_percent", "What money is worth less a year later; 10 when left out.", scale: 4, in: 0...1_000) ?? 10
+    annualDiscountPercent =
+      fields.optionalDecimal("annual_discount_percent", "What money is worth less a year later; 10 when left out.", scale: 4, in: 0...1_000) ?? 10
   }
 }
 
@@ -29,7 +30,8 @@ extension BusinessOperation {
     ]
     return .record(
       try await AnalysisRun.request(
-        kind: "renewal", method: RenewalModel.name, asOf: question.scope.asOf, parameters: .object(parameters), department: question.scope.departmentID, in: run.tx))
+        kind: "renewal", method: RenewalModel.name, asOf: question.scope.asOf, parameters: .object(parameters), department: question.scope.departmentID,
+        in: run.tx))
   }
 }
 
@@ -45,14 +47,18 @@ extension JobHandler {
     guard let months = try found.rows.last.map({ try $0.decode(Int.self, "term_months") }) else {
       throw Problem(
         422, "empty-population", Phrase("No such contract had begun before this instant.", tr: "Bu andan önce böyle bir sözleşme başlamamış."),
-        detail: Phrase("No such contract had begun before this instant. Choose a later as_of, another term or department.", tr: "Bu andan önce böyle bir sözleşme başlamamış. Daha geç bir as_of, başka bir dönem ya da departman seçin."))
+        detail: Phrase(
+          "No such contract had begun before this instant. Choose a later as_of, another term or department.",
+          tr: "Bu andan önce böyle bir sözleşme başlamamış. Daha geç bir as_of, başka bir dönem ya da departman seçin."))
     }
     let lengths = Set(try found.rows.map { try $0.decode(Int.self, "term_months") })
     guard lengths.count == 1 else {
       let list = lengths.sorted().map(String.init).joined(separator: ", ")
       throw Problem(
         422, "mixed-terms", Phrase("The contracts have terms of different lengths.", tr: "Sözleşmelerin dönemleri farklı uzunlukta."),
-        detail: Phrase("There are terms of \(list) months. Say which ones to count with term_months.", tr: "\(list) aylık dönemler var. Hangilerinin sayılacağını term_months ile belirtin."))
+        detail: Phrase(
+          "There are terms of \(list) months. Say which ones to count with term_months.",
+          tr: "\(list) aylık dönemler var. Hangilerinin sayılacağını term_months ile belirtin."))
     }
     let terms = try found.rows.map { RenewalModel.Term(number: try $0.decode("terms"), ended: try $0.decode("ended"), running: try $0.decode("running")) }
     let fit: ModelFit
@@ -68,7 +74,8 @@ extension JobHandler {
       let renewed = terms.filter { $0.number > number }.reduce(0) { $0 + $1.ended + $1.running }
       return [
         "term": .count(number), "up_for_renewal": .count(ended + renewed), "renewed": .count(renewed),
-        "retention": ended + renewed > 0 ? .double(Double(renewed) / Double(ended + renewed)) : .null, "expected_retention": .double(model.retention(term: number)),
+        "retention": ended + renewed > 0 ? .double(Double(renewed) / Double(ended + renewed)) : .null,
+        "expected_retention": .double(model.retention(term: number)),
         "expected_survival": .double(model.survival(terms: number)),
         "expected_further_terms": discount > 0 ? .double(model.expectedTerms(after: number, discount: discount)) : .null,
       ]

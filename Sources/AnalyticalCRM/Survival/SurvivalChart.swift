@@ -28,7 +28,8 @@ struct SurvivalChart {
       ##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 408" width="860" height="408" role="img" aria-labelledby="title description" "##
         + ##"lang="\##(language.rawValue)" font-family="'DejaVu Sans', 'Noto Sans', Arial, sans-serif">"##,
       ##"<title id="title">\##(Self.escaped(title))</title>"##, ##"<desc id="description">\##(Self.escaped(words.joined(separator: "; ")))</desc>"##,
-      ##"<rect width="100%" height="100%" fill="#ffffff"/>"##, ##"<text x="16" y="32" font-size="18" font-weight="bold" fill="#1b1f24">\##(Self.escaped(title))</text>"##,
+      ##"<rect width="100%" height="100%" fill="#ffffff"/>"##,
+      ##"<text x="16" y="32" font-size="18" font-weight="bold" fill="#1b1f24">\##(Self.escaped(title))</text>"##,
     ]
     for step in 0...4 {
       let share = Double(step) / 4

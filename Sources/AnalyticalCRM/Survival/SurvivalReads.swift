@@ -44,7 +44,8 @@ private struct CurveChoice: OperationInput {
 extension ReadOperation {
   static let survivalCurve = ReadOperation(
     "list_survival", "/v1/analytics/survival", tag: "analysis_runs", access: .read(.analytics), "List the points of curves of survival.",
-    description: "By group and day, from the run that was asked for or the company's last one: how many were at risk, ended and were censored, the share that lasts longer and its "
+    description:
+      "By group and day, from the run that was asked for or the company's last one: how many were at risk, ended and were censored, the share that lasts longer and its "
       + "95 % interval (Greenwood, log-log). 404 no-run before the first run.", input: CurveChoice.self,
     answer: (
       "application/json",
@@ -79,7 +80,8 @@ extension ReadOperation {
 
   static let survivalChart = ReadOperation(
     "chart_survival", "/v1/charts/survival.svg", tag: "metrics", access: .read(.analytics), "Curves of survival, as a picture",
-    description: "The same as list_survival; the first eight groups. 404 no-run before the first run.", input: CurveChoice.self, answer: ("image/svg+xml", ["type": "string"]),
+    description: "The same as list_survival; the first eight groups. 404 no-run before the first run.", input: CurveChoice.self,
+    answer: ("image/svg+xml", ["type": "string"]),
     refusals: [404], reading: [.analytics], lane: .reports, statements: { _, choice in choice.statements },
     respond: { request, results in
       let run = try CurveChoice.checked(results[0])
@@ -88,11 +90,16 @@ extension ReadOperation {
       var curves: [SurvivalChart.Curve] = []
       for (key, rows) in Dictionary(grouping: results[1].rows, by: { (try? $0.decode(String.self, "group")) ?? "" }).sorted(by: { $0.key < $1.key }).prefix(8) {
         let points = try rows.map { row in
-          (day: try row.decode(Int.self, "day"), survival: try row.decode(Double.self, "survival"), lower: try row.decode(Double.self, "lower"), upper: try row.decode(Double.self, "upper"))
+          (
+            day: try row.decode(Int.self, "day"), survival: try row.decode(Double.self, "survival"), lower: try row.decode(Double.self, "lower"),
+            upper: try row.decode(Double.self, "upper")
+          )
         }
         curves.append(.init(label: key.isEmpty ? everything : key, points: points))
       }
-      let title = isContracts ? Phrase("How long contracts last", tr: "Sözleşmeler ne kadar sürüyor") : Phrase("How long customers stay", tr: "Müşteriler ne kadar kalıyor")
+      let title =
+        isContracts
+        ? Phrase("How long contracts last", tr: "Sözleşmeler ne kadar sürüyor") : Phrase("How long customers stay", tr: "Müşteriler ne kadar kalıyor")
       let chart = SurvivalChart(title: title.text(in: request.language), curves: curves, language: request.language)
       return Response(
         status: 200, headers: [("content-type", "image/svg+xml; charset=utf-8"), ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")],

@@ -16,18 +16,21 @@ struct SurvivalQuestion: OperationInput {
   init(_ fields: inout InputReader) {
     scope = PurchaseScope(&fields)
     subject = fields.option(
-      "subject", "contracts: from their first day to their last one. customers: from their first purchase until they are lost.", of: Subject.self, placeholder: .contracts)
-    gaps = fields.optionalDecimal(
-      "gaps",
-      "For customers: lost is whose last purchase is longer ago than so many typical gaps (the median between their own days with purchases; everyone's for those with fewer than "
-        + "two gaps). 3 when left out.", scale: 4, in: 0.1...1_000) ?? 3
+      "subject", "contracts: from their first day to their last one. customers: from their first purchase until they are lost.", of: Subject.self,
+      placeholder: .contracts)
+    gaps =
+      fields.optionalDecimal(
+        "gaps",
+        "For customers: lost is whose last purchase is longer ago than so many typical gaps (the median between their own days with purchases; everyone's for those with fewer than "
+          + "two gaps). 3 when left out.", scale: 4, in: 0.1...1_000) ?? 3
     grouping = CustomerGrouping(&fields)
   }
 }
 
 extension BusinessOperation {
   static let runSurvival = BusinessOperation(
-    "run_survival", .post, "/v1/analytics/survival/runs", of: "analysis_runs", access: .write(.analytics), "Compute how long contracts or customers last (Kaplan-Meier).",
+    "run_survival", .post, "/v1/analytics/survival/runs", of: "analysis_runs", access: .write(.analytics),
+    "Compute how long contracts or customers last (Kaplan-Meier).",
     description: """
       What still goes on at as_of is censored. The run's result has each group's size, median and the log-rank test between groups; list_survival has the curves. A run fails with \
       empty-population when there is nothing to count, and with too-many-groups beyond twenty.
@@ -38,7 +41,8 @@ extension BusinessOperation {
     ]) { $1 }
     return .record(
       try await AnalysisRun.request(
-        kind: "survival", method: "kaplan_meier", asOf: question.scope.asOf, parameters: .object(parameters), department: question.scope.departmentID, in: run.tx))
+        kind: "survival", method: "kaplan_meier", asOf: question.scope.asOf, parameters: .object(parameters), department: question.scope.departmentID,
+        in: run.tx))
   }
 }
 
@@ -50,7 +54,9 @@ extension JobHandler {
     guard found.count > 0 else {
       throw Problem(
         422, "empty-population", Phrase("There is nothing to count before this instant.", tr: "Bu andan önce sayılacak bir şey yok."),
-        detail: Phrase("There is nothing to count before this instant. Choose a later as_of or another department.", tr: "Bu andan önce sayılacak bir şey yok. Daha geç bir as_of ya da başka bir departman seçin."))
+        detail: Phrase(
+          "There is nothing to count before this instant. Choose a later as_of or another department.",
+          tr: "Bu andan önce sayılacak bir şey yok. Daha geç bir as_of ya da başka bir departman seçin."))
     }
     var groups: [(key: String, counts: [DurationCount])] = []
     for row in found.rows {
@@ -61,7 +67,9 @@ extension JobHandler {
     guard groups.count <= mostGroups else {
       throw Problem(
         422, "too-many-groups", Phrase("The field has too many values.", tr: "Alanın değerleri çok fazla."),
-        detail: Phrase("The field has \(groups.count) values; at most \(mostGroups) groups can be told apart.", tr: "Alanın \(groups.count) değeri var; en çok \(mostGroups) grup ayırt edilebilir."))
+        detail: Phrase(
+          "The field has \(groups.count) values; at most \(mostGroups) groups can be told apart.",
+          tr: "Alanın \(groups.count) değeri var; en çok \(mostGroups) grup ayırt edilebilir."))
     }
     try await progress.reached(50)
     var described: [JSON] = []

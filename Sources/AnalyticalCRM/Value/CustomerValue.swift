@@ -17,7 +17,8 @@ extension AnswerField {
   static let valuePart: JSON = [
     "type": "object", "required": ["key", "label", "unit", "raw", "normalised", "coefficient", "contribution", "most"],
     "properties": [
-      "key": text, "label": text, "unit": text, "direction": text, "raw": optional(number), "normalised": number, "coefficient": number, "contribution": number, "most": number,
+      "key": text, "label": text, "unit": text, "direction": text, "raw": optional(number), "normalised": number, "coefficient": number, "contribution": number,
+      "most": number,
       "normalisation": text,
     ],
   ]
@@ -38,13 +39,16 @@ extension ReadOperation {
       [
         "type": "object", "required": ["as_of", "method", "model", "version", "n", "data"],
         "properties": [
-          "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count, "run_id": AnswerField.id,
+          "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count,
+          "run_id": AnswerField.id,
           "currency": AnswerField.text,
           "data": [
             "type": "object", "required": ["customer_id", "group", "score", "rank", "tier", "keys", "sentence"],
             "properties": [
-              "customer_id": AnswerField.id, "group": AnswerField.text, "score": AnswerField.optional(AnswerField.number), "rank": AnswerField.optional(AnswerField.count),
-              "tier": AnswerField.optional(AnswerField.text), "tier_name": AnswerField.optional(AnswerField.text), "since": AnswerField.optional(AnswerField.instant),
+              "customer_id": AnswerField.id, "group": AnswerField.text, "score": AnswerField.optional(AnswerField.number),
+              "rank": AnswerField.optional(AnswerField.count),
+              "tier": AnswerField.optional(AnswerField.text), "tier_name": AnswerField.optional(AnswerField.text),
+              "since": AnswerField.optional(AnswerField.instant),
               "keys": ["type": "array", "items": AnswerField.valuePart], "sentence": AnswerField.text,
             ],
           ],
@@ -55,7 +59,8 @@ extension ReadOperation {
     statements: { request, question in
       guard let id = request.parameters["id"].flatMap(UUID.init(uuidString:)) else { throw Problem.notFound }
       let isTurkish = request.language == .turkish
-      let model: SQL = "analytics.value_model(\(question.model)::text, c.department_id, coalesce(analytics.day(\(question.asOf)::timestamptz, 'UTC'), current_date))"
+      let model: SQL =
+        "analytics.value_model(\(question.model)::text, c.department_id, coalesce(analytics.day(\(question.asOf)::timestamptz, 'UTC'), current_date))"
       return [
         """
         SELECT r.as_of, r.method, v.code AS model, v.revision AS version, coalesce(r.population, 0) AS n, r.id AS run_id, coalesce(r.result ->> 'currency', '') AS currency, c.id AS customer_id,
@@ -105,14 +110,18 @@ extension ReadOperation {
         let coefficient = try key.decode(Double.self, "coefficient")
         return ValuePart(
           metric: try key.decode("metric"), label: try key.decode("label"), unit: try key.decode("unit"), direction: try key.decode("direction"),
-          normalisation: try key.decode("normalisation"), raw: raw[place], normalised: normalised[place], coefficient: coefficient, contribution: contribution[place],
+          normalisation: try key.decode("normalisation"), raw: raw[place], normalised: normalised[place], coefficient: coefficient,
+          contribution: contribution[place],
           most: 100 * coefficient / weight, isConstant: try key.decode("is_constant"))
       }
       let explanation = ValueExplanation(
-        rank: try row.decode("rank"), population: try row.decode("n"), tier: try row.decode("tier_name"), currency: try row.decode("currency"), group: try row.decode("group"), parts: parts)
+        rank: try row.decode("rank"), population: try row.decode("n"), tier: try row.decode("tier_name"), currency: try row.decode("currency"),
+        group: try row.decode("group"), parts: parts)
       var writer = JSONWriter(capacity: 2048)
       writer.beginObject()
-      for (name, column) in [("as_of", "seen"), ("method", "method"), ("model", "model"), ("version", "version"), ("n", "n"), ("run_id", "run_id"), ("currency", "currency")] {
+      for (name, column) in [
+        ("as_of", "seen"), ("method", "method"), ("model", "model"), ("version", "version"), ("n", "n"), ("run_id", "run_id"), ("currency", "currency"),
+      ] {
         writer.key(name)
         writer.writeColumn(column, of: results[0])
       }

@@ -61,7 +61,8 @@ extension ReadOperation {
     answer: (
       "application/json",
       AnswerField.ofRun([
-        "from_tier": AnswerField.text, "to_tier": AnswerField.text, "movement": AnswerField.text, "customers": AnswerField.count, "from_revenue": AnswerField.decimal,
+        "from_tier": AnswerField.text, "to_tier": AnswerField.text, "movement": AnswerField.text, "customers": AnswerField.count,
+        "from_revenue": AnswerField.decimal,
         "to_revenue": AnswerField.decimal, "mean_change": AnswerField.optional(AnswerField.number),
       ])
     ),
@@ -80,13 +81,15 @@ extension ReadOperation {
 
   /// The customers behind a cell of the matrix.
   static let comparedCustomers = ReadOperation(
-    "list_compared_customers", "/v1/value_models/{id}/compare/customers", tag: "value_models", access: .read(.analytics), "List the customers behind a cell of the migration matrix",
+    "list_compared_customers", "/v1/value_models/{id}/compare/customers", tag: "value_models", access: .read(.analytics),
+    "List the customers behind a cell of the migration matrix",
     description: "The customers you may see, in the order of their ids. Go on with after=<the last customer_id>.", input: CellQuestion.self,
     answer: (
       "application/json",
       AnswerField.ofRun([
         "customer_id": AnswerField.id, "name": AnswerField.text, "from_tier": AnswerField.text, "to_tier": AnswerField.text, "movement": AnswerField.text,
-        "from_score": AnswerField.optional(AnswerField.number), "to_score": AnswerField.optional(AnswerField.number), "from_revenue": AnswerField.decimal, "to_revenue": AnswerField.decimal,
+        "from_score": AnswerField.optional(AnswerField.number), "to_score": AnswerField.optional(AnswerField.number), "from_revenue": AnswerField.decimal,
+        "to_revenue": AnswerField.decimal,
       ])
     ),
     reading: [.analytics, .customers], lane: .reports,

@@ -32,7 +32,9 @@ struct ValueExplanation: Sendable {
   func sentence(in language: Language) -> String {
     guard let rank, let tier else { return Self.unscored(group).text(in: language) }
     let giving = parts.filter { $0.contribution > 0 }.sorted { ($0.contribution, $1.label) > ($1.contribution, $0.label) }.prefix(2)
-    let lacking = parts.filter { !$0.isConstant && $0.most - $0.contribution >= 1 }.max { ($0.most - $0.contribution, $1.label) < ($1.most - $1.contribution, $0.label) }
+    let lacking = parts.filter { !$0.isConstant && $0.most - $0.contribution >= 1 }.max {
+      ($0.most - $0.contribution, $1.label) < ($1.most - $1.contribution, $0.label)
+    }
     let reasons = giving.map { described($0, language) }
     switch language {
     case .english:
@@ -48,7 +50,8 @@ struct ValueExplanation: Sendable {
 
   private static func unscored(_ group: String) -> Phrase {
     switch group {
-    case "inactive": Phrase("Bought nothing in the time the model looks at, so it has no score.", tr: "Modelin baktığı sürede alışveriş yapmadı; bu yüzden puanı yok.")
+    case "inactive":
+      Phrase("Bought nothing in the time the model looks at, so it has no score.", tr: "Modelin baktığı sürede alışveriş yapmadı; bu yüzden puanı yok.")
     case "suspect": Phrase("Known by name only; it has bought nothing yet.", tr: "Yalnızca adı biliniyor; henüz alışveriş yapmadı.")
     default: Phrase("May become a customer; it has bought nothing yet.", tr: "Müşteri olabilir; henüz alışveriş yapmadı.")
     }

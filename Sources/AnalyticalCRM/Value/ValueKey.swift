@@ -36,7 +36,8 @@ struct ValueKeyInput: OperationInput {
     normalisation = fields.optionalOption("normalisation", "How values become 0 to 1; percent_rank when left out.", of: Normalisation.self) ?? .percentRank
     direction = fields.optionalOption("direction", "Whether higher or lower is worth more; the metric's own direction when left out.", of: Direction.self)
     cap = fields.optionalDecimal("cap", "Values beyond it count as it.", scale: 9, in: -1_000_000_000_000...1_000_000_000_000)
-    missing = fields.optionalOption("missing", "What customers without a value get: zero (it counts as 0), lowest or middle; the metric's own rule when left out.", of: MissingRule.self)
+    missing = fields.optionalOption(
+      "missing", "What customers without a value get: zero (it counts as 0), lowest or middle; the metric's own rule when left out.", of: MissingRule.self)
     windowDays = fields.optionalInteger("window_days", "How many days of 24 hours back facts count; as the model says when left out.", in: 1...36_500)
     level = fields.optionalInteger("level", "For product_breadth: the level of the category tree, 1 at the top.", in: 1...20)
     if level != nil, metric != "product_breadth" {

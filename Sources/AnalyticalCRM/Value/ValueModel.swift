@@ -13,7 +13,8 @@ extension Concept {
 extension Resource {
   /// How the company weighs what makes a customer valuable. Made and revised by operations, so that what was computed keeps its meaning.
   package static let valueModels = Resource(
-    "value_models", singular: "value_model", table: "crm.value_model", area: .analytics, change: ["name_en", "name_tr", "valid_from", "valid_until", "is_default", "active"],
+    "value_models", singular: "value_model", table: "crm.value_model", area: .analytics,
+    change: ["name_en", "name_tr", "valid_from", "valid_until", "is_default", "active"],
     expand: ["pyramid", .many("keys", of: "value_keys", by: "model_id")], search: ["name_en", "name_tr"], order: "code")
 
   /// One thing that makes a customer valuable in a model, and how much it weighs.

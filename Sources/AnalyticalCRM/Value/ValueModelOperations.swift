@@ -15,11 +15,13 @@ struct ValueModelTerms: Sendable {
     pyramid = fields.optionalText("pyramid", "Code of the pyramid its scores are cut by, such as curry or zeithaml.", maximum: 63)
     validFrom = fields.optionalDay("valid_from", "The first day it is used; today when left out.")
     validUntil = fields.optionalDay("valid_until", "The last day it is used.")
-    windowDays = fields.optionalInteger("window_days", "How many days of 24 hours back facts count, for keys that say nothing else; all when left out.", in: 1...36_500)
+    windowDays = fields.optionalInteger(
+      "window_days", "How many days of 24 hours back facts count, for keys that say nothing else; all when left out.", in: 1...36_500)
     activeDays = fields.optionalInteger(
       "active_days", "Whoever bought at most so many days of 24 hours back is active and is scored; whoever ever bought when left out.", in: 1...36_500)
     stayDays = fields.optionalInteger("stay_days", "How many days a customer stays in a tier at least.", in: 0...3_650)
-    stayMargin = fields.optionalDecimal("stay_margin", "By how many points of score a customer must be beyond a tier's bound to cross it.", scale: 4, in: 0...100)
+    stayMargin = fields.optionalDecimal(
+      "stay_margin", "By how many points of score a customer must be beyond a tier's bound to cross it.", scale: 4, in: 0...100)
     currency = fields.optionalText("currency", "Currency amounts are compared in (ISO 4217), such as TRY; the only one that occurs when left out.", maximum: 3)
     timeZone = fields.optionalText("time_zone", "Whose days and months count, such as Europe/Istanbul; UTC when left out.", maximum: 100)
     keys = fields.list("keys", "What makes a customer valuable.", of: ValueKeyInput.self, minimum: keysRequired ? 1 : 0, maximum: 20)
@@ -67,7 +69,9 @@ struct ValueModelTerms: Sendable {
     throw Problem.invalid([
       .init(
         "/pyramid", code: "unknown-pyramid",
-        Phrase("There is no such pyramid." + (near.map { " Did you mean \"\($0)\"?" } ?? ""), tr: "Böyle bir piramit yok." + (near.map { " \"\($0)\" mı demek istediniz?" } ?? "")))
+        Phrase(
+          "There is no such pyramid." + (near.map { " Did you mean \"\($0)\"?" } ?? ""),
+          tr: "Böyle bir piramit yok." + (near.map { " \"\($0)\" mı demek istediniz?" } ?? "")))
     ])
   }
 }
@@ -114,7 +118,8 @@ extension BusinessOperation {
 
   static let reviseValueModel = BusinessOperation(
     "revise_value_model", .post, "/v1/value_models/{id}/revise", of: "value_models", access: .write(.analytics), "Revise a value model",
-    description: "Makes the model's next revision, valid from today or the given day; what is left out stays as it was. What older revisions computed keeps its meaning.",
+    description:
+      "Makes the model's next revision, valid from today or the given day; what is left out stays as it was. What older revisions computed keeps its meaning.",
     input: ValueModelRevision.self, answer: .record("value_models", status: 201, expand: ["keys", "pyramid"])
   ) { run, input in
     let terms = input.terms
@@ -150,7 +155,9 @@ extension BusinessOperation {
     let asOf: Date?
     init(_ fields: inout InputReader) {
       asOf = fields.optionalInstant("as_of", "Facts at this instant or later do not count; now when left out.")
-      if let asOf, asOf > Date.now.addingTimeInterval(60) { fields.refuse("as_of", code: "future", Phrase("Give an instant that is not in the future.", tr: "Gelecekte olmayan bir an verin.")) }
+      if let asOf, asOf > Date.now.addingTimeInterval(60) {
+        fields.refuse("as_of", code: "future", Phrase("Give an instant that is not in the future.", tr: "Gelecekte olmayan bir an verin."))
+      }
     }
   }
 
@@ -172,7 +179,9 @@ extension BusinessOperation {
         department = try row.decode("department_id")
       }
     }
-    guard let found = try await run.tx.first(Found.self, "SELECT revision, department_id FROM crm.value_model WHERE id = \(model)") else { throw Problem.notFound }
+    guard let found = try await run.tx.first(Found.self, "SELECT revision, department_id FROM crm.value_model WHERE id = \(model)") else {
+      throw Problem.notFound
+    }
     return .record(
       try await AnalysisRun.request(
         kind: "value", subject: model, method: ValueRun.method, modelVersion: found.revision, asOf: input.asOf, department: found.department, in: run.tx))

@@ -21,7 +21,8 @@ extension Request {
   /// The run that was asked for, or the model's last one. Whatever is not a run of the model that is done names nothing.
   func valueRun(_ run: UUID?) throws(Problem) -> SQL {
     guard let model = parameters["id"].flatMap(UUID.init(uuidString:)) else { throw .notFound }
-    return "(SELECT x.id FROM crm.analysis_run AS x WHERE x.kind = 'value' AND x.status = 'done' AND x.subject_id = \(model) AND x.id = coalesce(\(run)::uuid, analytics.last_run(\(model))))"
+    return
+      "(SELECT x.id FROM crm.analysis_run AS x WHERE x.kind = 'value' AND x.status = 'done' AND x.subject_id = \(model) AND x.id = coalesce(\(run)::uuid, analytics.last_run(\(model))))"
   }
 }
 
@@ -41,7 +42,8 @@ extension AnswerField {
     [
       "type": "object", "required": ["as_of", "method", "model", "version", "n", "data"],
       "properties": [
-        "as_of": instant, "method": text, "model": text, "version": count, "n": count, "run_id": id, "currency": optional(text), "notes": ["type": ["array", "null"], "items": ["type": "object"]],
+        "as_of": instant, "method": text, "model": text, "version": count, "n": count, "run_id": id, "currency": optional(text),
+        "notes": ["type": ["array", "null"], "items": ["type": "object"]],
         "data": ["type": "array", "items": ["type": "object", "required": .array(row.keys.sorted().map(JSON.string)), "properties": .object(row)]],
       ],
     ]
@@ -77,7 +79,8 @@ extension ReadOperation {
     answer: (
       "application/json",
       AnswerField.ofRun([
-        "customer_id": AnswerField.id, "name": AnswerField.text, "score": AnswerField.number, "rank": AnswerField.count, "tier": AnswerField.text, "orders": AnswerField.count,
+        "customer_id": AnswerField.id, "name": AnswerField.text, "score": AnswerField.number, "rank": AnswerField.count, "tier": AnswerField.text,
+        "orders": AnswerField.count,
         "revenue": AnswerField.decimal, "margin": AnswerField.decimal, "cost": AnswerField.decimal,
       ])
     ),

@@ -37,14 +37,16 @@ enum ValueRun {
     else { throw HopelessJob("there is no such value model") }
     let keys = try await tx.all(
       ValueKey.self,
-      "SELECT place, metric, coefficient, normalisation, direction, cap, missing, window_days, level FROM crm.value_key WHERE model_id = \(model) ORDER BY place")
+      "SELECT place, metric, coefficient, normalisation, direction, cap, missing, window_days, level FROM crm.value_key WHERE model_id = \(model) ORDER BY place"
+    )
     guard keys.contains(where: { $0.coefficient > 0 }) else { throw noKeys }
     let currency = try await currency(settings, run.asOf, tx)
 
     _ = try await tx.results(ValueScoring.prepare)
     try await tx.run(
       ValueMeasuring(
-        asOf: run.asOf, department: settings.department, currency: currency, timeZone: settings.timeZone, windowDays: settings.windowDays, activeDays: settings.activeDays, keys: keys
+        asOf: run.asOf, department: settings.department, currency: currency, timeZone: settings.timeZone, windowDays: settings.windowDays,
+        activeDays: settings.activeDays, keys: keys
       ).statement())
     let population = try await tx.value(Int.self, "SELECT count(*) FROM pg_temp.value_measured")
     try refuse(population)
@@ -58,7 +60,9 @@ enum ValueRun {
     try await tx.run(scoring.storeValues())
     for statement in scoring.storeScoreScale() { try await tx.run(statement) }
     try await tx.run(scoring.storeBounds())
-    if settings.stayDays > 0 || settings.stayMargin > 0 { try await tx.run(scoring.settle(asOf: run.asOf, stayDays: settings.stayDays, stayMargin: settings.stayMargin)) }
+    if settings.stayDays > 0 || settings.stayMargin > 0 {
+      try await tx.run(scoring.settle(asOf: run.asOf, stayDays: settings.stayDays, stayMargin: settings.stayMargin))
+    }
     try await tx.run(scoring.fillTiers())
     try await tx.run(scoring.countOthers(asOf: run.asOf, department: settings.department))
     try await progress.reached(80)
@@ -77,26 +81,33 @@ enum ValueRun {
     if population == 0 {
       throw Problem(
         422, "empty-population",
-        Phrase("No customer bought in the time the model looks at, so there is nothing to compare.", tr: "Modelin baktığı sürede alışveriş yapan müşteri yok; karşılaştıracak bir şey yok."))
+        Phrase(
+          "No customer bought in the time the model looks at, so there is nothing to compare.",
+          tr: "Modelin baktığı sürede alışveriş yapan müşteri yok; karşılaştıracak bir şey yok."))
     }
     if population == 1 {
       throw Problem(
         422, "single-customer",
-        Phrase("Only one customer bought in the time the model looks at; a value needs others to compare with.", tr: "Modelin baktığı sürede yalnızca bir müşteri alışveriş yapmış; değer için karşılaştırılacak başkaları gerekir."))
+        Phrase(
+          "Only one customer bought in the time the model looks at; a value needs others to compare with.",
+          tr: "Modelin baktığı sürede yalnızca bir müşteri alışveriş yapmış; değer için karşılaştırılacak başkaları gerekir."))
     }
   }
 
   /// The currency amounts are compared in: the model's, or the only one that occurs.
   private static func currency(_ settings: ValueModelSettings, _ asOf: Date, _ tx: PostgresTransaction) async throws -> String {
-    let found = try await tx.result("SELECT c.currency FROM analytics.currencies(\(asOf)::timestamptz, \(settings.department)::uuid) AS c ORDER BY c.currency").rows.map {
-      try $0.decode(String.self, at: 0)
-    }
+    let found = try await tx.result("SELECT c.currency FROM analytics.currencies(\(asOf)::timestamptz, \(settings.department)::uuid) AS c ORDER BY c.currency")
+      .rows.map {
+        try $0.decode(String.self, at: 0)
+      }
     guard let wanted = settings.currency else {
       if found.count > 1 {
         let list = found.joined(separator: ", ")
         throw Problem(
           422, "mixed-currencies",
-          Phrase("Purchases are in \(list): give the model the currency to compare them in.", tr: "Alışverişler \(list) cinsinden: modele karşılaştırma para birimini verin."))
+          Phrase(
+            "Purchases are in \(list): give the model the currency to compare them in.",
+            tr: "Alışverişler \(list) cinsinden: modele karşılaştırma para birimini verin."))
       }
       guard let only = found.first else {
         try refuse(0)
@@ -133,7 +144,8 @@ enum ValueRun {
       throw Problem(422, "no-bands", Phrase("The model's pyramid has no bands.", tr: "Modelin piramidinin dilimi yok."))
     }
     return PyramidBands(
-      byRank: try first.decode(String.self, "cut") == "rank", lossApart: try first.decode(Bool.self, "loss_apart"), codes: try rows.map { try $0.decode("code") },
+      byRank: try first.decode(String.self, "cut") == "rank", lossApart: try first.decode(Bool.self, "loss_apart"),
+      codes: try rows.map { try $0.decode("code") },
       bounds: try rows.map { try $0.decode("bound") })
   }
 
@@ -168,7 +180,8 @@ extension JobHandler {
         """)
       for row in models.rows {
         _ = try await AnalysisRun.request(
-          kind: "value", subject: try row.decode("id"), method: ValueRun.method, modelVersion: try row.decode("revision"), asOf: nil, department: try row.decode("department_id"), in: tx)
+          kind: "value", subject: try row.decode("id"), method: ValueRun.method, modelVersion: try row.decode("revision"), asOf: nil,
+          department: try row.decode("department_id"), in: tx)
       }
       let old: SQL = """
         (SELECT r.id FROM crm.analysis_run AS r WHERE r.kind = 'value' AND r.status = 'done' AND r.as_of < now() - interval '35 days'

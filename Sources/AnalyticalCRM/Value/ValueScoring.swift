@@ -98,7 +98,8 @@ struct ValueScoring {
     }.joined(separator: ", ")
     let sum = keys.map { "\($0.coefficient)::double precision * n.normalised[\($0.place)]" as SQL }.joined(separator: " + ")
     let weight = keys.reduce(0) { $0 + $1.coefficient }
-    let contributions = keys.map { "100 * (\($0.coefficient)::double precision * n.normalised[\($0.place)]) / \(weight)::double precision" as SQL }.joined(separator: ", ")
+    let contributions = keys.map { "100 * (\($0.coefficient)::double precision * n.normalised[\($0.place)]) / \(weight)::double precision" as SQL }.joined(
+      separator: ", ")
     return """
       INSERT INTO crm.customer_value (run_id, customer_id, score, rank, tier, raw, normalised, contribution, orders, revenue, margin, cost)
       SELECT \(run), r.customer_id, r.score, r.rank, \(bands.tier(rank: "r.rank", score: "r.score", profit: "(r.margin - r.cost)")), r.raw, r.normalised, r.contribution,

@@ -19,7 +19,8 @@ struct ValueSimulation: OperationInput {
 
   init(_ fields: inout InputReader) {
     runID = fields.optionalID("run_id", "The run whose measures are weighed anew; the model's last one when left out.")
-    coefficients = fields.list("coefficients", "The coefficients that would change; other keys keep theirs.", of: SimulatedCoefficient.self, minimum: 1, maximum: 20)
+    coefficients = fields.list(
+      "coefficients", "The coefficients that would change; other keys keep theirs.", of: SimulatedCoefficient.self, minimum: 1, maximum: 20)
     limit = fields.optionalInteger("limit", "How many of the customers who would change tier are listed, by revenue; 50 when left out.", in: 0...1_000) ?? 50
   }
 }
@@ -35,11 +36,13 @@ extension BusinessOperation {
     answer: .json([
       "type": "object", "required": ["as_of", "method", "model", "version", "n", "currency", "data"],
       "properties": [
-        "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count, "currency": AnswerField.text,
+        "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count,
+        "currency": AnswerField.text,
         "data": [
           "type": "object", "required": ["changed", "up", "down", "revenue_up", "revenue_down", "cells", "customers"],
           "properties": [
-            "changed": AnswerField.count, "up": AnswerField.count, "down": AnswerField.count, "revenue_up": AnswerField.decimal, "revenue_down": AnswerField.decimal,
+            "changed": AnswerField.count, "up": AnswerField.count, "down": AnswerField.count, "revenue_up": AnswerField.decimal,
+            "revenue_down": AnswerField.decimal,
             "cells": ["type": "array", "items": ["type": "object"]], "customers": ["type": "array", "items": ["type": "object"]],
           ],
         ],
@@ -56,7 +59,8 @@ extension BusinessOperation {
     guard let runID = runID?.id else { throw Problem.notFound }
     let keys = try await run.tx.all(
       ValueKey.self,
-      "SELECT place, metric, coefficient, normalisation, direction, cap, missing, window_days, level FROM crm.value_run_key WHERE run_id = \(runID) AND place > 0 ORDER BY place")
+      "SELECT place, metric, coefficient, normalisation, direction, cap, missing, window_days, level FROM crm.value_run_key WHERE run_id = \(runID) AND place > 0 ORDER BY place"
+    )
     let weights = try simulated(keys, input.coefficients)
     let result = try await run.tx.value(JSONText.self, statement(runID, keys.map(\.coefficient), weights, input.limit))
     return .json(try JSONDecoder().decode(JSON.self, from: Data(result.text.utf8)))
@@ -85,7 +89,9 @@ extension BusinessOperation {
       for place in places { weights[place] = Double("\(change.coefficient)") ?? 0 }
     }
     if errors.isEmpty, weights.allSatisfy({ $0 == 0 }) {
-      errors.append(.init("/coefficients", code: "no-weight", Phrase("At least one key needs a coefficient above 0.", tr: "En az bir anahtarın katsayısı 0'dan büyük olmalı.")))
+      errors.append(
+        .init(
+          "/coefficients", code: "no-weight", Phrase("At least one key needs a coefficient above 0.", tr: "En az bir anahtarın katsayısı 0'dan büyük olmalı.")))
     }
     guard errors.isEmpty else { throw .invalid(errors) }
     return weights

@@ -34,7 +34,9 @@ package struct Importer: Sendable {
 
   func insert(_ id: UUID, resource: String, mapping: JSON, fileName: String?, as caller: Caller, _ tx: PostgresTransaction) async throws {
     let text = JSONText(String(decoding: try mapping.encoded(), as: UTF8.self))
-    try await tx.run("INSERT INTO crm.import (id, resource, file_name, mapping, department_id) VALUES (\(id), \(resource), \(fileName), \(text)::jsonb, \(caller.departmentID))")
+    try await tx.run(
+      "INSERT INTO crm.import (id, resource, file_name, mapping, department_id) VALUES (\(id), \(resource), \(fileName), \(text)::jsonb, \(caller.departmentID))"
+    )
   }
 
   /// Streams the file of an import into staging, in place of any that came before.
@@ -73,7 +75,8 @@ package struct Importer: Sendable {
     let job = try await find(id, as: caller)
     guard caller.isSystem || job.userID == caller.userID else {
       throw Problem.forbidden(
-        Phrase("Only who made an import may send, run or undo it.", tr: "Bir içe aktarmayı yalnızca oluşturan gönderebilir, çalıştırabilir ya da geri alabilir."))
+        Phrase(
+          "Only who made an import may send, run or undo it.", tr: "Bir içe aktarmayı yalnızca oluşturan gönderebilir, çalıştırabilir ya da geri alabilir."))
     }
     return job
   }

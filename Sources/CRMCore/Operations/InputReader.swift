@@ -328,7 +328,9 @@ extension InputReader {
 
   /// A list of objects, each read like an input of its own.
   /// - Parameter minimum: 0 lets the field be left out.
-  package mutating func list<Element: OperationInput>(_ name: String, _ meaning: String, of type: Element.Type, minimum: Int = 0, maximum: Int = 1_000) -> [Element] {
+  package mutating func list<Element: OperationInput>(_ name: String, _ meaning: String, of type: Element.Type, minimum: Int = 0, maximum: Int = 1_000)
+    -> [Element]
+  {
     var mistakes: [Problem.FieldError] = []
     let schema: [String: JSON] = [
       "type": "array", "minItems": .number(Decimal(minimum)), "maxItems": .number(Decimal(maximum)), "items": Self.schema(of: type),
@@ -336,7 +338,8 @@ extension InputReader {
     let elements: [Element]? = read(name, required: minimum > 0, meaning, schema: schema) { value, here throws(Refusal) in
       guard let items = value.array, (minimum...maximum).contains(items.count) else {
         throw Refusal(
-          code: "type", message: Phrase("Expected a list of \(minimum) to \(maximum) objects.", tr: "Beklenen: \(minimum) ile \(maximum) arası nesneden oluşan bir liste."))
+          code: "type",
+          message: Phrase("Expected a list of \(minimum) to \(maximum) objects.", tr: "Beklenen: \(minimum) ile \(maximum) arası nesneden oluşan bir liste."))
       }
       return items.enumerated().map { number, item in
         let members = item.object ?? [:]

@@ -18,7 +18,9 @@ package struct ReadOperation: Sendable {
   ) {
     let schema: JSON = [
       "type": "object", "required": ["data"],
-      "properties": ["data": ["type": "array", "items": ["type": "object", "required": .array(row.keys.sorted().map(JSON.string)), "properties": .object(row)]]],
+      "properties": [
+        "data": ["type": "array", "items": ["type": "object", "required": .array(row.keys.sorted().map(JSON.string)), "properties": .object(row)]]
+      ],
     ]
     self.init(
       name, path, tag: tag, access: access, summary, description: description, input: input, answer: ("application/json", schema), reading: reading,
@@ -38,7 +40,8 @@ package struct ReadOperation: Sendable {
   package init<Input: OperationInput>(
     _ name: String, _ path: String, tag: String, access: Endpoint.Access, _ summary: String, description: String? = nil, input: Input.Type,
     answer: (mediaType: String, schema: JSON?), refusals: [Int] = [], reading: Set<Area>, extending: Set<Area> = [],
-    lane: PostgresPool.Lane = .interactive, statements: @Sendable @escaping (Request, Input) throws -> [SQL], respond: @Sendable @escaping (Request, [PostgresResult]) throws -> Response
+    lane: PostgresPool.Lane = .interactive, statements: @Sendable @escaping (Request, Input) throws -> [SQL],
+    respond: @Sendable @escaping (Request, [PostgresResult]) throws -> Response
   ) {
     endpoint = {
       Endpoint(

@@ -71,7 +71,8 @@ extension Endpoint {
     documentation: .init(
       "check_duplicates", tag: "customers", "Who may already be known by this name, number or address",
       description: "Nothing is stored. Candidates are customers, contacts and leads that the caller may read, each with a score and why.",
-      input: ("application/json", InputReader.schema(of: DuplicateCheck.self)), answers: [(200, "The candidates, most likely first.", "application/json", answerSchema)]),
+      input: ("application/json", InputReader.schema(of: DuplicateCheck.self)),
+      answers: [(200, "The candidates, most likely first.", "application/json", answerSchema)]),
     handler: .read { request in
       let check = try InputReader.read(DuplicateCheck.self, from: try request.json())
       return Endpoint.Read(

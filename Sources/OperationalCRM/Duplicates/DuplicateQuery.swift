@@ -28,7 +28,8 @@ package struct DuplicateQuery: Sendable {
         "SELECT 'leads' AS resource, d.id, d.customer_id, d.name, d.score, d.rules, d.similarity FROM crm.lead_duplicates(\(companyName ?? name), \(taxNumber), \(emails), \(phones), NULL, \(limit)) AS d"
       }
     }
-    return "SELECT f.resource, f.id, f.customer_id, f.name, f.score, f.rules, f.similarity FROM (\(parts.joined(separator: " UNION ALL "))) AS f ORDER BY f.score DESC, f.id LIMIT \(limit)"
+    return
+      "SELECT f.resource, f.id, f.customer_id, f.name, f.score, f.rules, f.similarity FROM (\(parts.joined(separator: " UNION ALL "))) AS f ORDER BY f.score DESC, f.id LIMIT \(limit)"
   }
 
   /// Those that may mean the same as an existing record.

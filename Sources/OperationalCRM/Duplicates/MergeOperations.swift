@@ -82,7 +82,8 @@ extension BusinessOperation {
       do {
         let merge = try await run.tx.value(
           UUID.self,
-          "SELECT crm.merge_records(\(kind.rawValue), \(survivorID), \(input.mergedID), \(input.take), \(input.keep), \(kind.takenFields), \(input.differentIdentifiers), \(input.reason))")
+          "SELECT crm.merge_records(\(kind.rawValue), \(survivorID), \(input.mergedID), \(input.take), \(input.keep), \(kind.takenFields), \(input.differentIdentifiers), \(input.reason))"
+        )
         return .record(merge)
       } catch let error as PostgresError where error.sqlState == "CR003" {
         throw Problem(
@@ -166,7 +167,8 @@ extension BusinessOperation {
     }
     if let later = merge.laterID {
       throw Problem(
-        409, "merged-on", Phrase("The survivor was merged into another record. Part those first.", tr: "Kalan kayıt da başka bir kayda birleştirilmiş. Önce onları ayırın."),
+        409, "merged-on",
+        Phrase("The survivor was merged into another record. Part those first.", tr: "Kalan kayıt da başka bir kayda birleştirilmiş. Önce onları ayırın."),
         extensions: [("merge_id", "\"\(later.lowercase)\"")])
     }
     do {

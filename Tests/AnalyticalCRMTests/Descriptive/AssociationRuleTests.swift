@@ -52,7 +52,9 @@ struct AssociationRuleTests {
     "the published 463 rules are found in the groceries of arules", .enabled(if: ProcessInfo.processInfo.environment["MUHATAP_GROCERIES"] != nil))
   func groceries() async throws {
     let path = try #require(ProcessInfo.processInfo.environment["MUHATAP_GROCERIES"])
-    let lines = try String(contentsOfFile: path, encoding: .utf8).split(whereSeparator: \.isNewline).map { Set($0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }) }
+    let lines = try String(contentsOfFile: path, encoding: .utf8).split(whereSeparator: \.isNewline).map {
+      Set($0.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) })
+    }
     let names = Set(lines.joined()).filter { !$0.isEmpty }.sorted()
     let numbers = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
     let baskets = lines.map { Set($0.compactMap { numbers[$0] }) }

@@ -49,7 +49,9 @@ struct ConcentrationTests {
     #expect(isClose(try await server.ask(path)["gini"]?.figure, 0))
     _ = try await server.sell("İade", [("2025-01-15", "TRY", "-9.00")])
     let answer = try await server.ask(path, language: "tr")
-    #expect(answer["n"] == 3 && answer["excluded"] == 1 && answer["note"] == "Cirosu eksi olan müşteriler hesaba katılmadı." && isClose(answer["gini"]?.figure, 0), "\(answer)")
+    #expect(
+      answer["n"] == 3 && answer["excluded"] == 1 && answer["note"] == "Cirosu eksi olan müşteriler hesaba katılmadı." && isClose(answer["gini"]?.figure, 0),
+      "\(answer)")
     let tenths = try await server.ask("/v1/analytics/deciles?as_of=2025-02-01T00:00:00Z")
     #expect(tenths["data"]?.array?.last?["revenue"] == "-9.00" && tenths["n"] == 4, "\(tenths)")
     let broke = try await TestServer.start()

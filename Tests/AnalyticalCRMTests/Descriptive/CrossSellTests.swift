@@ -28,7 +28,9 @@ struct CrossSellTests {
     for wanted in try #require(expected["top5_pair_by_lift"]?.array) {
       let row = try #require(pairs.first { names($0["antecedent"]) == [wanted["A"]?.string] && names($0["consequent"]) == [wanted["C"]?.string] }, "\(wanted)")
       #expect(row["antecedent_count"] == wanted["n_a"] && row["consequent_count"] == wanted["n_b"] && row["both_count"] == wanted["n_ab"])
-      for figure in ["support", "confidence", "lift", "leverage", "conviction"] { #expect(isClose(row[figure]?.figure, wanted[figure]?.figure), "\(figure): \(row)") }
+      for figure in ["support", "confidence", "lift", "leverage", "conviction"] {
+        #expect(isClose(row[figure]?.figure, wanted[figure]?.figure), "\(figure): \(row)")
+      }
     }
     // The five best pairs by lift are the five best, and the list descends.
     let lifts = rows.compactMap { $0["lift"]?.figure }
@@ -39,7 +41,8 @@ struct CrossSellTests {
     #expect(try await server.ask("\(Self.rules)?run_id=\(id)&limit=50&after=50")["data"]?.array == Array(rows.dropFirst(50)))
     let cheese = try #require(rows.first { names($0["antecedent"]) == ["CHEESE"] }?["antecedent"]?.array?.first?["item_id"]?.string)
     #expect(try await server.ask("\(Self.rules)?run_id=\(id)&item_id=\(cheese)")["data"]?.array == rows.filter { names($0["antecedent"]).contains("CHEESE") })
-    let single = try await server.compute(Self.rules + "/runs", .object((Self.question.object ?? [:]).merging(["single_consequent": true, "min_confidence": "0.5"]) { $1 }))
+    let single = try await server.compute(
+      Self.rules + "/runs", .object((Self.question.object ?? [:]).merging(["single_consequent": true, "min_confidence": "0.5"]) { $1 }))
     let kept = try #require(try await server.ask("\(Self.rules)?run_id=\(single["id"]?.string ?? "")")["data"]?.array)
     #expect(kept.count == rows.count { names($0["consequent"]).count == 1 && ($0["confidence"]?.figure ?? 0) >= 0.5 } && !kept.isEmpty)
     // Counts in SQL are those of the pairs too.
@@ -72,14 +75,18 @@ struct CrossSellTests {
     let offers = try #require(answer["data"]?.array)
     #expect(!offers.isEmpty && answer["n"] == 2758 && answer["currency"] == "USD")
     let scores = offers.compactMap { $0["score"]?.figure }
-    #expect(scores.count == offers.count && zip(scores, scores.dropFirst()).allSatisfy { $0 >= $1 } && offers.map { $0["position"]?.whole } == Array(1...offers.count))
+    #expect(
+      scores.count == offers.count && zip(scores, scores.dropFirst()).allSatisfy { $0 >= $1 } && offers.map { $0["position"]?.whole } == Array(1...offers.count)
+    )
     let rules = try #require(try await server.ask(Self.rules + "?limit=1000")["data"]?.array)
     for offer in offers {
       let because = try #require(offer["because_item"]?.string)
       #expect(offer["reason"] == .string("Because you bought \(because)."))
       // Every rule to the thing from something the customer owns is at most as good.
       let rule = try #require(
-        rules.first { $0["antecedent"]?.array?.map { $0["item_id"] } == [offer["because_item_id"]] && $0["consequent"]?.array?.map { $0["item_id"] } == [offer["item_id"]] })
+        rules.first {
+          $0["antecedent"]?.array?.map { $0["item_id"] } == [offer["because_item_id"]] && $0["consequent"]?.array?.map { $0["item_id"] } == [offer["item_id"]]
+        })
       #expect(rule["confidence"] == offer["confidence"] && (rule["lift"]?.figure ?? 0) >= 1.1)
       let margin = try #require(offer["margin"]?.string.flatMap(Double.init))
       #expect(isClose(offer["score"]?.figure, (offer["confidence"]?.figure ?? 0) * margin, 1e-3))
@@ -89,12 +96,14 @@ struct CrossSellTests {
     #expect(turkish["data"]?.array?.first?["reason"]?.string?.hasSuffix("aldığınız için.") == true)
     // What a contact costs is taken off, and what is not worth one is not offered.
     let best = try #require(scores.first)
-    let costly = try #require(try await server.ask(path + "&window_days=0&margin_percent=25&limit=100&contact_cost=\((best * 1_000).rounded(.down) / 1_000 - 0.001)")["data"]?.array)
+    let costly = try #require(
+      try await server.ask(path + "&window_days=0&margin_percent=25&limit=100&contact_cost=\((best * 1_000).rounded(.down) / 1_000 - 0.001)")["data"]?.array)
     #expect(!costly.isEmpty && costly.count <= offers.count && costly.allSatisfy { ($0["expected_value"]?.string.flatMap(Double.init) ?? 0) > 0 })
     #expect(try await server.ask(path + "&window_days=0&margin_percent=25&contact_cost=1000")["data"] == [])
     // Nothing that was bought in the whole year is offered with a window of a year.
     let owned = try await Database(pool: server.database.worker).read(
-      as: .system("test"), "SELECT DISTINCT item_id FROM analytics.baskets(\(ShoppingYear.asOf)::timestamptz, NULL, NULL, 2) WHERE customer_id = \(UUID(uuidString: customer))")
+      as: .system("test"),
+      "SELECT DISTINCT item_id FROM analytics.baskets(\(ShoppingYear.asOf)::timestamptz, NULL, NULL, 2) WHERE customer_id = \(UUID(uuidString: customer))")
     let had = Set(try owned.rows.map { try $0.decode(UUID.self, "item_id") })
     let fresh = try #require(try await server.ask(path + "&window_days=400&margin_percent=25&limit=100")["data"]?.array)
     #expect(fresh.allSatisfy { !had.contains($0["item_id"]?.string.flatMap(UUID.init(uuidString:)) ?? UUID()) })
@@ -134,7 +143,8 @@ struct CrossSellTests {
     try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in
       try await tx.run("INSERT INTO crm.warehouse (code, name) VALUES ('w', 'Depo')")
       try await tx.run(
-        "INSERT INTO crm.stock_level (warehouse_id, product_id, on_hand) SELECT w.id, p.id, 0 FROM crm.warehouse AS w, crm.product AS p WHERE p.name = 'Butter'")
+        "INSERT INTO crm.stock_level (warehouse_id, product_id, on_hand) SELECT w.id, p.id, 0 FROM crm.warehouse AS w, crm.product AS p WHERE p.name = 'Butter'"
+      )
     }
     #expect(try await server.ask(path)["data"] == [])
     try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in _ = try await tx.run("UPDATE crm.stock_level SET on_hand = 5") }
@@ -165,7 +175,9 @@ struct CrossSellTests {
       let made = try await server.send(.post, "/v1/products", json: ["sku": .string(name), "name": .string(name)])
       ids[name] = try #require(try made.json()["id"], "\(made.text)")
     }
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in _ = try await tx.run("UPDATE crm.product SET cost = 4 WHERE name = 'Butter'") }
+    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+      _ = try await tx.run("UPDATE crm.product SET cost = 4 WHERE name = 'Butter'")
+    }
     var last = ""
     for number in 1...4 {
       let customer = try await server.send(.post, "/v1/customers", json: ["kind": "person", "name": .string("Alıcı \(number)")])
@@ -176,7 +188,8 @@ struct CrossSellTests {
         let line = try await server.send(
           .post, "/v1/order_lines",
           json: [
-            "customer_id": id, "order_id": try #require(try order.json()["id"], "\(order.text)"), "line_number": .number(Decimal(position + 1)), "product_id": ids[name] ?? .null,
+            "customer_id": id, "order_id": try #require(try order.json()["id"], "\(order.text)"), "line_number": .number(Decimal(position + 1)),
+            "product_id": ids[name] ?? .null,
             "quantity": "1", "amount": "10",
           ])
         try #require(line.status == 201, "\(line.text)")
@@ -190,7 +203,8 @@ struct CrossSellTests {
   func refusals() async throws {
     let server = try await TestServer.suite()
     for body: JSON in [
-      ["min_support": "-0.1"], ["min_support": "0"], ["min_support": "1.1"], ["min_confidence": "-1"], ["min_lift": "-1"], ["max_length": 1], ["level": 0], ["as_of": "2999-01-01T00:00:00Z"],
+      ["min_support": "-0.1"], ["min_support": "0"], ["min_support": "1.1"], ["min_confidence": "-1"], ["min_lift": "-1"], ["max_length": 1], ["level": 0],
+      ["as_of": "2999-01-01T00:00:00Z"],
       ["since": "2025-01-01T00:00:00Z", "as_of": "2024-01-01T00:00:00Z"],
     ] {
       let answer = try await server.send(.post, Self.rules + "/runs", json: body, checked: false)

@@ -19,7 +19,10 @@ struct DescriptiveBITests {
     _ = try await server.compute("/v1/analytics/rfm/runs", ["as_of": "2017-03-01T00:00:00Z"])
     #expect(try await count("SELECT count(*) FROM bi.customer_rfm WHERE method = 'rfm_ntile' AND currency = 'USD' AND group_tr <> ''") == 48)
     #expect(try await count("SELECT (sum(revenue) * 100)::bigint FROM bi.customer_rfm") == 8_286_448)
-    #expect(try await count("SELECT count(*) FROM analytics.rfm_now AS n JOIN analytics.rfm(\(ShoppingYear.asOf)::timestamptz, 'ntile') AS r ON r.customer_id = n.customer_id AND r.cell = n.cell") == 48)
+    #expect(
+      try await count(
+        "SELECT count(*) FROM analytics.rfm_now AS n JOIN analytics.rfm(\(ShoppingYear.asOf)::timestamptz, 'ntile') AS r ON r.customer_id = n.customer_id AND r.cell = n.cell"
+      ) == 48)
     _ = try await server.compute("/v1/analytics/association_rules/runs", ["as_of": .string(ShoppingYear.asOf), "level": 2, "min_support": "0.05"])
     #expect(try await count("SELECT count(*) FROM bi.association_rules WHERE antecedent = 'CHEESE' AND consequent = 'EGGS' AND both_count = 147") == 1)
   }

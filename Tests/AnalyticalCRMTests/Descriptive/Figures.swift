@@ -28,7 +28,8 @@ extension TestServer {
   }
 
   /// A customer, with one order a day given: day, currency, amount. Answers with its id.
-  func sell(_ name: String, _ orders: [(day: String, currency: String, amount: String)], sku: String? = nil, as person: String = "deniz") async throws -> String {
+  func sell(_ name: String, _ orders: [(day: String, currency: String, amount: String)], sku: String? = nil, as person: String = "deniz") async throws -> String
+  {
     let customer = try await send(.post, "/v1/customers", as: person, json: ["kind": "person", "name": .string(name)])
     let id = try #require(try customer.json()["id"], "\(customer.text)")
     let product = try await send(.post, "/v1/products", json: ["sku": .string(sku ?? UUID().uuidString), "name": "Terazi"])
@@ -36,11 +37,15 @@ extension TestServer {
     for (day, currency, amount) in orders {
       let order = try await send(
         .post, "/v1/orders", as: person,
-        json: ["customer_id": id, "ordered_at": .string(day.count == 10 ? "\(day)T12:00:00Z" : day), "currency": .string(currency), "channel": "phone", "status": "completed"])
+        json: [
+          "customer_id": id, "ordered_at": .string(day.count == 10 ? "\(day)T12:00:00Z" : day), "currency": .string(currency), "channel": "phone",
+          "status": "completed",
+        ])
       let line = try await send(
         .post, "/v1/order_lines", as: person,
         json: [
-          "customer_id": id, "order_id": try #require(try order.json()["id"], "\(order.text)"), "line_number": 1, "product_id": productID, "quantity": "2", "amount": .string(amount),
+          "customer_id": id, "order_id": try #require(try order.json()["id"], "\(order.text)"), "line_number": 1, "product_id": productID, "quantity": "2",
+          "amount": .string(amount),
         ])
       try #require(line.status == 201, "\(line.text)")
     }

@@ -9,7 +9,8 @@ struct IntervalTests {
   func intervals() async throws {
     let server = try await TestServer.start()
     let customer = try await server.sell(
-      "Düzenli", [("2025-01-01", "TRY", "1"), ("2025-01-01T18:00:00Z", "TRY", "1"), ("2025-01-11", "TRY", "1"), ("2025-01-23", "TRY", "1"), ("2025-03-01", "TRY", "1")])
+      "Düzenli",
+      [("2025-01-01", "TRY", "1"), ("2025-01-01T18:00:00Z", "TRY", "1"), ("2025-01-11", "TRY", "1"), ("2025-01-23", "TRY", "1"), ("2025-03-01", "TRY", "1")])
     let path = "/v1/customers/\(customer)/purchase_intervals?as_of=2025-03-20T00:00:00Z"
     let answer = try await server.ask(path)
     // Gaps of 10, 12 and 37 days.
@@ -38,12 +39,15 @@ struct IntervalTests {
     _ = try await server.sell("Uzak", every(13, until: 30))
     _ = try await server.sell("Kayıp", every(1, until: 10))
     let path = "/v1/analytics/reorder_radar?as_of=2025-03-31T00:00:00Z"
-    func names(_ path: String, as person: String = "deniz") async throws -> [String] { try #require(try await server.ask(path, as: person)["data"]?.array).compactMap { $0["customer"]?.string } }
+    func names(_ path: String, as person: String = "deniz") async throws -> [String] {
+      try #require(try await server.ask(path, as: person)["data"]?.array).compactMap { $0["customer"]?.string }
+    }
     #expect(try await names(path + "&days=3") == ["Gecikmiş", "Yakında"])
     #expect(try await names(path + "&days=0") == ["Gecikmiş"])
     #expect(try await names(path + "&days=30&lost_after=100") == ["Kayıp", "Gecikmiş", "Yakında", "Uzak"])
     let first = try #require(try await server.ask(path + "&limit=1")["data"]?.array?.first)
-    #expect(first["customer"] == "Gecikmiş" && first["overdue_days"] == 6 && isClose(first["overdue_ratio"]?.figure, 2.2) && first["expected_on"] == "2025-03-25")
+    #expect(
+      first["customer"] == "Gecikmiş" && first["overdue_days"] == 6 && isClose(first["overdue_ratio"]?.figure, 2.2) && first["expected_on"] == "2025-03-25")
     #expect(try await server.ask(path + "&limit=1")["n"] == 3)
     // One of them becomes Mehmet's, and is the only one in his list.
     let mehmet = try #require(try await server.ask("/v1/users?email=eq.mehmet@carsi.example")["data"]?.array?.first?["id"])

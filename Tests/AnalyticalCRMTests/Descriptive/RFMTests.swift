@@ -68,7 +68,8 @@ struct RFMTests {
       let (r, f, m) = (try row.decode(Int.self, "r"), try row.decode(Int.self, "f"), try row.decode(Int.self, "m"))
       let both = Double(f + m) / 2
       let rules: [(String, Bool)] = [
-        ("champions", r >= 4 && both >= 4), ("loyal", r >= 3 && both >= 3.5), ("new", r >= 4 && f == 1), ("promising", r >= 4), ("at_risk", r <= 2 && both >= 3.5), ("lost", r == 1),
+        ("champions", r >= 4 && both >= 4), ("loyal", r >= 3 && both >= 3.5), ("new", r >= 4 && f == 1), ("promising", r >= 4),
+        ("at_risk", r <= 2 && both >= 3.5), ("lost", r == 1),
         ("needs_attention", true),
       ]
       #expect(try row.decode(String.self, "name") == rules.first { $0.1 }?.0, "\(r)\(f)\(m)")
@@ -78,7 +79,9 @@ struct RFMTests {
       let groups = try #require(answer["groups"]?.array)
       #expect(groups.count == 7 && groups.compactMap { $0["customers"]?.whole }.reduce(0, +) == 48)
       #expect(groups.compactMap { $0["revenue"]?.cents }.reduce(0, +) == 8_286_448)
-      #expect(isClose(groups.compactMap { $0["customer_share"]?.figure }.reduce(0, +), 1) && isClose(groups.compactMap { $0["revenue_share"]?.figure }.reduce(0, +), 1))
+      #expect(
+        isClose(groups.compactMap { $0["customer_share"]?.figure }.reduce(0, +), 1)
+          && isClose(groups.compactMap { $0["revenue_share"]?.figure }.reduce(0, +), 1))
       #expect(groups.allSatisfy { $0["label_tr"]?.string?.isEmpty == false && $0["label_en"]?.string?.isEmpty == false })
     }
   }
@@ -117,7 +120,9 @@ struct RFMTests {
     let unrated = try await server.send(.get, "/v1/analytics/rfm?as_of=2025-02-01T00:00:00Z&currency=TRY")
     #expect(unrated.status == 422 && unrated.problem == "no-rate" && unrated.text.contains("USD (1 purchases)"), "\(unrated.text)")
     let failed = try await server.compute("/v1/analytics/rfm/runs", ["as_of": "2025-02-01T00:00:00Z"])
-    #expect(failed["status"] == "failed" && failed["problem"]?["code"] == "mixed-currencies" && failed["problem"]?["tr"]?.string?.contains("TRY, USD") == true, "\(failed)")
+    #expect(
+      failed["status"] == "failed" && failed["problem"]?["code"] == "mixed-currencies" && failed["problem"]?["tr"]?.string?.contains("TRY, USD") == true,
+      "\(failed)")
     let rate = try await server.send(
       .post, "/v1/exchange_rates", json: ["from_currency": "USD", "to_currency": "TRY", "on_day": "2025-01-19", "rate": "35.5", "source": "TCMB"])
     try #require(rate.status == 201, "\(rate.text)")

@@ -65,7 +65,8 @@ struct LifetimeModelTests {
       up[index] += 1e-5
       down[index] -= 1e-5
       let difference =
-        (BetaGeometricModel(parameters: up.map(exp)).logLikelihood(of: histories) - BetaGeometricModel(parameters: down.map(exp)).logLikelihood(of: histories)) / 2e-5
+        (BetaGeometricModel(parameters: up.map(exp)).logLikelihood(of: histories) - BetaGeometricModel(parameters: down.map(exp)).logLikelihood(of: histories))
+        / 2e-5
       #expect(deviation(slope.gradient[index], from: difference) < 1e-5)
     }
   }

@@ -22,7 +22,8 @@ extension SimulatedCompanyTests {
       let parameters = try BetaGeometricModel.parameterNames.map { try #require(result["parameters"]?[$0]?.double) }
       let errors = try BetaGeometricModel.parameterNames.map { try #require(result["standard_errors"]?[$0]?.double) }
       for (index, truth) in plan.purchases.parameters.enumerated() {
-        #expect(abs(log(parameters[index] / truth)) < 4 * errors[index] + 0.05, "\(BetaGeometricModel.parameterNames[index]): \(parameters[index]), true \(truth)")
+        #expect(
+          abs(log(parameters[index] / truth)) < 4 * errors[index] + 0.05, "\(BetaGeometricModel.parameterNames[index]): \(parameters[index]), true \(truth)")
       }
       #expect(deviation(try #require(result["alive"]?.double), from: Double(totals.alive)) < 0.08)
       #expect(deviation(try #require(result["expected_90_days"]?.double), from: Double(totals.futurePurchases)) < 0.08)
@@ -33,12 +34,14 @@ extension SimulatedCompanyTests {
 
       // The customer who bought most, by hand.
       let best = try await server.look(
-        "SELECT l.customer_id::text AS id, l.frequency, l.recency_days, l.age_days, l.purchase_value::float8 AS value FROM analytics.lifetime_now l ORDER BY l.frequency DESC, l.customer_id LIMIT 1")[0]
+        "SELECT l.customer_id::text AS id, l.frequency, l.recency_days, l.age_days, l.purchase_value::float8 AS value FROM analytics.lifetime_now l ORDER BY l.frequency DESC, l.customer_id LIMIT 1"
+      )[0]
       let id = try best.decode(String.self, "id")
       let answer = try await server.ask("/v1/customers/\(id)/lifetime", as: "ayse")
       let data = try #require(answer["data"])
       let model = BetaGeometricModel(parameters: parameters)
-      let history = PurchaseHistory(frequency: try best.decode("frequency"), recency: Double(try best.decode(Int.self, "recency_days")), age: Double(try best.decode(Int.self, "age_days")))
+      let history = PurchaseHistory(
+        frequency: try best.decode("frequency"), recency: Double(try best.decode(Int.self, "recency_days")), age: Double(try best.decode(Int.self, "age_days")))
       #expect(deviation(try #require(data["p_alive"]?.double), from: model.probabilityAlive(history)) < 1e-9)
       #expect(deviation(try #require(data["expected_90_days"]?.double), from: model.expectedPurchases(within: 90, after: history)) < 1e-9)
       let spending = GammaGammaModel(parameters: try GammaGammaModel.parameterNames.map { try #require(result["value"]?["parameters"]?[$0]?.double) })
@@ -52,12 +55,15 @@ extension SimulatedCompanyTests {
         discounted += (until - before) / pow(1 + monthly, Double(month))
       }
       #expect(deviation(try #require(data["clv"]?.double), from: 0.4 * value * discounted) < 1e-6)
-      #expect(answer["n"] == 2_000 && answer["as_of"]?.string?.hasPrefix("2025-07-01T00:00:00") == true && answer["model"] == "bg_nbd" && answer["version"] == 1)
+      #expect(
+        answer["n"] == 2_000 && answer["as_of"]?.string?.hasPrefix("2025-07-01T00:00:00") == true && answer["model"] == "bg_nbd" && answer["version"] == 1)
       #expect(data["months"] == 6 && answer["note"] == .null)
 
       let row = try await server.look("SELECT sum(clv)::text AS clv, count(*) AS n, min(customer) AS name FROM bi.customer_lifetime")[0]
       #expect(try row.decode(String.self, "clv") == result["total_clv"]?.string && row.decode(Int.self, "n") == 2_000)
-      #expect(try await server.look("SELECT customers, drift_alarm FROM bi.lifetime_runs WHERE run_id = \(UUID(uuidString: run["id"]?.string ?? ""))")[0].decode(Int.self, at: 0) == 2_000)
+      #expect(
+        try await server.look("SELECT customers, drift_alarm FROM bi.lifetime_runs WHERE run_id = \(UUID(uuidString: run["id"]?.string ?? ""))")[0].decode(
+          Int.self, at: 0) == 2_000)
 
       let regions = try await server.ask("/v1/analytics/lifetime/summary?group_by=profile&member=region")
       let rows = try #require(regions["data"]?.array)
@@ -133,7 +139,11 @@ extension SimulatedCompanyTests {
       }
       func buy(_ customer: Int, _ day: String, _ currency: String = "TRY") async throws {
         let order = try await server.send(
-          .post, "/v1/orders", as: "ayse", json: ["customer_id": .string(customers[customer]), "ordered_at": .string("\(day)T12:00:00Z"), "currency": .string(currency), "channel": "phone", "status": "completed"])
+          .post, "/v1/orders", as: "ayse",
+          json: [
+            "customer_id": .string(customers[customer]), "ordered_at": .string("\(day)T12:00:00Z"), "currency": .string(currency), "channel": "phone",
+            "status": "completed",
+          ])
         try #require(order.status == 201, "\(order.text)")
       }
       func code() async throws -> String? { try await server.compute("/v1/analytics/lifetime/runs", [:])["problem"]?["code"]?.string }
@@ -156,7 +166,8 @@ extension SimulatedCompanyTests {
     func refusals() async throws {
       let (server, _) = try await SimulatedServer.suite()
       for (input, field) in [
-        (["as_of": "2999-01-01T00:00:00Z"], "as_of"), (["time_zone": "Moon/Crater"], "time_zone"), (["currency": "lira"], "currency"), (["model": "oracle"], "model"),
+        (["as_of": "2999-01-01T00:00:00Z"], "as_of"), (["time_zone": "Moon/Crater"], "time_zone"), (["currency": "lira"], "currency"),
+        (["model": "oracle"], "model"),
         (["months": 0], "months"), (["margin_percent": "101"], "margin_percent"),
       ] as [(JSON, String)] {
         let answer = try await server.send(.post, "/v1/analytics/lifetime/runs", json: input, checked: false)
@@ -170,7 +181,8 @@ extension SimulatedCompanyTests {
         #expect(answer.status == 422 && answer.text.contains("/\(field)\""), "\(answer.text)")
       }
       for path in ["/v1/analytics/lifetime/runs", "/v1/analytics/lifetime/backtests", "/v1/analytics/survival/runs", "/v1/analytics/renewal/runs"] {
-        let input: JSON = path.hasSuffix("backtests") ? ["calibration_end": "2024-06-01T00:00:00Z"] : path.hasSuffix("survival/runs") ? ["subject": "contracts"] : [:]
+        let input: JSON =
+          path.hasSuffix("backtests") ? ["calibration_end": "2024-06-01T00:00:00Z"] : path.hasSuffix("survival/runs") ? ["subject": "contracts"] : [:]
         #expect(try await server.send(.post, path, as: "ayse", json: input).status == 403)
         #expect(try await server.send(.post, path, as: nil, json: input).status == 401)
       }

@@ -20,12 +20,14 @@ enum SimulatedServer {
     private var task: Task<(TestServer, CompanyTotals), any Error>?
 
     func get() async throws -> (TestServer, CompanyTotals) {
-      let running = task ?? Task {
-        let database = try await TestDatabase.clone()
-        try await DemoCompany.found(in: database.app)
-        let totals = try await CompanyWriter(plan: plan, database: Database(pool: database.migrator)).write(department: nil) { _ in }
-        return (try await TestServer.start(on: database), totals)
-      }
+      let running =
+        task
+        ?? Task {
+          let database = try await TestDatabase.clone()
+          try await DemoCompany.found(in: database.app)
+          let totals = try await CompanyWriter(plan: plan, database: Database(pool: database.migrator)).write(department: nil) { _ in }
+          return (try await TestServer.start(on: database), totals)
+        }
       task = running
       return try await running.value
     }

@@ -42,11 +42,14 @@ struct SimulatorTests {
       """)
     let campaign = totals.campaign
     #expect(try sums.decode(Int.self, "orders") == totals.orders + campaign.extraOrders && sums.decode(Int.self, "lines") == totals.lines + campaign.extraLines)
-    #expect(try sums.decode(Int.self, "cents") == totals.cents + campaign.extraCents && sums.decode(Int.self, "line_cents") == totals.cents + campaign.extraCents)
+    #expect(
+      try sums.decode(Int.self, "cents") == totals.cents + campaign.extraCents && sums.decode(Int.self, "line_cents") == totals.cents + campaign.extraCents)
     // Hold-out and effect are what the plan says, as far as chance allows; nobody is touched who is held out.
     #expect(abs(Double(campaign.heldOut) / Double(campaign.members) - 0.2) < 0.08 && campaign.extraOrders > 0, "\(campaign)")
     let treated = try await behind(
-      first, "SELECT count(*) AS touched, count(*) FILTER (WHERE m.held_out) AS wrong FROM crm.campaign_touch t JOIN crm.campaign_member m USING (campaign_id, customer_id)")
+      first,
+      "SELECT count(*) AS touched, count(*) FILTER (WHERE m.held_out) AS wrong FROM crm.campaign_touch t JOIN crm.campaign_member m USING (campaign_id, customer_id)"
+    )
     #expect(try treated.decode(Int.self, "touched") == campaign.members - campaign.heldOut && treated.decode(Int.self, "wrong") == 0)
     #expect(try sums.decode(Int.self, "ended") == totals.endedContracts && sums.decode(Int.self, "lost") == 0 && sums.decode(Int.self, "customers") == 400)
     #expect(deviation(Double(totals.orders), from: 2_000) < 0.25, "\(totals.orders) orders")
@@ -65,7 +68,9 @@ struct SimulatorTests {
   func calendar() {
     for day in [-1, 0, 59, 10_957, 19_782, 20_150, 47_540] {
       let date = Date(timeIntervalSince1970: Double(day) * 86_400).formatted(.iso8601.year().month().day())
-      #expect(CalendarDay(day: day).text == date && CalendarDay(year: CalendarDay(day: day).year, month: CalendarDay(day: day).month, dayOfMonth: CalendarDay(day: day).dayOfMonth).day == day)
+      #expect(
+        CalendarDay(day: day).text == date
+          && CalendarDay(year: CalendarDay(day: day).year, month: CalendarDay(day: day).month, dayOfMonth: CalendarDay(day: day).dayOfMonth).day == day)
     }
   }
 
@@ -81,7 +86,9 @@ struct SimulatorTests {
     let fit = try BetaGeometricModel.fit(histories)
     // Within four standard errors of the logarithm, and closer than 30 % where the data say much.
     for (index, truth) in plan.purchases.parameters.enumerated() {
-      #expect(abs(log(fit.parameters[index] / truth)) < 4 * fit.standardErrors[index], "\(BetaGeometricModel.parameterNames[index]): \(fit.parameters[index]), true \(truth)")
+      #expect(
+        abs(log(fit.parameters[index] / truth)) < 4 * fit.standardErrors[index],
+        "\(BetaGeometricModel.parameterNames[index]): \(fit.parameters[index]), true \(truth)")
     }
     #expect(deviation(fit.parameters[0] / fit.parameters[1], from: plan.purchases.r / plan.purchases.alpha) < 0.06)
     let model = BetaGeometricModel(parameters: fit.parameters)
@@ -90,7 +97,8 @@ struct SimulatorTests {
     let forecast = histories.reduce(0) { $0 + model.expectedPurchases(within: Double(CompanyPlan.futureDays), after: $1) }
     #expect(deviation(forecast, from: Double(customers.reduce(0) { $0 + $1.futurePurchases })) < 0.05)
     let means = Dictionary(grouping: customers.filter { $0.purchases.count > 1 }, by: { $0.purchases.count - 1 }).map { frequency, group in
-      GammaGammaModel.Spending(frequency: frequency, means: group.map { $0.purchases.dropFirst().reduce(0) { $0 + Double($1.cents) } / Double(100 * frequency) })
+      GammaGammaModel.Spending(
+        frequency: frequency, means: group.map { $0.purchases.dropFirst().reduce(0) { $0 + Double($1.cents) } / Double(100 * frequency) })
     }
     let spending = try GammaGammaModel.fit(means)
     for (found, truth) in zip(spending.parameters, plan.spending.parameters) { #expect(deviation(found, from: truth) < 0.15, "\(spending.parameters)") }

@@ -18,7 +18,9 @@ struct SurvivalModelTests {
   @Test("Kaplan-Meier gives the published curve of the remission data with its intervals")
   func kaplanMeier() throws {
     let curve = KaplanMeier(Remission.treated)
-    let expected = [6: (0.857143, 0.619718, 0.951552), 7: (0.806723, 0.563147, 0.922809), 13: (0.690196, 0.431610, 0.849066), 23: (0.448179, 0.188052, 0.680143)]
+    let expected = [
+      6: (0.857143, 0.619718, 0.951552), 7: (0.806723, 0.563147, 0.922809), 13: (0.690196, 0.431610, 0.849066), 23: (0.448179, 0.188052, 0.680143),
+    ]
     for (time, (survival, lower, upper)) in expected {
       let point = try #require(curve.points.first { $0.time == time })
       #expect(abs(point.survival - survival) < 1e-6 && abs(point.lower - lower) < 1e-6 && abs(point.upper - upper) < 1e-6, "\(point)")

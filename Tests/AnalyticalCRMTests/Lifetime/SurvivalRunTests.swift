@@ -17,7 +17,9 @@ extension SimulatedCompanyTests {
       let result = try #require(run["result"], "\(run)")
       let groups = try #require(result["groups"]?.array)
       #expect(groups.map { $0["group"]?.string } == ["organisation", "person"])
-      #expect(groups.reduce(0) { $0 + ($1["n"]?.double ?? 0) } == Double(totals.contracts) && groups.reduce(0) { $0 + ($1["ended"]?.double ?? 0) } == Double(totals.endedContracts))
+      #expect(
+        groups.reduce(0) { $0 + ($1["n"]?.double ?? 0) } == Double(totals.contracts)
+          && groups.reduce(0) { $0 + ($1["ended"]?.double ?? 0) } == Double(totals.endedContracts))
       // Both kinds end alike in this company: 0.1 % of all seeds would say otherwise.
       #expect(try #require(result["log_rank"]?["probability"]?.double) > 0.001)
       let id = try #require(run["id"]?.string)
@@ -27,7 +29,8 @@ extension SimulatedCompanyTests {
       let inBI = try await server.look("SELECT count(*), sum(ended) FROM bi.survival_curve WHERE run_id = \(UUID(uuidString: id)) AND subject = 'contracts'")[0]
       #expect(try inBI.decode(Int.self, at: 0) == curve.count && inBI.decode(Int.self, at: 1) == totals.endedContracts)
       let picture = try await server.send(.get, "/v1/charts/survival.svg?run_id=\(id)", headers: ["accept-language": "tr"])
-      #expect(picture.status == 200 && picture.headers["content-type"]?.hasPrefix("image/svg+xml") == true && picture.text.contains("Sözleşmeler ne kadar sürüyor"))
+      #expect(
+        picture.status == 200 && picture.headers["content-type"]?.hasPrefix("image/svg+xml") == true && picture.text.contains("Sözleşmeler ne kadar sürüyor"))
       #expect(picture.text.hasPrefix("<svg ") && picture.text.hasSuffix("</svg>\n") && picture.text.contains("organisation"))
     }
 

@@ -118,7 +118,8 @@ struct AttributionTests {
     var customers: [JSON] = []
     for number in 0..<2 {
       let made = try await done(
-        "/v1/customers", as: "ayse", ["kind": "organisation", "name": .string("Çınar Gıda A.Ş. \(number)"), "tax_number": "9876543217", "tax_office": "Kadıköy"])
+        "/v1/customers", as: "ayse",
+        ["kind": "organisation", "name": .string("Çınar Gıda A.Ş. \(number)"), "tax_number": "9876543217", "tax_office": "Kadıköy"])
       customers.append(try #require(made["id"]))
       _ = try await done(
         "/v1/addresses", as: "ayse",

@@ -17,10 +17,14 @@ struct ProfitTests {
     let first = try #require(values.first { $0["name"] == "Household 1" }?["customer_id"]?.string)
     let path = "/v1/customers/\(first)/profit?as_of=\(ShoppingYear.asOf)"
     let plain = try await server.send(.get, path).json()
-    #expect(plain["currency"] == "USD" && plain["data"]?["net_revenue"] == "2415.56" && plain["data"]?["product_cost"] == .null && plain["data"]?["profit"] == "2415.56", "\(plain)")
+    #expect(
+      plain["currency"] == "USD" && plain["data"]?["net_revenue"] == "2415.56" && plain["data"]?["product_cost"] == .null
+        && plain["data"]?["profit"] == "2415.56", "\(plain)")
 
     try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
-      try await tx.run("INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) SELECT 'USD', 'TRY', d::date, 4 FROM generate_series('2016-12-31'::timestamp, '2018-01-10', '7 days') AS d")
+      try await tx.run(
+        "INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) SELECT 'USD', 'TRY', d::date, 4 FROM generate_series('2016-12-31'::timestamp, '2018-01-10', '7 days') AS d"
+      )
       // One product in all that household 1 bought gets a cost of 2 lira: 0.50 dollars.
       try await tx.run(
         """
@@ -60,7 +64,9 @@ struct ProfitTests {
     let tiered = try await fixture.model("tiers_by_profit", keys: [ValueFixture.key("profit", "1")], ["pyramid": "zeithaml"])
     let run = try await fixture.done(tiered)
     let pyramid = try await fixture.rows("/v1/value_models/\(tiered)/pyramid?run_id=\(run)")
-    #expect(pyramid.prefix(4).compactMap { $0["tier"]?.string } == ["platinum", "gold", "iron", "lead"] && pyramid.prefix(4).compactMap { $0["customers"]?.int } == [3, 7, 29, 9])
+    #expect(
+      pyramid.prefix(4).compactMap { $0["tier"]?.string } == ["platinum", "gold", "iron", "lead"]
+        && pyramid.prefix(4).compactMap { $0["customers"]?.int } == [3, 7, 29, 9])
     #expect(try await server.send(.get, "/v1/customers/\(UUID())/profit").status == 404)
     #expect(try await server.send(.get, path, as: nil).status == 401)
   }

@@ -41,15 +41,20 @@ struct StandingTests {
     let server = try await ShoppingYear.server()
     let fixture = ValueFixture(server: server)
     let metrics = [
-      "revenue", "margin", "orders", "average_order", "tenure", "recency", "intensity", "product_breadth", "discounts", "returns", "referrals", "referred_revenue", "cost_to_serve",
+      "revenue", "margin", "orders", "average_order", "tenure", "recency", "intensity", "product_breadth", "discounts", "returns", "referrals",
+      "referred_revenue", "cost_to_serve",
       "contacts", "profit", "payment_delay", "redemptions", "satisfaction",
     ]
     try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
       try await tx.run("UPDATE crm.product SET cost = 0.5 WHERE sku LIKE '%7'")
-      try await tx.run("UPDATE crm.customer AS c SET referred_by_id = (SELECT x.id FROM crm.customer AS x WHERE x.name = 'Household 1') WHERE c.name LIKE 'Household %51'")
-      try await tx.run("INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) SELECT 'USD', 'TRY', d::date, 3.6 FROM generate_series('2016-12-31'::timestamp, '2018-01-10', '7 days') AS d")
       try await tx.run(
-        "INSERT INTO crm.customer_observation (customer_id, kind, observed_at, value, department_id) SELECT c.id, 'satisfaction', '2017-05-05', length(c.name), c.department_id FROM crm.customer AS c WHERE c.name LIKE '%1'")
+        "UPDATE crm.customer AS c SET referred_by_id = (SELECT x.id FROM crm.customer AS x WHERE x.name = 'Household 1') WHERE c.name LIKE 'Household %51'")
+      try await tx.run(
+        "INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) SELECT 'USD', 'TRY', d::date, 3.6 FROM generate_series('2016-12-31'::timestamp, '2018-01-10', '7 days') AS d"
+      )
+      try await tx.run(
+        "INSERT INTO crm.customer_observation (customer_id, kind, observed_at, value, department_id) SELECT c.id, 'satisfaction', '2017-05-05', length(c.name), c.department_id FROM crm.customer AS c WHERE c.name LIKE '%1'"
+      )
     }
     let normalisations = ["percent_rank", "min_max", "z_clipped", "log"]
     let keys = metrics.enumerated().map { ValueFixture.key($1, "\($0 + 1)", ["normalisation": .string(normalisations[$0 % 4])]) }
@@ -85,14 +90,18 @@ struct StandingTests {
     after[moved] = old
     #expect(after == before)
     let history = try await fixture.rows("/v1/customers/\(moved)/tiers?model=live")
-    #expect(history.compactMap { $0["tier"]?.string } == [new.tier, old.tier] && history[0]["valid_until"] == .null && history[1]["valid_until"] == history[0]["valid_from"])
+    #expect(
+      history.compactMap { $0["tier"]?.string } == [new.tier, old.tier] && history[0]["valid_until"] == .null
+        && history[1]["valid_until"] == history[0]["valid_from"])
     let explained = try await server.send(.get, "/v1/customers/\(moved)/value?model=live").json()
     #expect(explained["data"]?["score"]?.double == new.score && explained["as_of"]?.string?.hasPrefix("2018-01-02T12:00:00") == true, "\(explained)")
 
     try await refresh(server, [moved], asOf: "2018-06-01T00:00:00Z")
     #expect(try await standings(server, model)[moved]?.tier == "inactive")
     let value = try await server.send(.get, "/v1/customers/\(moved)/value?model=live", headers: ["accept-language": "tr"]).json()
-    #expect(value["data"]?["group"] == "inactive" && value["data"]?["score"] == .null && value["data"]?["sentence"]?.string?.contains("puanı yok") == true, "\(value)")
+    #expect(
+      value["data"]?["group"] == "inactive" && value["data"]?["score"] == .null && value["data"]?["sentence"]?.string?.contains("puanı yok") == true, "\(value)"
+    )
     let overlapping = try await Database(pool: server.database.worker).read(
       as: .system("test"),
       """
@@ -172,20 +181,24 @@ struct StandingTests {
 
     let revised = try await server.send(
       .post, "/v1/value_models/\(model)/revise",
-      json: ["keys": .array(ValueFixture.keys.map { key in
-        switch key["metric"]?.string {
-        case "revenue": ValueFixture.key("revenue", "0")
-        case "recency": ValueFixture.key("recency", "5")
-        default: key
-        }
-      })])
+      json: [
+        "keys": .array(
+          ValueFixture.keys.map { key in
+            switch key["metric"]?.string {
+            case "revenue": ValueFixture.key("revenue", "0")
+            case "recency": ValueFixture.key("recency", "5")
+            default: key
+            }
+          })
+      ])
     #expect(try revised.json()["revision"] == 2, "\(revised.text)")
     let next = try #require(try revised.json()["id"]?.string)
     let found = try await fixture.values(next, try await fixture.done(next))
     let was = Dictionary(uniqueKeysWithValues: try await fixture.values(model, run).map { ($0["customer_id"]?.string ?? "", $0["tier"]?.string ?? "") })
     let changed = found.filter { was[$0["customer_id"]?.string ?? ""] != $0["tier"]?.string }
     let listed = try #require(data["customers"]?.array)
-    #expect(Set(listed.compactMap { $0["customer_id"]?.string }) == Set(changed.compactMap { $0["customer_id"]?.string }) && data["changed"]?.int == changed.count)
+    #expect(
+      Set(listed.compactMap { $0["customer_id"]?.string }) == Set(changed.compactMap { $0["customer_id"]?.string }) && data["changed"]?.int == changed.count)
     for customer in listed {
       let value = try #require(found.first { $0["customer_id"] == customer["customer_id"] })
       #expect(value["tier"] == customer["to"])

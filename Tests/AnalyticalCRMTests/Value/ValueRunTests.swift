@@ -56,7 +56,9 @@ struct ValueRunTests {
     let english = try #require(data["sentence"]?.string)
     #expect(english.hasPrefix("Number 9 of 48 (Medium), above all by revenue (2,415.56 USD, "), "\(english)")
     let turkish = try await fixture.server.send(.get, "/v1/customers/\(id)/value?model=explained", headers: ["accept-language": "tr"])
-    #expect(try turkish.json()["data"]?["sentence"]?.string?.hasPrefix("48 müşteri arasında 9. sırada (Orta), en çok ciro (2.415,56 USD, ") == true, "\(turkish.text)")
+    #expect(
+      try turkish.json()["data"]?["sentence"]?.string?.hasPrefix("48 müşteri arasında 9. sırada (Orta), en çok ciro (2.415,56 USD, ") == true, "\(turkish.text)"
+    )
     #expect(try await fixture.server.send(.get, "/v1/customers/\(id)/value?model=nobody_knows_it").status == 404)
     #expect(try await fixture.server.send(.get, "/v1/customers/\(UUID())/value?model=explained").status == 404)
   }
@@ -68,7 +70,10 @@ struct ValueRunTests {
     func scores(_ code: String, _ keys: [JSON]) async throws -> [[String: JSON]] {
       let model = try await fixture.model(code, keys: keys)
       return try await fixture.values(model, try await fixture.done(model)).map { row in
-        ["customer_id": row["customer_id"] ?? .null, "tier": row["tier"] ?? .null, "rank": row["rank"] ?? .null, "score": .string(String((row["score"]?.double ?? -1) * 1e9 / 1e9).prefix(12).description)]
+        [
+          "customer_id": row["customer_id"] ?? .null, "tier": row["tier"] ?? .null, "rank": row["rank"] ?? .null,
+          "score": .string(String((row["score"]?.double ?? -1) * 1e9 / 1e9).prefix(12).description),
+        ]
       }
     }
     let plain = try await scores("plain", ValueFixture.keys)
@@ -78,7 +83,8 @@ struct ValueRunTests {
     #expect(try await scores("scaled", scaled) == plain)
     #expect(try await scores("turned", ValueFixture.keys.reversed()) == plain)
     let shuffle: [SQL] = [
-      "CREATE INDEX shuffled ON crm.sales_order (md5(id::text))", "CLUSTER crm.sales_order USING shuffled", "CREATE INDEX shuffled_customer ON crm.customer (md5(id::text))",
+      "CREATE INDEX shuffled ON crm.sales_order (md5(id::text))", "CLUSTER crm.sales_order USING shuffled",
+      "CREATE INDEX shuffled_customer ON crm.customer (md5(id::text))",
       "CLUSTER crm.customer USING shuffled_customer",
     ]
     for statement in shuffle { _ = try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(60))) }
@@ -92,7 +98,10 @@ struct ValueRunTests {
     for normalisation in ["min_max", "z_clipped", "log", "percent_rank"] {
       let model = try await fixture.model(
         "by_\(normalisation)",
-        keys: [ValueFixture.key("revenue", "1", ["normalisation": .string(normalisation), "cap": "5000"]), ValueFixture.key("recency", "1", ["normalisation": .string(normalisation)])])
+        keys: [
+          ValueFixture.key("revenue", "1", ["normalisation": .string(normalisation), "cap": "5000"]),
+          ValueFixture.key("recency", "1", ["normalisation": .string(normalisation)]),
+        ])
       let values = try await fixture.values(model, try await fixture.done(model))
       #expect(values.count == 48)
       var parts: [(revenue: Double, recency: Double, capped: Double, days: Double)] = []
@@ -100,7 +109,10 @@ struct ValueRunTests {
         let id = try #require(value["customer_id"]?.string)
         let keys = try #require(try await fixture.server.send(.get, "/v1/customers/\(id)/value?model=by_\(normalisation)").json()["data"]?["keys"]?.array)
         parts.append(
-          (try #require(keys[0]["normalised"]?.double), try #require(keys[1]["normalised"]?.double), min(5000, try #require(keys[0]["raw"]?.double)), try #require(keys[1]["raw"]?.double)))
+          (
+            try #require(keys[0]["normalised"]?.double), try #require(keys[1]["normalised"]?.double), min(5000, try #require(keys[0]["raw"]?.double)),
+            try #require(keys[1]["raw"]?.double)
+          ))
       }
       #expect(parts.allSatisfy { (0...1).contains($0.revenue) && (0...1).contains($0.recency) })
       let byRevenue = parts.sorted { $0.capped < $1.capped }

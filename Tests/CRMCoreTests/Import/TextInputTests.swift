@@ -57,7 +57,8 @@ import Testing
     let fixture = try await ImportFixture()
     var members = try #require(ImporterTests.customers.object)
     members["encoding"] = "Windows-1254"
-    let file: [UInt8] = Array("no,name,vkn,size\r\n1,".utf8) + [0xc7, 0x65, 0x6c, 0x69, 0x6b, 0x20, 0xdd, 0xfe] + Array(",,\r\n2,a".utf8) + [0x81] + Array(",,\r\n".utf8)
+    let file: [UInt8] =
+      Array("no,name,vkn,size\r\n1,".utf8) + [0xc7, 0x65, 0x6c, 0x69, 0x6b, 0x20, 0xdd, 0xfe] + Array(",,\r\n2,a".utf8) + [0x81] + Array(",,\r\n".utf8)
     let job = try await fixture.importer.importFile(
       ImportFixture.pieces(file, size: 5), resource: "customers", mapping: .object(members), fileName: nil, dryRun: false, as: fixture.system)
     #expect(try await fixture.count("SELECT count(*) FROM crm.customer WHERE name = 'Çelik İş'") == 1)

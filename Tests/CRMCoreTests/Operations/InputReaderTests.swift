@@ -66,9 +66,11 @@ struct InputReaderTests {
       (["id": "17"], "/id", "type"), (["id": nil], "/id", "required"), (["day": "2026-02-30"], "/day", "type"), (["sent_at": "yesterday"], "/sent_at", "type"),
       (["weight": "1.2345"], "/weight", "type"), (["weight": "1001"], "/weight", "range"), (["weight": "NaN"], "/weight", "type"),
       (["weight": "1e3"], "/weight", "type"), (["speed": "warp"], "/speed", "option"), (["fragile": "true"], "/fragile", "type"),
-      (["note": "abcdef"], "/note", "too-long"), (["note": "a\u{0}"], "/note", "nul-character"), (["tags": "x"], "/tags", "type"), (["tags": ["x"]], "/tags", "type"),
+      (["note": "abcdef"], "/note", "too-long"), (["note": "a\u{0}"], "/note", "nul-character"), (["tags": "x"], "/tags", "type"),
+      (["tags": ["x"]], "/tags", "type"),
       (["items": []], "/items", "type"), (["items": [1]], "/items/0", "type"), (["items": [["name": " ", "count": 1]]], "/items/0/name", "required"),
-      (["items": [["name": "a", "count": 0]]], "/items/0/count", "range"), (["items": [["name": "a", "count": 1, "cuont": 1]]], "/items/0/cuont", "unknown-field"),
+      (["items": [["name": "a", "count": 0]]], "/items/0/count", "range"),
+      (["items": [["name": "a", "count": 1, "cuont": 1]]], "/items/0/cuont", "unknown-field"),
       (["wieght": "1"], "/wieght", "unknown-field"),
     ] as [([String: JSON], String, String)])
   func mistakes(changes: [String: JSON], pointer: String, code: String) throws {
@@ -78,7 +80,9 @@ struct InputReaderTests {
 
   @Test("all mistakes are answered at once")
   func together() throws {
-    let problem = try #require(throws: Problem.self) { try InputReader.read(Parcel.self, from: ["day": 1, "items": [["name": "far too long a name"]], "x": 1]) }
+    let problem = try #require(throws: Problem.self) {
+      try InputReader.read(Parcel.self, from: ["day": 1, "items": [["name": "far too long a name"]], "x": 1])
+    }
     #expect(problem.errors.map(\.pointer).sorted() == ["/day", "/id", "/items/0/count", "/items/0/name", "/weight", "/x"])
     #expect(try #require(throws: Problem.self) { try InputReader.read(Parcel.self, from: [1]) }.errors.map(\.pointer) == [""])
   }

@@ -35,7 +35,8 @@ struct CalendarTests {
     let meeting = try await sales.done(
       .post, "/v1/activities",
       json: [
-        "kind": "meeting", "subject": .string(subject), "starts_at": time(0), "ends_at": time(1), "place": "İstiklâl Cd. No:5, Kat 2", "agenda": .string(agenda),
+        "kind": "meeting", "subject": .string(subject), "starts_at": time(0), "ends_at": time(1), "place": "İstiklâl Cd. No:5, Kat 2",
+        "agenda": .string(agenda),
         "customer_id": .string(sales.customer), "guests": [["name": "Ali \"Usta\" Öz", "email": "ali@ornek.example"]],
       ])
     _ = try await sales.done(.post, "/v1/activities", json: ["kind": "follow_up", "subject": "Katalog yolla", "starts_at": time(5)])

@@ -19,7 +19,8 @@ struct EInvoiceDocumentTests {
     identity: .person("10000000146", firstName: "Şükrü", familyName: "İÇÖZ"), district: "Çankaya", city: "Ankara")
 
   private static func line(
-    _ name: String, _ quantity: Decimal, _ price: Decimal, discount: Decimal = 0, rate: Decimal = 20, unit: String = "C62", exemption: Document.Exemption? = nil,
+    _ name: String, _ quantity: Decimal, _ price: Decimal, discount: Decimal = 0, rate: Decimal = 20, unit: String = "C62",
+    exemption: Document.Exemption? = nil,
     withholding: Document.Withholding? = nil
   ) -> Document.Line {
     let net = (quantity * price * (100 - discount) / 100).rounded(2)
@@ -41,7 +42,9 @@ struct EInvoiceDocumentTests {
     }
   }
 
-  private static func document(_ profile: Document.Profile, _ kind: Document.Kind, _ number: Int, to customer: Document.Party, _ lines: [Document.Line]) -> Document {
+  private static func document(_ profile: Document.Profile, _ kind: Document.Kind, _ number: Int, to customer: Document.Party, _ lines: [Document.Line])
+    -> Document
+  {
     Document(
       profile: profile, kind: kind, number: "MUH\(today.year)" + String("00000000\(number)".suffix(9)), uuid: UUID(), issuedOn: today, issuedAt: "09:30:00",
       orderNumber: ("S-2026-000017", today), dueOn: today.adding(days: 30), supplier: us, customer: customer, lines: lines)
@@ -125,25 +128,75 @@ struct EInvoiceDocumentTests {
   private static let broken: [(name: String, pointer: String, break: @Sendable (inout Document) -> Void)] = [
     ("a number without its year", "/number", { $0.number = "MUH000000000001" }), ("a day to come", "/issued_on", { $0.issuedOn = today.adding(days: 1) }),
     ("no line", "/lines", { $0.lines = [] }), ("a unit in words", "/lines/0/unit_code", { $0.lines[0].unitCode = "ADET" }),
-    ("the currency TL", "/currency", { $0.currency = "TL"; $0.exchangeRate = 1 }), ("a foreign currency without a rate", "/exchange_rate", { $0.currency = "USD" }),
-    ("a rate of seven decimals", "/exchange_rate", { $0.currency = "USD"; $0.exchangeRate = Decimal(string: "41.1234567") }),
+    (
+      "the currency TL", "/currency",
+      {
+        $0.currency = "TL"; $0.exchangeRate = 1
+      }
+    ), ("a foreign currency without a rate", "/exchange_rate", { $0.currency = "USD" }),
+    (
+      "a rate of seven decimals", "/exchange_rate",
+      {
+        $0.currency = "USD"; $0.exchangeRate = Decimal(string: "41.1234567")
+      }
+    ),
     ("a VKN of nine digits", "/customer/tax_number", { $0.customer.identity = .taxNumber("123456789") }),
     ("a VKN with a wrong check digit", "/customer/tax_number", { $0.customer.identity = .taxNumber("1234567891") }),
     ("a TCKN that begins with 0", "/customer/tax_number", { $0.customer.identity = .person("00000000146", firstName: "A", familyName: "B") }),
     ("an organisation without a name", "/customer/name", { $0.customer.name = " " }),
     ("a person without a family name", "/customer/family_name", { $0.customer.identity = .person("10000000146", firstName: "Ali", familyName: "") }),
     ("no tax office", "/customer/tax_office", { $0.customer.taxOffice = nil }), ("no district", "/customer/district", { $0.customer.district = "" }),
-    ("no city of our own", "/supplier/city", { $0.supplier.city = "" }), ("no VAT and no reason", "/lines/1/exemption_code", { $0.lines[1].vatRate = 0; $0.lines[1].vat = 0 }),
-    ("an exemption nobody knows", "/lines/1/exemption_code", { $0.lines[1].vatRate = 0; $0.lines[1].vat = 0; $0.lines[1].exemption = .init(code: "999", reason: "?") }),
-    ("a VAT rate of another year", "/lines/0/vat_rate", { $0.lines[0].vatRate = 18; $0.lines[0].vat = Decimal(string: "34.2") ?? 0 }),
-    ("a withholding with another percent", "/lines/0/withholding_percent", {
-      $0.kind = .withheld
-      $0.lines[0].withholding = .init(code: "612", name: "Temizlik", percent: 70)
-    }),
+    ("no city of our own", "/supplier/city", { $0.supplier.city = "" }),
+    (
+      "no VAT and no reason", "/lines/1/exemption_code",
+      {
+        $0.lines[1].vatRate = 0; $0.lines[1].vat = 0
+      }
+    ),
+    (
+      "an exemption nobody knows", "/lines/1/exemption_code",
+      {
+        $0.lines[1].vatRate = 0; $0.lines[1].vat = 0; $0.lines[1].exemption = .init(code: "999", reason: "?")
+      }
+    ),
+    (
+      "a VAT rate of another year", "/lines/0/vat_rate",
+      {
+        $0.lines[0].vatRate = 18; $0.lines[0].vat = Decimal(string: "34.2") ?? 0
+      }
+    ),
+    (
+      "a withholding with another percent", "/lines/0/withholding_percent",
+      {
+        $0.kind = .withheld
+        $0.lines[0].withholding = .init(code: "612", name: "Temizlik", percent: 70)
+      }
+    ),
     ("a withholding in a plain sale", "/kind", { $0.lines[0].withholding = .init(code: "612", name: "Temizlik", percent: 90) }),
-    ("a return as TICARIFATURA", "/profile", { $0.kind = .goodsReturned; $0.returned = ("MUH2026000000001", today) }),
-    ("a return of nothing", "/returned_invoice", { $0.kind = .goodsReturned; $0.profile = .basic }),
-    ("an amount that does not follow", "/lines/0/net_amount", { $0.lines[0].net += 1; $0.lines[0].vat = Decimal(string: "38.2") ?? 0 }), ("a VAT that does not follow", "/lines/0/vat_amount", { $0.lines[0].vat += 1 }), ("a quantity of zero", "/lines/1/quantity", { $0.lines[1].quantity = 0; $0.lines[1].net = 0; $0.lines[1].vat = 0 }),
+    (
+      "a return as TICARIFATURA", "/profile",
+      {
+        $0.kind = .goodsReturned; $0.returned = ("MUH2026000000001", today)
+      }
+    ),
+    (
+      "a return of nothing", "/returned_invoice",
+      {
+        $0.kind = .goodsReturned; $0.profile = .basic
+      }
+    ),
+    (
+      "an amount that does not follow", "/lines/0/net_amount",
+      {
+        $0.lines[0].net += 1; $0.lines[0].vat = Decimal(string: "38.2") ?? 0
+      }
+    ), ("a VAT that does not follow", "/lines/0/vat_amount", { $0.lines[0].vat += 1 }),
+    (
+      "a quantity of zero", "/lines/1/quantity",
+      {
+        $0.lines[1].quantity = 0; $0.lines[1].net = 0; $0.lines[1].vat = 0
+      }
+    ),
     ("a line of nothing", "/lines/0/description", { $0.lines[0].name = "" }),
   ]
 

@@ -13,7 +13,8 @@ import Testing
 
   @Test func `the page shows the quote in the customer's language, or in the one asked for`() async throws {
     let desk = QuoteDesk(server: try await TestServer.suite())
-    let id = try await desk.draft(discount: "5", customer: try await desk.customer("Çiğdem & <Oğulları>"), ["valid_until": "2099-11-21", "terms": "Peşin\nDepo teslim"])
+    let id = try await desk.draft(
+      discount: "5", customer: try await desk.customer("Çiğdem & <Oğulları>"), ["valid_until": "2099-11-21", "terms": "Peşin\nDepo teslim"])
     let path = try await desk.sent(id)
     #expect(path.wholeMatch(of: /\/q\/[A-Za-z0-9_-]{43}/) != nil)
     let page = try await desk.server.send(.get, path, as: nil)

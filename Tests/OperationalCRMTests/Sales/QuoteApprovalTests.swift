@@ -67,7 +67,8 @@ import Testing
   @Test func `the widest role decides a cap, and a price below the list counts as a discount`() async throws {
     let desk = QuoteDesk(server: try await TestServer.suite())
     let caps = try await desk.behind(
-      "SELECT u.email, crm.discount_cap(u.id, NULL)::text AS cap FROM crm.app_user u WHERE u.email IN ('ayse@carsi.example', 'mehmet@carsi.example', 'deniz@carsi.example', 'emre@carsi.example') ORDER BY 1")
+      "SELECT u.email, crm.discount_cap(u.id, NULL)::text AS cap FROM crm.app_user u WHERE u.email IN ('ayse@carsi.example', 'mehmet@carsi.example', 'deniz@carsi.example', 'emre@carsi.example') ORDER BY 1"
+    )
     #expect(try caps.rows.map { try $0.decode(String.self, "cap") } == ["25.00", "100", "0", "10.00"])
     let id = try #require(UUID(uuidString: try await desk.draft()))
     try await desk.behind("UPDATE crm.quote_line SET list_price = 125, discount_percent = 10 WHERE quote_id = \(id) AND line_number = 1")

@@ -27,7 +27,8 @@ import Testing
     #expect(shown.status == 200 && shown.headers["content-type"] == "application/pdf", "\(shown.text.prefix(200))")
     #expect(shown.headers["content-disposition"]?.wholeMatch(of: /inline; filename="Q-\d{4}-\d{6}-1\.pdf"/) != nil)
     let turkish = try await text(shown.bytes).replacing("\u{a0}", with: " ")
-    for part in ["İğneciler Şöförü Çağ Ltd.", "Teklif Q-", "21.11.2099", "1.000,00 ₺", "1.700,99 ₺", "KDV %20", "Genel toplam", "Ödeme: peşin", "Çarşı Market"] {
+    for part in ["İğneciler Şöförü Çağ Ltd.", "Teklif Q-", "21.11.2099", "1.000,00 ₺", "1.700,99 ₺", "KDV %20", "Genel toplam", "Ödeme: peşin", "Çarşı Market"]
+    {
       #expect(turkish.contains(part), "\(part) is not in \(turkish)")
     }
     let colleague = try await desk.server.send(.get, "/v1/quotes/\(id)/pdf", as: "mehmet", headers: ["accept-language": "en"])

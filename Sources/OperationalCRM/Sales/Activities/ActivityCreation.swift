@@ -103,7 +103,8 @@ extension BusinessOperation {
       "INSERT INTO crm.activity_participant (activity_id, user_id, response, forced) SELECT \(id), u, CASE WHEN u = \(owner) THEN 'accepted' ELSE 'invited' END, \(input.force) FROM unnest(\(people)::uuid[]) AS u",
       onViolation: Booking.violation)
     try await tx.run(
-      "INSERT INTO crm.activity_participant (activity_id, customer_id, contact_id) SELECT DISTINCT \(id)::uuid, \(input.customerID)::uuid, c FROM unnest(\(input.contactIDs)::uuid[]) AS c")
+      "INSERT INTO crm.activity_participant (activity_id, customer_id, contact_id) SELECT DISTINCT \(id)::uuid, \(input.customerID)::uuid, c FROM unnest(\(input.contactIDs)::uuid[]) AS c"
+    )
     for guest in input.guests {
       try await tx.run("INSERT INTO crm.activity_participant (activity_id, name, email) VALUES (\(id), \(guest.name), \(guest.email))")
     }

@@ -27,7 +27,8 @@ extension BusinessOperation {
       Date?.self, "SELECT coalesce(\(input.endsAt), \(input.startsAt)::timestamptz + (a.ends_at - a.starts_at)) FROM crm.activity AS a WHERE a.id = \(id)")
     if let end, input.startsAt < end, !input.force {
       let booked = try await tx.result(
-        "SELECT p.user_id FROM crm.activity_participant AS p WHERE p.activity_id = \(id) AND p.user_id IS NOT NULL AND p.busy IS NOT NULL AND p.response <> 'declined'")
+        "SELECT p.user_id FROM crm.activity_participant AS p WHERE p.activity_id = \(id) AND p.user_id IS NOT NULL AND p.busy IS NOT NULL AND p.response <> 'declined'"
+      )
       try await Booking.mustBeFree(try booked.rows.map { try $0.decode(UUID.self, at: 0) }, from: input.startsAt, to: end, except: id, tx)
     }
     if input.force { try await tx.run("UPDATE crm.activity_participant SET forced = true WHERE activity_id = \(id) AND user_id IS NOT NULL AND NOT forced") }

@@ -5,7 +5,8 @@ package import Foundation
 package enum AmountInWords {
   /// Names of a currency and of its hundredth.
   private static let units: [String: (whole: String, part: String)] = [
-    "TRY": ("TÜRK LİRASI", "KURUŞ"), "USD": ("ABD DOLARI", "SENT"), "EUR": ("EURO", "SENT"), "GBP": ("İNGİLİZ STERLİNİ", "PENİ"), "CHF": ("İSVİÇRE FRANGI", "RAPPEN"),
+    "TRY": ("TÜRK LİRASI", "KURUŞ"), "USD": ("ABD DOLARI", "SENT"), "EUR": ("EURO", "SENT"), "GBP": ("İNGİLİZ STERLİNİ", "PENİ"),
+    "CHF": ("İSVİÇRE FRANGI", "RAPPEN"),
   ]
   private static let ones = ["", "BİR", "İKİ", "ÜÇ", "DÖRT", "BEŞ", "ALTI", "YEDİ", "SEKİZ", "DOKUZ"]
   private static let tens = ["", "ON", "YİRMİ", "OTUZ", "KIRK", "ELLİ", "ALTMIŞ", "YETMİŞ", "SEKSEN", "DOKSAN"]

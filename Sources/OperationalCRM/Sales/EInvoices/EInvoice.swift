@@ -11,7 +11,8 @@ extension Concept {
 
 extension Resource {
   /// Where an issued invoice stands between us, the administration and the buyer. Moved by operations and by what the integrator reports.
-  package static let eInvoices = Resource("e_invoices", singular: "e_invoice", table: "crm.e_invoice", area: .finance, expand: ["invoice"], order: "-created_at")
+  package static let eInvoices = Resource(
+    "e_invoices", singular: "e_invoice", table: "crm.e_invoice", area: .finance, expand: ["invoice"], order: "-created_at")
 
   /// The VAT rates of Türkiye, with their days.
   package static let vatRates = Resource(
@@ -112,7 +113,9 @@ extension BusinessOperation {
     let id = try run.id()
     let profile = try await run.tx.first(EInvoiceProfile.self, "SELECT profile FROM crm.e_invoice WHERE id = \(id) FOR UPDATE")
     guard let profile else { throw Problem.notFound }
-    guard profile.profile == .archive, try await run.tx.value(Bool.self, "SELECT crm.move_e_invoice(\(id), 'cancelling')") else { throw EInvoiceProblem.cannotCancel }
+    guard profile.profile == .archive, try await run.tx.value(Bool.self, "SELECT crm.move_e_invoice(\(id), 'cancelling')") else {
+      throw EInvoiceProblem.cannotCancel
+    }
     try await run.tx.run("UPDATE crm.e_invoice SET cancel_reason = \(input.reason) WHERE id = \(id)")
     return .record(id)
   }

@@ -54,13 +54,17 @@ package struct EInvoiceCheck: Sendable {
       found.append(
         .init(
           "/number", code: "number",
-          Phrase("A number has three capital letters or digits, the year and nine digits.", tr: "Numara üç büyük harf ya da rakam, yıl ve dokuz rakamdan oluşur.")))
+          Phrase(
+            "A number has three capital letters or digits, the year and nine digits.", tr: "Numara üç büyük harf ya da rakam, yıl ve dokuz rakamdan oluşur.")))
     }
     if document.issuedOn.daysSince1970 > today.daysSince1970 || document.issuedOn.year < 2005 {
-      found.append(.init("/issued_on", code: "day", Phrase("The date must be today or earlier, and not before 2005.", tr: "Tarih bugünden ileri ya da 2005'ten önce olamaz.")))
+      found.append(
+        .init(
+          "/issued_on", code: "day", Phrase("The date must be today or earlier, and not before 2005.", tr: "Tarih bugünden ileri ya da 2005'ten önce olamaz.")))
     }
     if !codes.currencies.contains(document.currency) {
-      found.append(.init("/currency", code: "currency", Phrase("Use an ISO 4217 currency code, such as TRY.", tr: "TRY gibi bir ISO 4217 para birimi kodu kullanın.")))
+      found.append(
+        .init("/currency", code: "currency", Phrase("Use an ISO 4217 currency code, such as TRY.", tr: "TRY gibi bir ISO 4217 para birimi kodu kullanın.")))
     }
     if document.currency != "TRY" {
       if let rate = document.exchangeRate, rate > 0 {
@@ -69,7 +73,8 @@ package struct EInvoiceCheck: Sendable {
         }
       } else {
         found.append(
-          .init("/exchange_rate", code: "required", Phrase("An invoice in a foreign currency needs the exchange rate.", tr: "Dövizli faturada kur zorunludur.")))
+          .init("/exchange_rate", code: "required", Phrase("An invoice in a foreign currency needs the exchange rate.", tr: "Dövizli faturada kur zorunludur."))
+        )
       }
     }
     if document.lines.isEmpty {
@@ -89,7 +94,9 @@ package struct EInvoiceCheck: Sendable {
     case .taxNumber(let number):
       if number.wholeMatch(of: /[0-9]{10}/) == nil || !codes.validNumbers.contains(number) {
         found.append(
-          .init("\(pointer)/tax_number", code: "tax-number", Phrase("This tax number (VKN) is not valid; check its ten digits.", tr: "VKN geçersiz; on hanesini denetleyin.")))
+          .init(
+            "\(pointer)/tax_number", code: "tax-number",
+            Phrase("This tax number (VKN) is not valid; check its ten digits.", tr: "VKN geçersiz; on hanesini denetleyin.")))
       }
       require(party.name, "name", "Give the organisation's registered name.", "Kuruluşun unvanını yazın.")
       if isOurs || document.profile != .archive {
@@ -164,12 +171,16 @@ package struct EInvoiceCheck: Sendable {
     let isWithheld = document.lines.contains { $0.withholding != nil }
     switch document.kind {
     case .goodsReturned:
-      if document.profile == .commercial { refuse("profile", "A return (IADE) travels as TEMELFATURA or EARSIVFATURA.", "İade faturası TEMELFATURA ya da EARSIVFATURA olur.") }
+      if document.profile == .commercial {
+        refuse("profile", "A return (IADE) travels as TEMELFATURA or EARSIVFATURA.", "İade faturası TEMELFATURA ya da EARSIVFATURA olur.")
+      }
       if document.returned == nil { refuse("returned_invoice", "A return names the invoice it returns.", "İade faturası, iade edilen faturayı göstermelidir.") }
     case .withheld:
       if !isWithheld { refuse("kind", "A TEVKIFAT invoice needs a line with withholding.", "TEVKIFAT faturasında tevkifatlı satır olmalıdır.") }
     case .exempt:
-      if !document.lines.allSatisfy({ $0.vatRate == 0 }) { refuse("kind", "In an ISTISNA invoice no line bears VAT.", "ISTISNA faturasında KDV'li satır olmaz.") }
+      if !document.lines.allSatisfy({ $0.vatRate == 0 }) {
+        refuse("kind", "In an ISTISNA invoice no line bears VAT.", "ISTISNA faturasında KDV'li satır olmaz.")
+      }
     case .sale: break
     }
     if document.kind != .withheld, document.kind != .goodsReturned, isWithheld {

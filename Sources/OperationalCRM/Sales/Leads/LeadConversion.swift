@@ -124,7 +124,8 @@ extension BusinessOperation {
   }
 
   private static func converted(_ lead: UUID, _ customer: UUID?, _ contact: UUID?, _ tx: PostgresTransaction) async throws -> Outcome {
-    let opportunities = try await tx.result("SELECT o.id FROM crm.opportunity AS o WHERE o.customer_id = \(customer) AND o.lead_id = \(lead) ORDER BY o.id LIMIT 1")
+    let opportunities = try await tx.result(
+      "SELECT o.id FROM crm.opportunity AS o WHERE o.customer_id = \(customer) AND o.lead_id = \(lead) ORDER BY o.id LIMIT 1")
     let opportunity = try opportunities.rows.first?.decode(UUID.self, at: 0)
     func text(_ id: UUID?) -> JSON { id.map { .string($0.lowercase) } ?? .null }
     return .json(["lead_id": text(lead), "customer_id": text(customer), "contact_id": text(contact), "opportunity_id": text(opportunity)])

@@ -138,7 +138,9 @@ extension Request {
     guard mediaType == "application/x-www-form-urlencoded" else {
       throw Problem(
         415, "unsupported-media-type",
-        Phrase("Send a form (application/x-www-form-urlencoded) or application/json.", tr: "Bir form (application/x-www-form-urlencoded) ya da application/json gönderin."))
+        Phrase(
+          "Send a form (application/x-www-form-urlencoded) or application/json.",
+          tr: "Bir form (application/x-www-form-urlencoded) ya da application/json gönderin."))
     }
     let malformed = Problem.badRequest("malformed-form", Phrase("The form is not valid.", tr: "Form geçerli değil."))
     guard case .bytes(let bytes) = body else { return [:] }

@@ -60,7 +60,9 @@ extension BusinessOperation {
     }
     guard try await run.discountCap(quote) >= quote.worstDiscount else {
       throw Problem.forbidden(
-        Phrase("The discount is above your own cap as well; ask somebody with a higher one.", tr: "İndirim sizin yetkinizi de aşıyor; yetkisi daha yüksek birine sorun."))
+        Phrase(
+          "The discount is above your own cap as well; ask somebody with a higher one.",
+          tr: "İndirim sizin yetkinizi de aşıyor; yetkisi daha yüksek birine sorun."))
     }
     _ = try await run.tx.results(
       [close(quote, decision, run.caller, note), "UPDATE crm.quote SET status = \(status) WHERE id = \(quote.id)"],

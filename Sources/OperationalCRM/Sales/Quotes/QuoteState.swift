@@ -84,7 +84,8 @@ extension QuoteState {
     if !isPast && status != .expired { return }
     throw Problem(
       409, "quote-expired", Phrase("The quote is no longer valid.", tr: "Teklifin geçerlilik süresi doldu."),
-      detail: Phrase("Give it a later day in valid_until; if it was sent, revise it.", tr: "valid_until alanına daha ileri bir gün verin; gönderildiyse yeni sürüm açın."))
+      detail: Phrase(
+        "Give it a later day in valid_until; if it was sent, revise it.", tr: "valid_until alanına daha ileri bir gün verin; gönderildiyse yeni sürüm açın."))
   }
 
   /// Refuses to go on with a quote that offers nothing.

@@ -34,13 +34,16 @@ struct EInvoiceTests {
   /// Does the job of sending once, as a worker would after it took it (again).
   private func deliver(_ fixture: InvoiceFixture, _ sent: Sent) async throws {
     try await fixture.behind(
-      "UPDATE crm.job SET status = 'queued', run_at = '2000-01-01', leased_until = NULL WHERE kind = 'e_invoice.deliver' AND payload ->> 'e_invoice_id' = \(sent.id) AND status <> 'done'")
+      "UPDATE crm.job SET status = 'queued', run_at = '2000-01-01', leased_until = NULL WHERE kind = 'e_invoice.deliver' AND payload ->> 'e_invoice_id' = \(sent.id) AND status <> 'done'"
+    )
     let job = try #require(try await JobQueue(database: database(fixture)).take(["e_invoice.deliver"], worker: "test", lease: .seconds(60)))
     try await JobHandler.deliverEInvoice().run(JobLease(job: job, database: database(fixture)))
   }
 
   private func follow(_ fixture: InvoiceFixture) async throws {
-    try await fixture.behind("SELECT crm.enqueue('e_invoice.follow', '{}') FROM (SELECT set_config('muhatap.read_admin', '*', true), set_config('muhatap.via', 'test', true), set_config('muhatap.caller', '', true)) AS as_system")
+    try await fixture.behind(
+      "SELECT crm.enqueue('e_invoice.follow', '{}') FROM (SELECT set_config('muhatap.read_admin', '*', true), set_config('muhatap.via', 'test', true), set_config('muhatap.caller', '', true)) AS as_system"
+    )
     let job = try #require(try await JobQueue(database: database(fixture)).take(["e_invoice.follow"], worker: "test", lease: .seconds(60)))
     try await JobHandler.followEInvoices().run(JobLease(job: job, database: database(fixture)))
   }
@@ -123,10 +126,12 @@ struct EInvoiceTests {
   func checkedBefore() async throws {
     let fixture = try await InvoiceFixture.suite()
     let bare = try await InvoiceFixture.customer(fixture.server, ["tax_office": nil], address: nil)
-    let draft = try await fixture.done(.post, "/v1/invoices", json: ["customer_id": .string(bare), "profile": "TICARIFATURA", "lines": [fixture.line("100", vat: "18")]])
+    let draft = try await fixture.done(
+      .post, "/v1/invoices", json: ["customer_id": .string(bare), "profile": "TICARIFATURA", "lines": [fixture.line("100", vat: "18")]])
     let check = try await fixture.get("/v1/invoices/\(draft.id)/check")
     #expect(
-      check["data"]?.array?.compactMap { $0["pointer"]?.string } == ["/customer/tax_office", "/customer/district", "/customer/city", "/lines/0/vat_rate"], "\(check)")
+      check["data"]?.array?.compactMap { $0["pointer"]?.string } == ["/customer/tax_office", "/customer/district", "/customer/city", "/lines/0/vat_rate"],
+      "\(check)")
     let turkish = try await fixture.send(.get, "/v1/invoices/\(draft.id)/check", headers: ["accept-language": "tr"])
     #expect(turkish.text.contains("Vergi dairesini yazın."))
     let refused = try await fixture.send(.post, "/v1/invoices/\(draft.id)/issue")
