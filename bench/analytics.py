@@ -47,6 +47,8 @@ SELECT count(*), sum(revenue), sum(categories) FROM (
 class Company:
     """A database with a gateway and a worker on it."""
 
+    running: list["Company"] = []
+
     def __init__(self, bench: "Bench", database: str):
         self.bench, self.database = bench, database
         self.url = bench.cluster.url("crm_app", database)
@@ -54,12 +56,14 @@ class Company:
     def start(self) -> "Company":
         self.gateway = self.bench.start(self.database, user="deniz@carsi.example")
         environment = {**os.environ, "DATABASE_URL": self.bench.cluster.url("crm_worker", self.database)}
-        self.worker = subprocess.Popen([PROGRAM, "worker"], env=environment, stdout=subprocess.DEVNULL)
+        self.worker = subprocess.Popen([PROGRAM, "worker"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        Company.running.append(self)
         return self
 
     def stop(self) -> None:
         self.worker.terminate()
         self.worker.wait(timeout=60)
+        Company.running.remove(self)
 
     def run(self, path: str, body: dict) -> tuple[dict, float]:
         """A run that is over, and the seconds that it took from when a worker began it."""
@@ -82,7 +86,12 @@ class Company:
 def measure(bench: "Bench") -> None:
     for part in (year, lifetime, million):
         if bench.options.analysis in (None, part.__name__):
-            part(bench)
+            try:
+                part(bench)
+            finally:
+                for company in Company.running:
+                    company.worker.kill()
+                Company.running.clear()
 
 
 def year(bench: "Bench") -> None:
@@ -163,6 +172,8 @@ def million(bench: "Bench") -> None:
     bench.cluster.make_database(MILLION, customers=0, orders=0)
     began = time.monotonic()
     muhatap(bench.cluster.url("crm_migrator", MILLION), "simulate", "--customers", str(CUSTOMERS), "--months", "24", "--orders-per-customer", "10", "--lines-per-order", "0", "--truth", os.devnull)
+    # Contracts are in none of these figures, and renewing two hundred thousand of them beside would share the two cores.
+    bench.cluster.sql(MILLION, "TRUNCATE crm.contract CASCADE")
     company = Company(bench, MILLION).start()
     company.sql("VACUUM ANALYZE")
     counted = company.sql("SELECT (SELECT count(*) FROM crm.customer) || ' customers, ' || (SELECT count(*) FROM crm.sales_order) || ' orders'")
@@ -173,7 +184,7 @@ def million(bench: "Bench") -> None:
     _, value = company.run(f"/v1/value_models/{model}/run", {"as_of": as_of})
     bench.report.figure(f"RFM, value and pyramid of {counted}", f"{scores + value:.1f} s (RFM {scores:.1f}, value and pyramid {value:.1f})", "< 60 s", scores + value < 60)
 
-    customers = company.sql("SELECT string_agg(id::text, ' ') FROM (SELECT id FROM crm.customer TABLESAMPLE SYSTEM (0.01) LIMIT 30) AS some").split()
+    customers = company.sql("SELECT string_agg(id::text, ' ') FROM (SELECT id FROM crm.customer TABLESAMPLE SYSTEM (0.01) LIMIT 30) AS chosen").split()
     glance = HTTPLoad(company.gateway, [("GET", f"/v1/customers/{id}/360", None) for id in customers])
     glance.run(1, 1)
     milliseconds = 1000 / glance.run(1, bench.options.seconds).per_second

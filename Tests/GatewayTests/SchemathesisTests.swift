@@ -13,7 +13,7 @@ struct SchemathesisTests {
     "--exclude-checks", "positive_data_acceptance", "--generation-database", "none", "--no-color",
   ]
 
-  @Test("schemathesis finds no 5xx and no answer that the OpenAPI document does not describe", .timeLimit(.minutes(10)))
+  @Test("schemathesis finds no 5xx and no answer that the OpenAPI document does not describe", .timeLimit(.minutes(40)))
   func conformance() async throws {
     let server = try await TestServer.suite()
     let python = try await Command("scripts/python", []).run().trimmingCharacters(in: .whitespacesAndNewlines)
