@@ -42,11 +42,16 @@ enum LiveBatch {
       SELECT (SELECT count(*) FROM taken) AS changes, (SELECT t.xid::text FROM taken t ORDER BY t.xid DESC, t.seq DESC LIMIT 1) AS xid,
              (SELECT t.seq FROM taken t ORDER BY t.xid DESC, t.seq DESC LIMIT 1) AS seq,
              ARRAY(SELECT c.id FROM concerned c JOIN crm.customer x ON x.id = c.id ORDER BY c.id) AS customers,
-             coalesce((SELECT string_agg(DISTINCT t.relation, ', ' ORDER BY t.relation) FROM taken t WHERE t.customer_id IS NOT NULL), '') AS relations
+             coalesce((SELECT string_agg(DISTINCT t.relation, ', ' ORDER BY t.relation) FROM taken t WHERE t.customer_id IS NOT NULL), '') AS relations,
+             EXISTS (SELECT FROM taken t WHERE t.customer_id IS NOT NULL AND t.relation <> 'customer_phases') AS moves_values
       """)
     guard try read[0].decode(Int.self, "changes") > 0 else { return false }
     let customers = try read[0].decode([UUID].self, "customers")
-    if !customers.isEmpty { try await keepTrue(customers, reason: try read[0].decode(String.self, "relations"), compiler, in: tx) }
+    if !customers.isEmpty {
+      // No metric counts phases, of which a nightly run may move a million.
+      if try read[0].decode(Bool.self, "moves_values") { _ = try await tx.result("SELECT crm.refresh_standing(\(customers)::uuid[])") }
+      try await keepTrue(customers, reason: try read[0].decode(String.self, "relations"), compiler, in: tx)
+    }
     try await tx.run(
       """
       UPDATE crm.change_follower SET xid = \(try read[0].decode(String.self, "xid"))::xid8, seq = \(try read[0].decode(Int64.self, "seq")), followed_at = now() WHERE name = 'live'
@@ -54,9 +59,8 @@ enum LiveBatch {
     return true
   }
 
-  /// Values first, because segments ask for tiers.
+  /// Holds the segments against customers whose values are true already, because segments ask for tiers.
   private static func keepTrue(_ customers: [UUID], reason: String, _ compiler: QueryCompiler, in tx: PostgresTransaction) async throws {
-    _ = try await tx.result("SELECT crm.refresh_standing(\(customers)::uuid[])")
     let segments = try await tx.all(
       RuledSegment.self,
       "SELECT \(RuledSegment.columns) FROM crm.segment s WHERE s.active AND s.kind = 'dynamic' AND s.problem IS NULL ORDER BY s.id FOR UPDATE")
