@@ -93,7 +93,7 @@ extension ReadOperation {
         ],
       ]
     ),
-    reading: [.customers], extending: [.analytics, .sales, .products],
+    refusals: [404, 422], reading: [.customers], extending: [.analytics, .sales, .products],
     statements: { request, question in
       guard let id = request.parameters["id"].flatMap(UUID.init(uuidString:)) else { throw Problem.notFound }
       let currency = question.currency(where: "p.customer_id = \(id)")
@@ -149,7 +149,7 @@ extension ReadOperation {
         ],
       ]
     ),
-    reading: [.analytics], extending: [.sales, .products, .customers], lane: .reports,
+    refusals: [422], reading: [.analytics], extending: [.sales, .products, .customers], lane: .reports,
     statements: { request, asked in
       let question = asked.question
       let currency = question.currency(where: "(\(question.departmentID)::uuid IS NULL OR p.department_id = \(question.departmentID)::uuid)")
