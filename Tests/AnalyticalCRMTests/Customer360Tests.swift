@@ -1,6 +1,7 @@
 import CRMCore
 import Foundation
 import MuhatapTestKit
+import PostgresClient
 import Testing
 
 @Suite("A customer at a glance")
@@ -38,6 +39,41 @@ struct Customer360Tests {
     let service = try await server.send(.get, "/v1/customers/\(id)/360", as: "zeynep")
     #expect(service.status == 200)
     #expect(try service.json()["open_business"]?["receivables"] == [])
+  }
+
+  @Test("its value is the one that the address of values gives, also after an order that came since")
+  func value() async throws {
+    let server = try await ShoppingYear.server()
+    let model = try #require(try await server.send(.get, "/v1/value_models?code=eq.customer_value").json()["data"]?.array?.first?["id"]?.string)
+    let asked = try await server.send(.post, "/v1/value_models/\(model)/run", json: ["as_of": .string(ShoppingYear.asOf)])
+    try #require(try await server.finish(run: try #require(try asked.json()["id"]?.string))["status"] == "done")
+    let id = try #require(try await server.send(.get, "/v1/customers?name=eq.Household%202101").json()["data"]?.array?.first?["id"]?.string)
+    var scores: [JSON?] = []
+    for hasOrderedSince in [false, true] {
+      if hasOrderedSince {
+        let refresh: SQL = """
+          WITH bought AS (
+            INSERT INTO crm.sales_order (customer_id, ordered_at, currency, status, department_id)
+            SELECT id, '2018-01-01T12:00Z', 'USD', 'completed', department_id FROM crm.customer WHERE id = \(id)::uuid RETURNING customer_id)
+          SELECT count(*) FROM bought
+          """
+        _ = try await server.database.admin.execute([refresh], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+        _ = try await server.database.admin.execute(
+          ["SELECT crm.refresh_standing(ARRAY[\(id)::uuid], \(ShoppingYear.asOf)::timestamptz)"], context: .init(readOnly: false),
+          deadline: .after(.seconds(30)))
+      }
+      let value = try await server.send(.get, "/v1/customers/\(id)/value").json()["data"]
+      let glance = try await server.send(.get, "/v1/customers/\(id)/360").json()["value"]
+      for name in ["score", "rank", "tier", "since"] {
+        #expect(glance?[name] == value?[name], "\(name): \(String(describing: glance)), \(String(describing: value))")
+      }
+      func parts(_ keys: JSON?, _ name: String) -> [String: JSON?] {
+        Dictionary(uniqueKeysWithValues: (keys?.array ?? []).map { ($0[name]?.string ?? "", $0["contribution"]) })
+      }
+      #expect(parts(glance?["keys"], "metric") == parts(value?["keys"], "key") && glance?["keys"]?.array?.count == 8)
+      scores.append(value?["score"])
+    }
+    #expect(scores[0] != scores[1], "the order was to move the value")
   }
 
   @Test("nobody sees at a glance whom they do not see otherwise")

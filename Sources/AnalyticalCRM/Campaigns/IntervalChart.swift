@@ -37,7 +37,7 @@ struct IntervalChart {
     }
     for (number, row) in rows.enumerated() {
       let y = top + number * height + height / 2
-      picture.write(row.label.count <= 22 ? row.label : row.label.prefix(21) + "…", x: left - 12, y: y + 5, anchor: "end")
+      picture.write(SVGDocument.shortened(row.label, to: 22), x: left - 12, y: y + 5, anchor: "end")
       picture.elements.append(
         ##"<line x1="\##(x(row.interval.lowerBound))" x2="\##(x(row.interval.upperBound))" y1="\##(y)" y2="\##(y)" stroke="#1f6f8b" stroke-width="3"/>"##)
       picture.elements.append(##"<circle cx="\##(x(row.estimate))" cy="\##(y)" r="6" fill="#1f6f8b"/>"##)
@@ -48,8 +48,6 @@ struct IntervalChart {
 }
 
 extension ReadOperation {
-  static let svgAnswer = (mediaType: "image/svg+xml", schema: JSON?.some(["type": "string"]))
-
   static let upliftChart = ReadOperation(
     "chart_campaign_uplift", "/v1/campaigns/{id}/uplift.svg", tag: "campaigns", access: .read(.analytics), "What a campaign moved, as a picture",
     description: "The uplift of each arm with Newcombe's interval, refused as …/uplift is; a withheld result says so.", input: UpliftQuestion.self,

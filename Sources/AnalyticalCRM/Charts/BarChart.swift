@@ -52,14 +52,12 @@ package struct BarChart: Sendable {
       let length = max(bar.value > 0 ? 2 : 0, Int((Double(room) * bar.value / largest).rounded()))
       let x = Self.labelWidth + (isFunnel ? (room - length) / 2 : 0)
       let captionX = isFunnel ? Self.width - Self.captionWidth + 8 : x + length + 8
-      document.write(Self.shortened(bar.label), x: Self.labelWidth - 10, y: y + 19, anchor: "end")
+      document.write(SVGDocument.shortened(bar.label, to: 24), x: Self.labelWidth - 10, y: y + 19, anchor: "end")
       document.elements.append(##"<rect x="\##(x)" y="\##(y + 2)" width="\##(length)" height="24" rx="2" fill="#1f6f8b"/>"##)
       document.write(bar.caption, x: captionX, y: y + 19)
     }
     return document.text()
   }
-
-  private static func shortened(_ label: String) -> String { label.count <= 24 ? label : label.prefix(23) + "…" }
 }
 
 extension Decimal {

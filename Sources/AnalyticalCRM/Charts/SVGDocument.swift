@@ -18,35 +18,29 @@ struct SVGDocument {
     let head = [
       ##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \##(width) \##(height)" width="\##(width)" height="\##(height)" role="img" "##
         + ##"aria-labelledby="title description" lang="\##(language.rawValue)" font-family="'DejaVu Sans', 'Noto Sans', Arial, sans-serif">"##,
-      ##"<title id="title">\##(Self.escaped(title))</title>"##, ##"<desc id="description">\##(Self.escaped(description))</desc>"##,
+      ##"<title id="title">\##(MarkupText.escaped(title))</title>"##, ##"<desc id="description">\##(MarkupText.escaped(description))</desc>"##,
       ##"<rect width="100%" height="100%" fill="#ffffff"/>"##,
-      ##"<text x="16" y="32" font-size="18" font-weight="bold" fill="\##(Self.ink)">\##(Self.escaped(title))</text>"##,
+      ##"<text x="16" y="32" font-size="18" font-weight="bold" fill="\##(Self.ink)">\##(MarkupText.escaped(title))</text>"##,
     ]
     return (head + elements + ["</svg>"]).joined(separator: "\n") + "\n"
   }
 
   /// Adds a text at a place.
   /// - Parameter anchor: start, middle or end.
-  mutating func write(_ text: String, x: Int, y: Int, size: Int = 14, anchor: String = "start", fill: String = Self.ink) {
-    elements.append(##"<text x="\##(x)" y="\##(y)" font-size="\##(size)" text-anchor="\##(anchor)" fill="\##(fill)">\##(Self.escaped(text))</text>"##)
+  mutating func write(_ text: String, x: Int, y: Int, size: Int = 14, anchor: String = "start", fill: String = Self.ink, isBold: Bool = false) {
+    let weight = isBold ? ##" font-weight="bold""## : ""
+    elements.append(
+      ##"<text x="\##(x)" y="\##(y)" font-size="\##(size)" text-anchor="\##(anchor)"\##(weight) fill="\##(fill)">\##(MarkupText.escaped(text))</text>"##)
   }
 
-  /// Text as XML takes it; characters that XML 1.0 cannot hold are left out.
-  static func escaped(_ text: String) -> String {
-    var escaped = ""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "&": escaped += "&amp;"
-      case "<": escaped += "&lt;"
-      case ">": escaped += "&gt;"
-      case "\"": escaped += "&quot;"
-      case _ where scalar.value < 32 && scalar != "\n" && scalar != "\t": continue
-      case _ where scalar.value == 0xFFFE || scalar.value == 0xFFFF: continue
-      default: escaped.unicodeScalars.append(scalar)
-      }
-    }
-    return escaped
-  }
+  /// A label that fits, ending in an ellipsis when something was left out.
+  /// - Parameter length: the most characters.
+  static func shortened(_ label: String, to length: Int) -> String { label.count <= length ? label : label.prefix(length - 1) + "…" }
+}
+
+extension ReadOperation {
+  /// What a picture is answered as.
+  static let svgAnswer = (mediaType: "image/svg+xml", schema: JSON?.some(["type": "string"]))
 }
 
 extension Response {

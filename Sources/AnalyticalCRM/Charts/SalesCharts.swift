@@ -37,12 +37,10 @@ extension Request {
 }
 
 extension ReadOperation {
-  private static let svg = (mediaType: "image/svg+xml", schema: JSON?.some(["type": "string"]))
-
   static let pipelineChart = ReadOperation(
     "chart_pipeline", "/v1/charts/pipeline.svg", tag: "metrics", access: .read(.sales), "The open pipeline by stage, as a picture",
     description: "The metric open_pipeline, as far as you may see it. The same figures stand in the picture's description for those who cannot see it.",
-    input: PipelineChoice.self, answer: svg, reading: [.sales, .customers, .products], lane: .reports,
+    input: PipelineChoice.self, answer: svgAnswer, reading: [.sales, .customers, .products], lane: .reports,
     statements: { request, choice in
       [
         """
@@ -65,7 +63,7 @@ extension ReadOperation {
 
   static let funnelChart = ReadOperation(
     "chart_funnel", "/v1/charts/funnel.svg", tag: "metrics", access: .read(.sales), "How many opportunities reached each stage, as a picture",
-    description: "The metric stage_entries, as far as you may see it.", input: FunnelChoice.self, answer: svg, reading: [.sales, .customers, .products],
+    description: "The metric stage_entries, as far as you may see it.", input: FunnelChoice.self, answer: svgAnswer, reading: [.sales, .customers, .products],
     lane: .reports,
     statements: { request, choice in
       [

@@ -7,7 +7,7 @@ extension ReadOperation {
     "chart_cohorts", "/v1/charts/cohorts.svg", tag: "analysis_runs", access: .read(.analytics), "How many customers of each month came back, as a picture.",
     description: "The customer shares of read_cohorts. The same figures stand in the picture's description for those who cannot see it.",
     input: PurchaseScope.self,
-    answer: ("image/svg+xml", ["type": "string"]), refusals: [422], reading: [.sales, .finance], extending: [.sales], lane: .reports,
+    answer: svgAnswer, refusals: [422], reading: [.sales, .finance], extending: [.sales], lane: .reports,
     statements: { _, scope in
       [
         scope.currencies,

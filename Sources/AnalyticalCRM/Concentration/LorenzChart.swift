@@ -7,7 +7,7 @@ extension ReadOperation {
     "chart_lorenz", "/v1/charts/lorenz.svg", tag: "analysis_runs", access: .read(.analytics), "How concentrated revenue is, as a picture.",
     description:
       "The Lorenz curve and the Gini coefficient of read_concentration. The same figures stand in the picture's description for those who cannot see it.",
-    input: PurchaseScope.self, answer: ("image/svg+xml", ["type": "string"]), refusals: [422], reading: [.sales, .finance], extending: [.sales], lane: .reports,
+    input: PurchaseScope.self, answer: svgAnswer, refusals: [422], reading: [.sales, .finance], extending: [.sales], lane: .reports,
     statements: { _, scope in [scope.currencies, "SELECT c.gini, c.lorenz FROM analytics.concentration(\(scope.arguments)) AS c"] },
     respond: { request, results in
       _ = try PurchaseScope.currency(checking: results[0])

@@ -43,7 +43,9 @@ extension ReadOperation {
     "lifetime": object([
       "as_of": AnswerField.instant, "p_alive": AnswerField.number, "expected_purchases_365_days": AnswerField.number, "clv": maybe(decimal), "currency": text,
     ]),
-    "profit": object(["revenue": decimal, "margin": decimal, "cost_to_serve": decimal, "profit": decimal, "currency": maybe(text)]),
+    "profit": object([
+      "as_of": AnswerField.instant, "revenue": decimal, "margin": decimal, "cost_to_serve": decimal, "profit": decimal, "currency": maybe(text),
+    ]),
     "segments": list(["code": text, "name": text, "since": AnswerField.instant]),
     "cell": object([
       "grid": text, "band": text, "group": text, "strategy": maybe(text), "owner_id": maybe(id), "discount_cap_percent": maybe(decimal),
@@ -74,7 +76,7 @@ extension ReadOperation {
     "get_customer_360", "/v1/customers/{id}/360", tag: "customers", access: .read(.customers), "Read a customer at a glance",
     description:
       "Who it is, what it is worth and why, where it stands, what is open, what was last spoken about, and what to do next; as far as you may see it: parts that you may not see "
-      + "are empty or null, as are those that no run has computed yet. Value is that of the company's default model; profit is the margin of its window less the cost to serve.",
+      + "are empty or null, as are those that no run has computed yet. Value is that of /value, as it stands now; profit is the margin of the model's window less the cost to serve, as of its last run.",
     input: NoInput.self, answer: ("application/json", object(parts).required), refusals: [404], reading: Set(Area.allCases), extending: [.analytics],
     statements: { request, _ in
       [

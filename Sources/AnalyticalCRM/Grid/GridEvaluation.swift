@@ -55,7 +55,10 @@ enum GridEvaluation {
   {
     _ = try await tx.results([
       "CREATE TEMPORARY TABLE placed (customer_id uuid PRIMARY KEY, band text NOT NULL, \"group\" text NOT NULL) ON COMMIT DROP",
-      "INSERT INTO pg_temp.placed SELECT * FROM unnest(\(customers)::uuid[], \(bands)::text[], \(groups)::text[])",
+      """
+      INSERT INTO pg_temp.placed (customer_id, band, "group")
+      SELECT p.customer_id, p.band, p."group" FROM unnest(\(customers)::uuid[], \(bands)::text[], \(groups)::text[]) AS p (customer_id, band, "group")
+      """,
       """
       INSERT INTO crm.grid_cell (grid_id, band, "group") SELECT DISTINCT \(grid)::uuid, p.band, p."group" FROM pg_temp.placed p
        WHERE NOT EXISTS (SELECT FROM crm.grid_cell c WHERE c.grid_id = \(grid) AND c.band = p.band AND c."group" = p."group")

@@ -66,8 +66,10 @@ extension JobHandler {
     try await tx.run("CREATE TEMPORARY TABLE lifetime_forecast (frequency integer, recency_days integer, age_days integer, expected float8) ON COMMIT DROP")
     try await tx.run(
       """
-      INSERT INTO lifetime_forecast
-      SELECT * FROM unnest(\(groups.map(\.frequency))::integer[], \(groups.map(\.recencyDays))::integer[], \(groups.map(\.ageDays))::integer[], \(expected)::float8[])
+      INSERT INTO lifetime_forecast (frequency, recency_days, age_days, expected)
+      SELECT g.frequency, g.recency_days, g.age_days, g.expected
+        FROM unnest(\(groups.map(\.frequency))::integer[], \(groups.map(\.recencyDays))::integer[], \(groups.map(\.ageDays))::integer[], \(expected)::float8[])
+          AS g (frequency, recency_days, age_days, expected)
       """)
     try await tx.run(
       """

@@ -22,7 +22,6 @@ private struct MigrationPictureChoice: OperationInput {
 }
 
 extension ReadOperation {
-  private static let svg = (mediaType: "image/svg+xml", schema: JSON?.some(["type": "string"]))
   private static let nothing = Phrase("There is nothing to show.", tr: "Gösterilecek bir şey yok.")
 
   static let pyramidChart = ReadOperation(
@@ -30,7 +29,7 @@ extension ReadOperation {
     description:
       "The tiers of a run of a value model with customers, revenue and its share. The same figures stand in the picture's description for those who cannot see it. "
       + "The widths go with the logarithm of the customers from the top.",
-    input: PyramidPictureChoice.self, answer: svg, reading: [.analytics], lane: .reports,
+    input: PyramidPictureChoice.self, answer: svgAnswer, reading: [.analytics], lane: .reports,
     statements: { request, choice in
       let run: SQL = """
         (SELECT x.id FROM crm.analysis_run AS x WHERE x.kind = 'value' AND x.status = 'done'
@@ -53,13 +52,13 @@ extension ReadOperation {
       }
       let chart = PyramidChart(
         title: Phrase("Customer pyramid", tr: "Müşteri piramidi").text(in: language), layers: layers, empty: nothing, language: language)
-      return picture(chart.svg())
+      return .picture(chart.svg())
     })
 
   static let migrationChart = ReadOperation(
     "chart_migration", "/v1/charts/migration.svg", tag: "metrics", access: .read(.analytics), "How customers moved between tiers, as a picture",
     description: "The migration matrix of two runs of a value model; darker the more customers. The same figures stand in the picture's description.",
-    input: MigrationPictureChoice.self, answer: svg, reading: [.analytics], lane: .reports,
+    input: MigrationPictureChoice.self, answer: svgAnswer, reading: [.analytics], lane: .reports,
     statements: { _, choice in
       let from: SQL = "(SELECT x.id FROM crm.analysis_run AS x WHERE x.kind = 'value' AND x.status = 'done' AND x.id = \(choice.from))"
       let to: SQL = """
@@ -88,12 +87,6 @@ extension ReadOperation {
         title: Phrase("Migration between tiers", tr: "Kademeler arası geçiş").text(in: request.language), rows: rows, columns: columns, cells: cells,
         rowTitle: Phrase("from", tr: "nereden").text(in: request.language), columnTitle: Phrase("to", tr: "nereye").text(in: request.language), empty: nothing,
         language: request.language)
-      return picture(chart.svg())
+      return .picture(chart.svg())
     })
-
-  private static func picture(_ svg: String) -> Response {
-    Response(
-      status: 200, headers: [("content-type", "image/svg+xml; charset=utf-8"), ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")],
-      body: .bytes(Array(svg.utf8)))
-  }
 }

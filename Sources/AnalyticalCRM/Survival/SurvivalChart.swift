@@ -24,32 +24,25 @@ struct SurvivalChart {
       let end = curve.points.last
       return "\(curve.label): \(percent(end?.survival ?? 1)), \(end?.day ?? 0) \(days)"
     }
-    var lines = [
-      ##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 408" width="860" height="408" role="img" aria-labelledby="title description" "##
-        + ##"lang="\##(language.rawValue)" font-family="'DejaVu Sans', 'Noto Sans', Arial, sans-serif">"##,
-      ##"<title id="title">\##(Self.escaped(title))</title>"##, ##"<desc id="description">\##(Self.escaped(words.joined(separator: "; ")))</desc>"##,
-      ##"<rect width="100%" height="100%" fill="#ffffff"/>"##,
-      ##"<text x="16" y="32" font-size="18" font-weight="bold" fill="#1b1f24">\##(Self.escaped(title))</text>"##,
-    ]
+    var document = SVGDocument(title: title, description: words.joined(separator: "; "), width: 860, height: 408, language: language)
+    let foot = Int(Self.top + Self.height)
     for step in 0...4 {
       let share = Double(step) / 4
-      lines.append(##"<path d="M\##(Self.left) \##(y(share))H\##(Self.left + Self.width)" stroke="#d0d5da"/>"##)
-      lines.append(##"<text x="\##(Self.left - 8)" y="\##(y(share) + 5)" font-size="13" text-anchor="end" fill="#1b1f24">\##(percent(share))</text>"##)
+      document.elements.append(##"<path d="M\##(Self.left) \##(y(share))H\##(Self.left + Self.width)" stroke="#d0d5da"/>"##)
+      document.write(percent(share), x: Int(Self.left) - 8, y: Int(y(share)) + 5, size: 13, anchor: "end")
       let day = last * step / 4
-      lines.append(##"<text x="\##(x(day, last))" y="\##(Self.top + Self.height + 20)" font-size="13" text-anchor="middle" fill="#1b1f24">\##(day)</text>"##)
+      document.write("\(day)", x: Int(x(day, last)), y: foot + 20, size: 13, anchor: "middle")
     }
-    lines.append(
-      ##"<text x="\##(Self.left + Self.width / 2)" y="\##(Self.top + Self.height + 40)" font-size="13" text-anchor="middle" fill="#1b1f24">\##(days)</text>"##)
+    document.write(days, x: Int(Self.left + Self.width / 2), y: foot + 40, size: 13, anchor: "middle")
     for (place, curve) in curves.enumerated() {
       let colour = Self.colours[place % Self.colours.count]
-      lines.append(##"<path d="\##(band(curve, last))" fill="\##(colour)" fill-opacity="0.12"/>"##)
-      lines.append(##"<path d="\##(steps(curve.points.map { ($0.day, $0.survival) }, last))" fill="none" stroke="\##(colour)" stroke-width="2"/>"##)
-      let labelY = Self.top + 12 + Double(place) * 22
-      lines.append(##"<rect x="640" y="\##(labelY - 10)" width="12" height="12" fill="\##(colour)"/>"##)
-      lines.append(##"<text x="658" y="\##(labelY)" font-size="13" fill="#1b1f24">\##(Self.escaped(String(curve.label.prefix(24))))</text>"##)
+      document.elements.append(##"<path d="\##(band(curve, last))" fill="\##(colour)" fill-opacity="0.12"/>"##)
+      document.elements.append(##"<path d="\##(steps(curve.points.map { ($0.day, $0.survival) }, last))" fill="none" stroke="\##(colour)" stroke-width="2"/>"##)
+      let labelY = Int(Self.top) + 12 + place * 22
+      document.elements.append(##"<rect x="640" y="\##(labelY - 10)" width="12" height="12" fill="\##(colour)"/>"##)
+      document.write(SVGDocument.shortened(curve.label, to: 24), x: 658, y: labelY, size: 13)
     }
-    lines.append("</svg>")
-    return lines.joined(separator: "\n") + "\n"
+    return document.text()
   }
 
   private func percent(_ share: Double) -> String {
@@ -73,18 +66,5 @@ struct SurvivalChart {
       way += "H\(x(point.day, last))V\(y(lower))"
     }
     return steps(curve.points.map { ($0.day, $0.upper) }, last) + way + "Z"
-  }
-
-  private static func escaped(_ text: String) -> String {
-    String(
-      text.unicodeScalars.filter { $0.value >= 32 && $0.value != 0xFFFE && $0.value != 0xFFFF }.map { scalar in
-        switch scalar {
-        case "&": "&amp;"
-        case "<": "&lt;"
-        case ">": "&gt;"
-        case "\"": "&quot;"
-        default: String(scalar)
-        }
-      }.joined())
   }
 }

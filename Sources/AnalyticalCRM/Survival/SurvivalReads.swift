@@ -81,14 +81,15 @@ extension ReadOperation {
   static let survivalChart = ReadOperation(
     "chart_survival", "/v1/charts/survival.svg", tag: "metrics", access: .read(.analytics), "Curves of survival, as a picture",
     description: "The same as list_survival; the first eight groups. 404 no-run before the first run.", input: CurveChoice.self,
-    answer: ("image/svg+xml", ["type": "string"]),
+    answer: svgAnswer,
     refusals: [404], reading: [.analytics], lane: .reports, statements: { _, choice in choice.statements },
     respond: { request, results in
       let run = try CurveChoice.checked(results[0])
       let isContracts = try run[0].decode(String.self, "subject") == "contracts"
       let everything = Phrase("all", tr: "tümü").text(in: request.language)
       var curves: [SurvivalChart.Curve] = []
-      for (key, rows) in Dictionary(grouping: results[1].rows, by: { (try? $0.decode(String.self, "group")) ?? "" }).sorted(by: { $0.key < $1.key }).prefix(8) {
+      for (key, rows) in try Dictionary(grouping: results[1].rows, by: { try $0.decode(String?.self, "group") ?? "" }).sorted(by: { $0.key < $1.key }).prefix(8)
+      {
         let points = try rows.map { row in
           (
             day: try row.decode(Int.self, "day"), survival: try row.decode(Double.self, "survival"), lower: try row.decode(Double.self, "lower"),
@@ -101,8 +102,6 @@ extension ReadOperation {
         isContracts
         ? Phrase("How long contracts last", tr: "Sözleşmeler ne kadar sürüyor") : Phrase("How long customers stay", tr: "Müşteriler ne kadar kalıyor")
       let chart = SurvivalChart(title: title.text(in: request.language), curves: curves, language: request.language)
-      return Response(
-        status: 200, headers: [("content-type", "image/svg+xml; charset=utf-8"), ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")],
-        body: .bytes(Array(chart.svg().utf8)))
+      return .picture(chart.svg())
     })
 }

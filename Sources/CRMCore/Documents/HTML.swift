@@ -18,24 +18,8 @@ package struct HTML: Sendable, ExpressibleByStringInterpolation {
 
     package init(literalCapacity: Int, interpolationCount: Int) { markup.reserveCapacity(literalCapacity + interpolationCount * 16) }
     package mutating func appendLiteral(_ literal: StaticString) { markup += "\(literal)" }
-    package mutating func appendInterpolation(_ text: some StringProtocol) { markup += HTML.escaped(text) }
+    package mutating func appendInterpolation(_ text: some StringProtocol) { markup += MarkupText.escaped(text) }
     package mutating func appendInterpolation(_ piece: HTML) { markup += piece.markup }
     package mutating func appendInterpolation(_ pieces: [HTML]) { for piece in pieces { markup += piece.markup } }
-  }
-
-  private static func escaped(_ text: some StringProtocol) -> String {
-    var escaped = ""
-    escaped.reserveCapacity(text.utf8.count)
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "&": escaped += "&amp;"
-      case "<": escaped += "&lt;"
-      case ">": escaped += "&gt;"
-      case "\"": escaped += "&quot;"
-      case "'": escaped += "&#39;"
-      default: escaped.unicodeScalars.append(scalar)
-      }
-    }
-    return escaped
   }
 }

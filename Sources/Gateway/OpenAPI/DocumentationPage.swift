@@ -38,10 +38,10 @@ struct DocumentationPage {
       <nav aria-label="\(words.contents)"><h2>\(words.contents)</h2><ul>
 
       """
-    for tag in tags { page += "<li><a href=\"#\(Self.escape(tag))\">\(Self.escape(tag))</a></li>\n" }
+    for tag in tags { page += "<li><a href=\"#\(MarkupText.escaped(tag))\">\(MarkupText.escaped(tag))</a></li>\n" }
     page += "<li><a href=\"#schemas\">\(words.schemas)</a></li>\n</ul></nav>\n<main id=\"content\" lang=\"en\">\n"
     for tag in tags {
-      page += "<section aria-labelledby=\"\(Self.escape(tag))\"><h2 id=\"\(Self.escape(tag))\">\(Self.escape(tag))</h2>\n"
+      page += "<section aria-labelledby=\"\(MarkupText.escaped(tag))\"><h2 id=\"\(MarkupText.escaped(tag))\">\(MarkupText.escaped(tag))</h2>\n"
       for operation in (operations[tag] ?? []).sorted(by: { ($0.path, order[$0.method] ?? 9) < ($1.path, order[$1.method] ?? 9) }) {
         page += Self.render(operation, words)
       }
@@ -49,7 +49,7 @@ struct DocumentationPage {
     }
     page += "<section aria-labelledby=\"schemas\"><h2 id=\"schemas\">\(words.schemas)</h2>\n"
     for (name, schema) in (document["components"]?["schemas"]?.object ?? [:]).sorted(by: { $0.key < $1.key }) {
-      page += "<article><h3 id=\"schema-\(Self.escape(name))\">\(Self.escape(name))</h3>\n\(SchemaTable(schema, words).html)</article>\n"
+      page += "<article><h3 id=\"schema-\(MarkupText.escaped(name))\">\(MarkupText.escaped(name))</h3>\n\(SchemaTable(schema, words).html)</article>\n"
     }
     html = page + "</section>\n</main>\n</body>\n</html>\n"
   }
@@ -59,28 +59,29 @@ struct DocumentationPage {
     let isOpen = members["security"]?.array?.isEmpty ?? true
     var text = """
       <article>
-      <h3 id="\(escape(operation.id))"><span class="method \(operation.method.lowercased())">\(operation.method)</span> <code>\(escape(operation.path))</code></h3>
-      <p><strong>\(escape(members["summary"]?.string ?? ""))</strong>\(isOpen ? " <span class=\"open\" lang=\"\(words.language)\">\(words.open)</span>" : "")</p>
+      <h3 id="\(MarkupText.escaped(operation.id))"><span class="method \(operation.method.lowercased())">\(operation.method)</span> <code>\(MarkupText.escaped(operation.path))</code></h3>
+      <p><strong>\(MarkupText.escaped(members["summary"]?.string ?? ""))</strong>\(isOpen ? " <span class=\"open\" lang=\"\(words.language)\">\(words.open)</span>" : "")</p>
 
       """
-    if let description = members["description"]?.string { text += "<p>\(escape(description))</p>\n" }
+    if let description = members["description"]?.string { text += "<p>\(MarkupText.escaped(description))</p>\n" }
     if let parameters = members["parameters"]?.array, !parameters.isEmpty {
       text += "<table><caption lang=\"\(words.language)\">\(words.parameters)</caption>"
       text += "\(words.columns([words.name, words.place, words.type, words.meaning]))<tbody>\n"
       for parameter in parameters {
         let required = parameter["required"] == true ? " <em lang=\"\(words.language)\">\(words.required)</em>" : ""
-        text += "<tr><th scope=\"row\"><code>\(escape(parameter["name"]?.string ?? ""))</code>\(required)</th>"
-        text += "<td>\(escape(parameter["in"]?.string ?? ""))</td><td>\(SchemaTable.type(parameter["schema"] ?? [:]))</td>"
-        text += "<td>\(escape(parameter["description"]?.string ?? ""))</td></tr>\n"
+        text += "<tr><th scope=\"row\"><code>\(MarkupText.escaped(parameter["name"]?.string ?? ""))</code>\(required)</th>"
+        text += "<td>\(MarkupText.escaped(parameter["in"]?.string ?? ""))</td><td>\(SchemaTable.type(parameter["schema"] ?? [:]))</td>"
+        text += "<td>\(MarkupText.escaped(parameter["description"]?.string ?? ""))</td></tr>\n"
       }
       text += "</tbody></table>\n"
     }
     for (mediaType, content) in members["requestBody"]?["content"]?.object ?? [:] {
-      text += "<h4 lang=\"\(words.language)\">\(words.body) <code>\(escape(mediaType))</code></h4>\n\(SchemaTable(content["schema"] ?? [:], words).html)"
+      text +=
+        "<h4 lang=\"\(words.language)\">\(words.body) <code>\(MarkupText.escaped(mediaType))</code></h4>\n\(SchemaTable(content["schema"] ?? [:], words).html)"
     }
     text += "<h4 lang=\"\(words.language)\">\(words.answers)</h4>\n<dl>\n"
     for (status, answer) in (members["responses"]?.object ?? [:]).sorted(by: { $0.key < $1.key }) where answer["$ref"] == nil {
-      text += "<dt><code>\(escape(status))</code> \(escape(answer["description"]?.string ?? ""))</dt>\n"
+      text += "<dt><code>\(MarkupText.escaped(status))</code> \(MarkupText.escaped(answer["description"]?.string ?? ""))</dt>\n"
       for (_, content) in answer["content"]?.object ?? [:] {
         if let schema = content["schema"] { text += "<dd>\(SchemaTable(schema, words).html)</dd>\n" }
       }
@@ -91,10 +92,6 @@ struct DocumentationPage {
       text += " – <a href=\"#schema-problem\">problem</a></dd>\n"
     }
     return text + "</dl>\n</article>\n"
-  }
-
-  static func escape(_ text: String) -> String {
-    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
   }
 
   private static let style = """

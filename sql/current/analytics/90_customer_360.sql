@@ -3,7 +3,7 @@
 set local role crm_owner;
 
 create function analytics.instant(at timestamptz) returns text language sql stable parallel safe
-  return to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+  return replace((at at time zone 'UTC')::text, ' ', 'T') || 'Z';
 comment on function analytics.instant(timestamptz) is 'An instant within JSON, spelled as the API spells it everywhere.';
 
 create function analytics.next_action(customer uuid, language text)
@@ -62,26 +62,28 @@ create function analytics.customer_360(customer uuid, language text) returns tab
      from (
        select o.currency, count(*) as orders, sum(o.amount) as revenue, min(o.ordered_at) as first_at, max(o.ordered_at) as last_at
        from analytics.purchase as o where o.customer_id = c.id group by o.currency) as p),
-    (select json_build_object('model', v.model, 'version', v.revision, 'as_of', analytics.instant(v.as_of), 'score', v.score, 'rank', v.rank, 'n', r.population, 'tier', v.tier, 'since', analytics.instant(v.since),
-       'keys', (
-         select coalesce(json_agg(json_build_object('metric', k.metric, 'label', case language when 'tr' then m.label_tr else m.label_en end, 'raw', w.raw[k.place],
-           'normalised', w.normalised[k.place], 'contribution', w.contribution[k.place]) order by w.contribution[k.place] desc nulls last, k.place), '[]')
+    (select json_build_object('model', v.code, 'version', v.revision, 'as_of', analytics.instant(t.as_of), 'score', t.score, 'rank', t.rank, 'n', r.population, 'tier', t.tier,
+       'since', analytics.instant(t.since), 'keys', (
+         select coalesce(json_agg(json_build_object('metric', k.metric, 'label', case language when 'tr' then m.label_tr else m.label_en end, 'raw', (coalesce(t.raw, w.raw))[k.place],
+           'normalised', (coalesce(t.normalised, w.normalised))[k.place], 'contribution', (coalesce(t.contribution, w.contribution))[k.place])
+           order by (coalesce(t.contribution, w.contribution))[k.place] desc nulls last, k.place), '[]')
          from crm.value_run_key as k left join analytics.customer_metric as m on m.name = k.metric
-         where k.run_id = v.run_id and k.place > 0))
-     from analytics.value_now as v
-     join crm.analysis_run as r on r.id = v.run_id
-     left join crm.customer_value as w on w.run_id = v.run_id and w.customer_id = v.customer_id
-     where v.customer_id = c.id and v.is_default and v.model_department_id is null limit 1),
+         where k.run_id = t.run_id and k.place > 0))
+     from crm.customer_standing as t
+     join crm.value_model as v on v.id = t.model_id
+     join crm.analysis_run as r on r.id = t.run_id
+     left join crm.customer_value as w on w.run_id = t.run_id and w.customer_id = t.customer_id
+     where t.customer_id = c.id and t.model_id = analytics.value_model(null, c.department_id, current_date)),
     (select json_build_object('cell', f.cell, 'group', f.rfm_group, 'recency_days', f.recency_days, 'orders', f.orders, 'revenue', f.revenue::text, 'currency', f.currency)
      from analytics.rfm_now as f where f.customer_id = c.id limit 1),
     (select json_build_object('as_of', analytics.instant(l.as_of), 'p_alive', l.p_alive, 'expected_purchases_365_days', l.expected_365_days, 'clv', l.clv::text, 'currency', l.currency)
      from analytics.lifetime_now as l where l.customer_id = c.id limit 1),
-    (select json_build_object('revenue', w.revenue::text, 'margin', w.margin::text, 'cost_to_serve', w.cost::text, 'profit', (w.margin - w.cost)::text,
+    (select json_build_object('as_of', analytics.instant(r.as_of), 'revenue', w.revenue::text, 'margin', w.margin::text, 'cost_to_serve', w.cost::text, 'profit', (w.margin - w.cost)::text,
        'currency', coalesce(r.result ->> 'currency', r.parameters ->> 'currency'))
-     from analytics.value_now as v
-     join crm.analysis_run as r on r.id = v.run_id
-     join crm.customer_value as w on w.run_id = v.run_id and w.customer_id = v.customer_id
-     where v.customer_id = c.id and v.is_default and v.model_department_id is null limit 1),
+     from crm.customer_standing as t
+     join crm.analysis_run as r on r.id = t.run_id
+     join crm.customer_value as w on w.run_id = t.run_id and w.customer_id = t.customer_id
+     where t.customer_id = c.id and t.model_id = analytics.value_model(null, c.department_id, current_date)),
     (select coalesce(json_agg(json_build_object('code', s.code, 'name', s.name, 'since', analytics.instant(m.entered_at)) order by s.code), '[]')
      from crm.segment_member as m join crm.segment as s on s.id = m.segment_id where m.customer_id = c.id and m.left_at is null),
     (select json_build_object('grid', p.grid, 'band', p.band, 'group', p."group", 'strategy', p.strategy, 'owner_id', p.owner_id, 'discount_cap_percent', p.discount_cap_percent::text,

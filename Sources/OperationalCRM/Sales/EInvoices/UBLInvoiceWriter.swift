@@ -1,37 +1,20 @@
 package import Foundation
-import FoundationXML
 import PostgresClient
-import Synchronization
 
 extension EInvoiceDocument {
-  /// The libxml2 behind FoundationXML shares state among threads: two documents made at once have crashed the process.
-  private static let oneAtATime = Mutex(())
-
   /// The document in UBL-TR 1.2, as a draft: signed later with the company's seal by the integrator.
   package func ubl() -> Data {
-    Self.oneAtATime.withLock { _ in written() }
-  }
-
-  private func written() -> Data {
-    let root = UBLElement("Invoice", children)
-    for (prefix, uri) in Self.namespaces {
-      let namespace = XMLNode(kind: .namespace)
-      namespace.name = prefix
-      namespace.stringValue = uri
-      root.node.addNamespace(namespace)
-    }
-    let document = XMLDocument(rootElement: root.node)
-    document.version = "1.0"
-    document.characterEncoding = "UTF-8"
-    return document.xmlData
+    var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+    UBLElement("Invoice", children, attributes: Self.namespaces).write(to: &text)
+    return Data(text.utf8)
   }
 
   private static let namespaces = [
-    ("", "urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"),
-    ("cac", "urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2"),
-    ("cbc", "urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2"),
-    ("ext", "urn:oasis:names:specification:ubl:schema:xsd:CommonExtensionComponents-2"),
-    ("draft", "urn:muhatap:draft"),
+    ("xmlns", "urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"),
+    ("xmlns:cac", "urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2"),
+    ("xmlns:cbc", "urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2"),
+    ("xmlns:ext", "urn:oasis:names:specification:ubl:schema:xsd:CommonExtensionComponents-2"),
+    ("xmlns:draft", "urn:muhatap:draft"),
   ]
 
   private var children: [UBLElement?] {
