@@ -54,7 +54,7 @@ let package = Package(
       name: "OperationalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: strict),
     .target(
       name: "AnalyticalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
-    .target(name: "CollaborativeCRM", dependencies: ["CRMCore"], swiftSettings: strict),
+    .target(name: "CollaborativeCRM", dependencies: ["CRMCore", "PostgresClient"], swiftSettings: strict),
     .target(
       name: "Gateway",
       dependencies: [
@@ -109,6 +109,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AnalyticalCRMTests", dependencies: ["AnalyticalCRM", "MuhatapTestKit"], exclude: ["Fixtures"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "CollaborativeCRMTests", dependencies: ["CollaborativeCRM", "MuhatapTestKit"],
       swiftSettings: strict),
     .testTarget(
       name: "GatewayTests",

@@ -1,1 +1,8 @@
-// CollaborativeCRM
+package import CRMCore
+
+/// Every contact with a customer, on every channel, and what the customer allowed.
+package enum CollaborativeCRM {
+  package static let concepts: [Concept] = [
+    .channels,
+  ]
+}

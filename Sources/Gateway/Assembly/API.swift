@@ -2,6 +2,7 @@ package import CRMCore
 package import Crypto
 package import Logging
 import AnalyticalCRM
+import CollaborativeCRM
 import OperationalCRM
 package import PostgresClient
 
@@ -35,7 +36,7 @@ package struct API: Sendable {
   }
 
   /// What the three modules know.
-  package static let concepts = OperationalCRM.concepts + AnalyticalCRM.concepts
+  package static let concepts = OperationalCRM.concepts + AnalyticalCRM.concepts + CollaborativeCRM.concepts
 
   /// Every resource the API has.
   package static let declared = Resource.access + concepts.flatMap(\.resources)
