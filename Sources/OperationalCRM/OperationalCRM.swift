@@ -13,6 +13,7 @@ package enum OperationalCRM {
     .invoices, .payments, .turnover, .eInvoices,
     .commissions,
     .campaigns,
+    .businessCalendars, .teams, .tickets,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)
