@@ -122,40 +122,8 @@ struct PublicQuote {
 }
 
 extension Request {
-  fileprivate var mediaType: String {
-    String((headers["content-type"] ?? "").prefix { $0 != ";" }).lowercased().filter { !$0.isWhitespace }
-  }
-
-  fileprivate var isJSON: Bool { mediaType == "application/json" }
-
   /// What Accept-Language asks for, or else the customer's language.
   fileprivate func pageLanguage(_ quote: QuoteDocument?) -> Language {
     Language.preferred(in: headers["accept-language"]) ?? quote?.language ?? .turkish
   }
-
-  /// The fields of a form (`application/x-www-form-urlencoded`) as an object of texts.
-  fileprivate func form() throws(Problem) -> JSON {
-    guard mediaType == "application/x-www-form-urlencoded" else {
-      throw Problem(
-        415, "unsupported-media-type",
-        Phrase(
-          "Send a form (application/x-www-form-urlencoded) or application/json.",
-          tr: "Bir form (application/x-www-form-urlencoded) ya da application/json gönderin."))
-    }
-    let malformed = Problem.badRequest("malformed-form", Phrase("The form is not valid.", tr: "Form geçerli değil."))
-    guard case .bytes(let bytes) = body else { return [:] }
-    guard let text = String(validating: bytes, as: UTF8.self) else { throw malformed }
-    var members: [String: JSON] = [:]
-    for pair in text.split(separator: "&") {
-      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      guard let name = parts.first?.formDecoded, let value = parts.count == 2 ? parts[1].formDecoded : "" else { throw malformed }
-      members[name] = .string(value)
-    }
-    return .object(members)
-  }
-}
-
-extension Substring {
-  /// Without percent signs and pluses; nil if what they stand for is no UTF-8.
-  fileprivate var formDecoded: String? { replacing("+", with: " ").removingPercentEncoding }
 }

@@ -1,5 +1,4 @@
 import CRMCore
-import Crypto
 import Foundation
 
 /// The page that a customer sees: plain HTML that needs no style, no script and nothing from elsewhere.
@@ -137,51 +136,5 @@ struct QuotePage {
     return "<div role=\"alert\"><h2>\(title)</h2><ul>\(items)</ul></div>\n"
   }
 
-  var response: Response {
-    let page: HTML = """
-      <!doctype html>
-      <html lang="\(language.rawValue)">
-      <head>
-      <meta charset="utf-8">
-      <meta name="viewport" content="width=device-width, initial-scale=1">
-      <meta name="robots" content="noindex">
-      <title>\(title)</title>
-      <style>\(Self.style)</style>
-      </head>
-      <body>
-      <main>
-      <h1>\(title)</h1>
-      \(content)</main>
-      </body>
-      </html>
-
-      """
-    return Response(
-      status: status,
-      headers: [
-        ("content-type", "text/html; charset=utf-8"), ("content-language", language.rawValue), ("content-security-policy", Self.policy),
-        ("x-robots-tag", "noindex"),
-      ], body: .bytes(Array(page.markup.utf8)))
-  }
-
-  /// Only this very style sheet is let in, and forms lead nowhere but here.
-  private static let policy: String = {
-    let digest = Data(SHA256.hash(data: Array(style.markup.utf8))).base64EncodedString()
-    return "default-src 'none'; style-src 'sha256-\(digest)'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-  }()
-
-  private static let style: HTML = """
-    :root{color-scheme:light dark}
-    body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem}
-    dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}
-    dt{font-weight:600}dd{margin:0}
-    table{border-collapse:collapse;width:100%}
-    caption{text-align:left;font-weight:600;font-size:1.25rem}
-    th,td{border-bottom:1px solid #8888;padding:.35rem .5rem;text-align:right;vertical-align:top}
-    thead th:nth-child(2),tbody th{text-align:left}
-    tfoot tr:last-child{font-weight:700}
-    tfoot th{font-weight:inherit}
-    input,textarea,button{font:inherit;padding:.4rem;max-width:100%}
-    input,textarea{width:28rem}
-    """
+  var response: Response { PublicPage(status: status, title: title, content: content, language: language).response }
 }

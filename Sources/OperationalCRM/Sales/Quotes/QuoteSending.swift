@@ -1,23 +1,18 @@
 import CRMCore
-import Crypto
 import Foundation
 import PostgresClient
 
-/// The token in the link that a customer gets: 256 random bits, of which only the SHA-256 is stored.
+/// The link that a customer gets.
 struct QuoteLink {
-  let token: String
+  private let secret: LinkToken
 
-  init() {
-    let secret = SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }
-    token = secret.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
-  }
-
-  init(token: String) { self.token = token }
+  init() { secret = LinkToken() }
+  init(token: String) { secret = LinkToken(token: token) }
 
   /// What is stored, and looked up by.
-  var hash: [UInt8] { Array(SHA256.hash(data: Array(token.utf8))) }
+  var hash: [UInt8] { secret.hash }
   /// The page, below the gateway's public address.
-  var path: String { "/q/\(token)" }
+  var path: String { "/q/\(secret.token)" }
 }
 
 /// Sending a quote, and taking back what was sent by a new version.
