@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model'), ('channel account');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -212,6 +212,17 @@ insert into access_test.maker values
   ('crm.customer_offer', 'insert into crm.customer_offer (run_id, customer_id, position, item_id, because_item_id, confidence, lift, margin, score, expected_value)
     values (access_test.id(''run''), $1, 1, $1, $1, 1, 1, 1, 1, 1)', 'customer_id');
 
+-- Conversations and what hangs on them. The account is made with the system's own context, like the fixture's other reference data.
+insert into crm.channel_account (id, code, name, channel, provider, address, department_id)
+values (access_test.id('channel account'), 't_conversations', 'conversations', 'email', 'smtp_imap', 'conversations@test.example', access_test.id('other'));
+insert into access_test.maker values
+  ('crm.conversation', 'insert into crm.conversation (customer_id, id, channel, department_id, owner_id, visibility) values ($2, $1, ''email'', $4, $5, $6)'),
+  ('crm.interaction', 'insert into crm.interaction (customer_id, id, channel, direction, department_id, owner_id, visibility) values ($2, $1, ''email'', ''in'', $4, $5, $6)'),
+  ('crm.internal_note', 'insert into crm.internal_note (customer_id, id, conversation_id, text) values ($2, $1, md5(''conversation'' || $3::text)::uuid, ''x'')');
+insert into access_test.maker values
+  ('crm.interaction_key', 'insert into crm.interaction_key (channel_account_id, external_id, customer_id, interaction_id, occurred_at)
+    values ($1, $1::text, $1, $1, now())', 'channel_account_id');
+
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
 declare
@@ -232,6 +243,8 @@ declare
   table_name text;
   new_id uuid;
 begin
+  -- Functions that look past the policies ask what the caller may see: here it is the system.
+  perform set_config('muhatap.read_' || a, '*', true), set_config('muhatap.write_' || a, '*', true) from unnest(crm.areas()) as a;
   for place in
     select d as department, o as owner, v as visibility
     from unnest(array['home', 'below', 'lent', 'open', 'other']) as d cross join unnest(array['subject', 'colleague', null]) as o
@@ -247,10 +260,12 @@ begin
       'crm.quote', 'crm.quote_line', 'crm.quote_seal', 'crm.quote_approval', 'crm.quote_answer',
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover',
       'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line',
-      'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase'] loop
+      'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase',
+      'crm.conversation', 'crm.interaction', 'crm.internal_note'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name = 'crm.invoice' then md5("order"::text)::uuid
+        when table_name = 'crm.conversation' then md5('conversation' || "order"::text)::uuid
         when table_name = 'crm.campaign' then md5('campaign' || "order"::text)::uuid
         when table_name = 'crm.shipment' then md5('shipment' || "order"::text)::uuid
         when table_name = 'crm.quote' then md5('quote' || "order"::text)::uuid else gen_random_uuid() end;
@@ -417,7 +432,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.campaign') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.campaign', 'crm.conversation', 'crm.interaction') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -517,6 +532,37 @@ begin
         else format('delete from %s', p.relation) end);
       if blind <> (case who when 'system' then 2 else 1 end) then
         return next row (p.relation, who, verb, format('%s rows without WHERE', blind), who = 'system', blind > 1)::access_test.failure;
+      end if;
+    end loop;
+  end loop;
+end
+$$;
+
+-- Mail privacy: who took part reads a private row, nobody else does, and taking part gives no right to write it.
+insert into crm.customer (id, kind, name, department_id) values (access_test.id('subject'), 'person', 'mail', access_test.id('other'));
+do $$
+declare
+  place record;
+begin
+  for place in select t as relation, p as participant from unnest(array['conversation', 'interaction']) as t cross join unnest(array['subject', 'colleague']) as p loop
+    execute format('insert into crm.%I (customer_id, id, channel, %s department_id, visibility, participants) values ($1, md5($2)::uuid, ''email'', %s $3, ''private'', array[access_test.id(''role''), $4])',
+      place.relation, case place.relation when 'interaction' then 'direction, ' else '' end, case place.relation when 'interaction' then '''in'', ' else '' end)
+    using access_test.id('subject'), 'mail of ' || place.participant, access_test.id('other'), access_test.id(place.participant);
+  end loop;
+end
+$$;
+create function access_test.participant_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  scope text;
+  participant text;
+  actual boolean;
+begin
+  foreach scope in array array['none', 'own', 'all'] loop
+    perform access_test.become(p.area, scope, 'none');
+    foreach participant in array array['subject', 'colleague'] loop
+      actual := access_test.works(format('select from %s where customer_id = $1 and id = md5(%L)::uuid', p.relation, 'mail of ' || participant), access_test.id('subject'));
+      if actual <> (participant = 'subject' and scope <> 'none') then
+        return next row (p.relation, 'reads ' || scope, 'select', 'mail of the ' || participant, participant = 'subject' and scope <> 'none', actual)::access_test.failure;
       end if;
     end loop;
   end loop;
@@ -783,6 +829,9 @@ begin
     end case;
     if p.bi then
       return query select * from access_test.bi_failures(p);
+    end if;
+    if p.relation in ('crm.conversation', 'crm.interaction') then
+      return query select * from access_test.participant_failures(p);
     end if;
     return query select * from access_test.frozen_failures(p);
     return query select * from access_test.upkeep_failures(p);
