@@ -156,6 +156,18 @@ insert into access_test.maker values
   ('crm.simulated_integrator_document', 'insert into crm.simulated_integrator_document (id, uuid) values ($1, $1)'),
   ('crm.vat_rate', 'insert into crm.vat_rate (id, rate, valid_from) values ($1, 7, ''2000-01-01''::date + $7)');
 
+-- Consent and what it lets through.
+insert into access_test.maker values
+  ('crm.address_key', 'insert into crm.address_key select k.* from crm.address_key as k where $1 is null'),
+  ('crm.holiday', 'insert into crm.holiday (id, day, name, name_tr) values ($1, date ''2100-01-01'' + $7, ''x'', ''x'')'),
+  ('crm.consent_purpose', 'insert into crm.consent_purpose (id, code, name, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
+  ('crm.consent_event', 'insert into crm.consent_event (id, customer_id, channel, address, status, source) values ($1, $2, ''email'', ''x@test.example'', ''RET'', ''HS_WEB'')'),
+  ('crm.suppression', 'insert into crm.suppression (id, channel, address_token, reason) values ($1, ''email'', sha256($1::text::bytea), ''manual'')'),
+  ('crm.outbound_message', 'insert into crm.outbound_message (customer_id, id, channel, address, legal_class, department_id, owner_id, visibility)
+    values ($2, $1, ''email'', ''x@test.example'', ''transactional'', $4, $5, $6)'),
+  ('crm.message_refusal', 'insert into crm.message_refusal (customer_id, id, message_id, channel, legal_class, purpose, stage, reason, refused_at, department_id, owner_id, visibility)
+    values ($2, $1, $1, ''email'', ''commercial'', ''marketing'', ''queueing'', ''no_consent'', now(), $4, $5, $6)');
+
 insert into crm.segment (id, code, name, kind) values (access_test.id('product'), 't_segment', 'segment', 'static');
 insert into crm.grid (id, code, name, bands, groups) values (access_test.id('product'), 't_grid', 'grid', '{}', '{}');
 insert into crm.grid_cell (id, grid_id, band, "group") values (access_test.id('product'), access_test.id('product'), 'band', 'group');
@@ -253,7 +265,7 @@ begin
     customer := gen_random_uuid();
     "order" := gen_random_uuid();
     foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.lead', 'crm.lead_assignment',
-      'crm.activity', 'crm.activity_participant', 'crm.merge',
+      'crm.activity', 'crm.activity_participant', 'crm.merge', 'crm.consent_event', 'crm.outbound_message', 'crm.message_refusal',
       'crm.sales_order', 'crm.sales_order_line', 'crm.order_line_fulfilment', 'crm.shipment', 'crm.shipment_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
       'crm.contract', 'crm.contract_line', 'crm.contract_renewal',
