@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model'), ('channel account');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model'), ('channel account'), ('thread');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -235,6 +235,22 @@ insert into access_test.maker values
   ('crm.interaction_key', 'insert into crm.interaction_key (channel_account_id, external_id, customer_id, interaction_id, occurred_at)
     values ($1, $1::text, $1, $1, now())', 'channel_account_id');
 
+insert into crm.customer (id, kind, name, department_id) values (access_test.id('thread'), 'person', 'thread', access_test.id('other'));
+insert into crm.conversation (customer_id, id, channel, department_id) values (access_test.id('thread'), access_test.id('thread'), 'email', access_test.id('other'));
+insert into access_test.maker values
+  ('crm.attachment', 'insert into crm.attachment (customer_id, id, conversation_id, name, media_type, size, sha256)
+    values ($2, $1, md5(''conversation'' || $3::text)::uuid, ''x'', ''text/plain'', 1, repeat(''0'', 64))'),
+  ('crm.notice', 'insert into crm.notice (id, user_id, kind, text_en, text_tr) values ($1, $5, ''test'', ''x'', ''x'')'),
+  ('crm.notice_digest', 'insert into crm.notice_digest (id, user_id, address, subject, body_text, notices) values ($1, $5, ''x'', ''x'', ''x'', 1)'),
+  ('crm.conversation_reader', 'insert into crm.conversation_reader (customer_id, id, conversation_id, user_id)
+    values (access_test.id(''thread''), $1, access_test.id(''thread''), $5)'),
+  ('crm.draft', 'insert into crm.draft (customer_id, id, conversation_id, user_id) values (access_test.id(''thread''), $1, access_test.id(''thread''), $5)'),
+  ('crm.inbox_view', 'insert into crm.inbox_view (id, name, query, department_id, owner_id, visibility) values ($1, ''x'', '''', $4, $5, $6)');
+insert into access_test.maker values
+  ('crm.conversation_presence', 'insert into crm.conversation_presence (conversation_id, user_id, activity, since, until)
+    values ($1, access_test.id(''colleague''), ''reading'', now(), now())', 'conversation_id');
+
+
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
 declare
@@ -273,7 +289,7 @@ begin
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover',
       'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line',
       'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase',
-      'crm.conversation', 'crm.interaction', 'crm.internal_note'] loop
+      'crm.conversation', 'crm.interaction', 'crm.internal_note', 'crm.attachment', 'crm.inbox_view'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name = 'crm.invoice' then md5("order"::text)::uuid
@@ -444,7 +460,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.campaign', 'crm.conversation', 'crm.interaction') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.campaign', 'crm.conversation', 'crm.interaction', 'crm.inbox_view') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
@@ -556,10 +572,15 @@ do $$
 declare
   place record;
 begin
+  perform set_config('muhatap.read_customers', '*', true);
   for place in select t as relation, p as participant from unnest(array['conversation', 'interaction']) as t cross join unnest(array['subject', 'colleague']) as p loop
     execute format('insert into crm.%I (customer_id, id, channel, %s department_id, visibility, participants) values ($1, md5($2)::uuid, ''email'', %s $3, ''private'', array[access_test.id(''role''), $4])',
       place.relation, case place.relation when 'interaction' then 'direction, ' else '' end, case place.relation when 'interaction' then '''in'', ' else '' end)
     using access_test.id('subject'), 'mail of ' || place.participant, access_test.id('other'), access_test.id(place.participant);
+    if place.relation = 'interaction' then
+      insert into crm.attachment (customer_id, id, interaction_id, name, media_type, size, sha256)
+      values (access_test.id('subject'), md5('mail of ' || place.participant)::uuid, md5('mail of ' || place.participant)::uuid, 'x', 'text/plain', 1, repeat('0', 64));
+    end if;
   end loop;
 end
 $$;
@@ -842,7 +863,7 @@ begin
     if p.bi then
       return query select * from access_test.bi_failures(p);
     end if;
-    if p.relation in ('crm.conversation', 'crm.interaction') then
+    if p.relation in ('crm.conversation', 'crm.interaction', 'crm.attachment') then
       return query select * from access_test.participant_failures(p);
     end if;
     return query select * from access_test.frozen_failures(p);
