@@ -58,7 +58,7 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "CRMCore", "OperationalCRM", "AnalyticalCRM", "CollaborativeCRM", "CZlib",
+        "CRMCore", "OperationalCRM", "AnalyticalCRM", "CollaborativeCRM", "CMalloc", "CZlib",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOTLS", package: "swift-nio"),
@@ -77,7 +77,7 @@ let package = Package(
     .executableTarget(
       name: "muhatap",
       dependencies: [
-        "Gateway", "AnalyticalCRM", "CRMCore", "PostgresClient", "CMalloc",
+        "Gateway", "AnalyticalCRM", "CRMCore", "PostgresClient",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),

@@ -86,8 +86,9 @@ import Testing
     #expect(try stays[0][1].decode(String.self, "reason").contains("orders"))
   }
 
+  /// Orders lie half a day from the edges of all windows, so that time going by while the test runs moves nobody.
   /// Changes are made set-wise by SQL that draws at random from a fixed seed, in some thirty transactions of several hundred rows each.
-  @Test(.timeLimit(.minutes(5))) func `after ten thousand random changes the members are those of a full recomputation`() async throws {
+  @Test(.timeLimit(.minutes(20))) func `after ten thousand random changes the members are those of a full recomputation`() async throws {
     let server = try await TestServer.start()
     let admin = server.database.admin
     func behind(_ statements: [SQL]) async throws -> [PostgresResult] {
@@ -110,7 +111,7 @@ import Testing
         """
         INSERT INTO crm.sales_order (customer_id, channel, status, ordered_at, currency, amount, department_id)
         SELECT c.id, (ARRAY['store', 'online', 'phone'])[1 + floor(random() * 3)::int], (ARRAY['completed', 'cancelled', 'returned', 'completed'])[1 + floor(random() * 4)::int],
-               now() - random() * interval '700 days', 'TRY', round((random() * 600)::numeric, 2), (SELECT id FROM crm.department WHERE code = 'sales')
+               now() - (floor(random() * 700) + 0.5) * interval '1 day', 'TRY', round((random() * 600)::numeric, 2), (SELECT id FROM crm.department WHERE code = 'sales')
           FROM (SELECT 1 + floor(random() * 600)::int AS n FROM generate_series(1, 300)) g JOIN public.numbered c ON c.n = g.n
         """,
         """
@@ -137,7 +138,13 @@ import Testing
       changed += results.dropFirst().map(\.affectedRows).reduce(0, +)
       if round % 3 != 0 { try await follower.catchUp() }
     }
-    try await follower.catchUp()
+    // Long transactions in other databases of a busy test server hold the log back.
+    let isBehind: SQL = "SELECT EXISTS (SELECT FROM crm.change_follower f JOIN crm.change c ON (c.xid, c.seq) > (f.xid, f.seq) WHERE f.name = 'live')"
+    let began = ContinuousClock.now
+    repeat {
+      try await follower.catchUp()
+      try #require(ContinuousClock.now - began < .seconds(600))
+    } while try await behind([isBehind])[0][0].decode(Bool.self, at: 0)
     #expect(changed >= 10_000, "\(changed)")
     let members: SQL = """
       SELECT coalesce(string_agg(s.code || ' ' || m.customer_id, E'\\n' ORDER BY s.code, m.customer_id), '') AS members, array_agg(DISTINCT s.code ORDER BY s.code) AS segments

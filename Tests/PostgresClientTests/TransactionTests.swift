@@ -189,23 +189,26 @@ import Testing
     try await Server.withPool(connections: [.interactive: 2]) { pool in
       try await pool.write(
         "CREATE TABLE slow_commit (id int)",
-        "CREATE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'",
+        "CREATE FUNCTION slow_commit() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(NEW.id); RETURN NULL; END'",
         "CREATE CONSTRAINT TRIGGER slow_commit AFTER INSERT ON slow_commit DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow_commit()"
       )
-      let cancelled = Task { try await pool.transact { tx in try await tx.run("INSERT INTO slow_commit VALUES (1)") } }
+      let cancelled = Task { try await pool.transact { tx in try await tx.run("INSERT INTO slow_commit VALUES (3)") } }
       while try await pool.read("SELECT FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'PgSleep'")[0].count == 0 {}
       cancelled.cancel()
       #expect(try await cancelled.value == 1)
       // statement_timeout would stop the trigger first; without it the client's deadline is what ends the wait.
       await #expect {
-        try await pool.transact(deadline: .after(.seconds(1))) { tx in
-          try await tx.results(["SET LOCAL statement_timeout = 0", "INSERT INTO slow_commit VALUES (2)"])
+        try await pool.transact(deadline: .after(.seconds(6))) { tx in
+          try await tx.results(["SET LOCAL statement_timeout = 0", "INSERT INTO slow_commit VALUES (12)"])
         }
       } throws: {
         ($0 as? PostgresError)?.kind == .outcomeUnknown
       }
-      try await Task.sleep(for: .milliseconds(1_500))
-      #expect(try await pool.read("SELECT 1 FROM slow_commit")[0].count == 2)
+      let asked = ContinuousClock.now
+      while try await pool.read("SELECT FROM slow_commit")[0].count < 2, ContinuousClock.now - asked < .seconds(40) {
+        try await Task.sleep(for: .milliseconds(100))
+      }
+      #expect(try await pool.read("SELECT FROM slow_commit")[0].count == 2)
       #expect(await pool.statistics().discards == 0)
     }
   }

@@ -42,18 +42,8 @@ extension ResourceAPI {
 
   private func oneEndpoint(_ entity: Model.Entity) -> Endpoint {
     let isMergeable = entity.resource.mergeable
-    var documentation = Endpoint.Documentation(
-      "get_\(entity.resource.singular)", tag: entity.name, "Read one \(entity.resource.singular)",
-      parameters: [.id, .ifNoneMatch] + ResourceSchema.shapeParameters(entity),
-      answers: [
-        (200, "The record; its version is the ETag.", "application/json", ResourceSchema.reference(entity)),
-        (304, "The record still has the version of If-None-Match.", nil, nil),
-      ])
-    if isMergeable {
-      documentation.answers.append((301, "It was merged into the record at Location.", "application/problem+json", ["type": "object"]))
-    }
     return Endpoint(
-      .get, "/v1/\(entity.name)/{id}", access: .read(entity.resource.area), documentation: documentation,
+      .get, "/v1/\(entity.name)/{id}", access: .read(entity.resource.area), documentation: oneDocumentation(entity),
       handler: .read { request in
         let query = try Query.shape(request.query)
         var compiler = compiler()
@@ -69,6 +59,19 @@ extension ResourceAPI {
         }
         return read
       })
+  }
+  private func oneDocumentation(_ entity: Model.Entity) -> Endpoint.Documentation {
+    var documentation = Endpoint.Documentation(
+      "get_\(entity.resource.singular)", tag: entity.name, "Read one \(entity.resource.singular)",
+      parameters: [.id, .ifNoneMatch] + ResourceSchema.shapeParameters(entity),
+      answers: [
+        (200, "The record; its version is the ETag.", "application/json", ResourceSchema.reference(entity)),
+        (304, "The record still has the version of If-None-Match.", nil, nil),
+      ])
+    if entity.resource.mergeable {
+      documentation.answers.append((301, "It was merged into the record at Location.", "application/problem+json", ["type": "object"]))
+    }
+    return documentation
   }
 }
 

@@ -65,9 +65,12 @@ package struct BusinessOperation: Sendable {
   let access: Endpoint.Access
   let summary: String
   let description: String?
-  let answer: Answer
+  let answer: @Sendable () -> Answer
   let extending: Set<Area>
-  let inputSchema: JSON?
+  let takesBody: Bool
+  /// Whether a request without a body is as good as one with an empty object.
+  let bodyIsOptional: Bool
+  let inputSchema: @Sendable () -> JSON
   let perform: @Sendable (Run, JSON) async throws -> Outcome
 
   /// - Parameters:
@@ -77,7 +80,7 @@ package struct BusinessOperation: Sendable {
   ///   - perform: throws `Problem` for what a rule refuses; violated constraints are put into words by their comments.
   package init<Input: OperationInput>(
     _ name: String, _ method: Request.Method = .post, _ path: String, of resource: String, access: Endpoint.Access,
-    _ summary: String, description: String? = nil, input: Input.Type, answer: Answer, extending: Set<Area> = [],
+    _ summary: String, description: String? = nil, input: Input.Type, answer: @autoclosure @escaping @Sendable () -> Answer, extending: Set<Area> = [],
     perform: @Sendable @escaping (Run, Input) async throws -> Outcome
   ) {
     self.name = name
@@ -90,26 +93,26 @@ package struct BusinessOperation: Sendable {
     self.answer = answer
     self.extending = extending
     let fields = InputReader.fields(of: Input.self)
-    inputSchema = fields.isEmpty ? nil : InputReader.schema(of: Input.self)
+    takesBody = !fields.isEmpty
+    bodyIsOptional = !fields.contains(where: \.required)
+    inputSchema = { InputReader.schema(of: Input.self) }
     self.perform = { run, body in
       try await perform(run, InputReader.read(Input.self, from: body))
     }
   }
-
-  /// Whether a request without a body is as good as one with an empty object.
-  var bodyIsOptional: Bool { inputSchema?["required"]?.array?.isEmpty ?? true }
 }
 
 extension ResourceAPI {
   package func endpoint(_ operation: BusinessOperation) throws -> Endpoint {
     guard let entity = model.entities[operation.resource] else { throw UnknownResource(name: operation.resource, user: operation.name) }
-    let answering = try answering(operation)
+    let respond = try respond(operation)
     return Endpoint(
-      operation.method, operation.path, access: operation.access, body: operation.inputSchema == nil ? .none : .collected,
+      operation.method, operation.path, access: operation.access, body: operation.takesBody ? .collected : .none,
       documentation: .init(
         operation.name, tag: entity.name, operation.summary, description: operation.description,
         parameters: Endpoint.Documentation.Parameter.path(operation.path) + [.idempotencyKey, .prefer],
-        input: operation.inputSchema.map { ("application/json", $0) }, inputIsOptional: operation.bodyIsOptional, answers: [answering.documentation]),
+        input: operation.takesBody ? ("application/json", operation.inputSchema()) : nil, inputIsOptional: operation.bodyIsOptional,
+        answers: [answerDocumentation(operation)]),
       handler: .operation { request in
         let body: JSON
         if case .bytes(let bytes) = request.body, !bytes.isEmpty || !operation.bodyIsOptional {
@@ -126,36 +129,44 @@ extension ResourceAPI {
           let run = BusinessOperation.Run(
             request: asked, tx: tx, customFields: customFields.current[entity.name], compiler: compiler(), asker: request.caller)
           let outcome = try await operation.perform(run, body)
-          return try await answering.respond(outcome, tx)
+          return try await respond(outcome, tx)
         }
       })
-  }
-
-  private struct Answering: Sendable {
-    let documentation: (status: Int, description: String, mediaType: String?, schema: JSON?)
-    let respond: @Sendable (BusinessOperation.Outcome, PostgresTransaction) async throws -> Response
   }
 
   /// An operation's outcome does not fit the answer it declares.
   private struct WrongOutcome: Error { let operation: String }
 
-  private func answering(_ operation: BusinessOperation) throws -> Answering {
-    switch operation.answer {
+  private func answerDocumentation(_ operation: BusinessOperation) -> (status: Int, description: String, mediaType: String?, schema: JSON?) {
+    switch operation.answer() {
+    case .record(let name, let status, _):
+      let shown = model.entities[name]
+      return (status, "The \(shown?.resource.singular ?? name).", "application/json", shown.map(ResourceSchema.reference))
+    case .json(let schema, let status): return (status, "Done.", "application/json", schema)
+    case .empty: return (204, "Done.", nil, nil)
+    }
+  }
+
+  private func respond(_ operation: BusinessOperation) throws
+    -> @Sendable (BusinessOperation.Outcome, PostgresTransaction) async throws -> Response
+  {
+    let operationName = operation.name
+    switch operation.answer() {
     case .record(let name, let status, let expand):
-      guard let shown = model.entities[name] else { throw UnknownResource(name: name, user: operation.name) }
-      return Answering(documentation: (status, "The \(shown.resource.singular).", "application/json", ResourceSchema.reference(shown))) { outcome, tx in
-        guard case .record(let id) = outcome else { throw WrongOutcome(operation: operation.name) }
+      guard let shown = model.entities[name] else { throw UnknownResource(name: name, user: operationName) }
+      return { outcome, tx in
+        guard case .record(let id) = outcome else { throw WrongOutcome(operation: operationName) }
         let bytes = try await record(shown, id, expand: expand, tx)
         let location = status == 201 ? [(name: "location", value: "/v1/\(name)/\(id.lowercase)")] : []
         return Response(status: status, headers: location + bytes.headers, body: bytes.body)
       }
-    case .json(let schema, let status):
-      return Answering(documentation: (status, "Done.", "application/json", schema)) { outcome, _ in
-        guard case .json(let json) = outcome else { throw WrongOutcome(operation: operation.name) }
+    case .json(_, let status):
+      return { outcome, _ in
+        guard case .json(let json) = outcome else { throw WrongOutcome(operation: operationName) }
         return .json(try json.encoded(), status: status)
       }
     case .empty:
-      return Answering(documentation: (204, "Done.", nil, nil)) { _, _ in Response(status: 204) }
+      return { _, _ in Response(status: 204) }
     }
   }
 

@@ -12,18 +12,13 @@ package struct ReadOperation: Sendable {
   ///   - extending: areas read beyond the caller's own reach.
   package init<Input: OperationInput>(
     _ name: String, _ path: String, tag: String, access: Endpoint.Access, _ summary: String, description: String? = nil, input: Input.Type,
-    row: [String: JSON], reading: Set<Area>, extending: Set<Area> = [], lane: PostgresPool.Lane = .interactive,
+    row: @autoclosure @escaping @Sendable () -> [String: JSON], reading: Set<Area>, extending: Set<Area> = [], lane: PostgresPool.Lane = .interactive,
     mustExist: (@Sendable (Request) throws -> SQL)? = nil,
     statement: @Sendable @escaping (Request, Input) throws -> SQL
   ) {
-    let schema: JSON = [
-      "type": "object", "required": ["data"],
-      "properties": [
-        "data": ["type": "array", "items": ["type": "object", "required": .array(row.keys.sorted().map(JSON.string)), "properties": .object(row)]]
-      ],
-    ]
     self.init(
-      name, path, tag: tag, access: access, summary, description: description, input: input, answer: ("application/json", schema), reading: reading,
+      name, path, tag: tag, access: access, summary, description: description, input: input, answer: ("application/json", Self.list(of: row())),
+      reading: reading,
       extending: extending, lane: lane, statements: { request, input in [try statement(request, input)] + (try mustExist.map { [try $0(request)] } ?? []) },
       respond: { _, results in
         if results.count == 2, results[1].count == 0 { throw Problem.notFound }
@@ -39,7 +34,7 @@ package struct ReadOperation: Sendable {
   /// Answered in a form of its own.
   package init<Input: OperationInput>(
     _ name: String, _ path: String, tag: String, access: Endpoint.Access, _ summary: String, description: String? = nil, input: Input.Type,
-    answer: (mediaType: String, schema: JSON?), refusals: [Int] = [], reading: Set<Area>, extending: Set<Area> = [],
+    answer: @autoclosure @escaping @Sendable () -> (mediaType: String, schema: JSON?), refusals: [Int] = [], reading: Set<Area>, extending: Set<Area> = [],
     lane: PostgresPool.Lane = .interactive, statements: @Sendable @escaping (Request, Input) throws -> [SQL],
     respond: @Sendable @escaping (Request, [PostgresResult]) throws -> Response
   ) {
@@ -50,7 +45,7 @@ package struct ReadOperation: Sendable {
           name, tag: tag, summary, description: description,
           parameters: Endpoint.Documentation.Parameter.path(path)
             + InputReader.fields(of: Input.self).map { .init($0.name, in: .query, required: $0.required, $0.meaning, schema: .object($0.schema)) },
-          answers: [(200, "The answer.", answer.mediaType, answer.schema)], refusals: refusals),
+          answers: [(200, "The answer.", answer().mediaType, answer().schema)], refusals: refusals),
         handler: .read { request in
           let input = try InputReader.read(Input.self, from: request.query)
           let caller = request.caller.extended(to: extending)
@@ -59,5 +54,14 @@ package struct ReadOperation: Sendable {
           }
         })
     }
+  }
+
+  private static func list(of row: [String: JSON]) -> JSON {
+    [
+      "type": "object", "required": ["data"],
+      "properties": [
+        "data": ["type": "array", "items": ["type": "object", "required": .array(row.keys.sorted().map(JSON.string)), "properties": .object(row)]]
+      ],
+    ]
   }
 }

@@ -52,7 +52,7 @@ extension CustomField {
 }
 
 /// The custom fields of every resource, as they stood when a request came in.
-package struct CustomFields: Sendable {
+package struct CustomFields: Sendable, Hashable {
   private let fields: [String: [CustomField]]
   package init(_ fields: [String: [CustomField]] = [:]) { self.fields = fields }
   package subscript(resource: String) -> [CustomField] { fields[resource] ?? [] }

@@ -10,7 +10,8 @@ package final class CustomFieldCache: Sendable {
 
   package var current: CustomFields { state.withLock { $0 } }
 
-  package func reload(from database: Database) async throws {
+  /// Says whether they are others than those read before.
+  @discardableResult package func reload(from database: Database) async throws -> Bool {
     let result = try await database.read(
       as: .system("read the definitions of custom fields"),
       "SELECT resource, name, type, label_en, label_tr, required, options FROM crm.custom_field WHERE active ORDER BY resource, position, name")
@@ -24,6 +25,9 @@ package final class CustomFieldCache: Sendable {
           isRequired: try row.decode(Bool.self, "required"), options: try row.decode([String]?.self, "options") ?? []))
     }
     let fresh = CustomFields(fields)
-    state.withLock { $0 = fresh }
+    return state.withLock { current in
+      defer { current = fresh }
+      return current != fresh
+    }
   }
 }

@@ -55,18 +55,21 @@ package struct Endpoint: Sendable {
   package let path: String
   package let access: Access
   package let body: BodyMode
-  package let documentation: Documentation
   package let handler: Handler
+  private let described: @Sendable () -> Documentation
+
+  /// What OpenAPI says of it; made anew each time, because some hundreds of schemas are megabytes that serving has no use for.
+  package var documentation: Documentation { described() }
 
   package init(
-    _ method: Request.Method, _ path: String, access: Access, body: BodyMode = .none, documentation: Documentation,
+    _ method: Request.Method, _ path: String, access: Access, body: BodyMode = .none, documentation: @autoclosure @escaping @Sendable () -> Documentation,
     handler: Handler
   ) {
     self.method = method
     self.path = path
     self.access = access
     self.body = body
-    self.documentation = documentation
+    described = documentation
     self.handler = handler
   }
 

@@ -45,8 +45,7 @@ package struct API: Sendable {
   package func followCustomFields(logger: Logger, changed: @Sendable () throws -> Void = {}) async {
     for await _ in database.pool.notifications(on: ["muhatap_custom_field"]) {
       do {
-        try await customFields.reload(from: database)
-        try changed()
+        if try await customFields.reload(from: database) { try changed() }
       } catch {
         logger.warning("custom fields could not be read again; the ones read before stay in use", metadata: ["error": "\(error)"])
       }

@@ -49,8 +49,7 @@ struct APIKeyEndpoints: Sendable {
   }
 
   private var create: Endpoint {
-    var shown = Self.properties
-    shown["key"] = ["type": "string", "description": "The key itself, shown only now."]
+    let shown = Self.properties.merging(["key": ["type": "string", "description": "The key itself, shown only now."]], uniquingKeysWith: { $1 })
     return Endpoint(
       .post, "/v1/api_keys", access: .signedIn, body: .collected,
       documentation: .init(

@@ -11,7 +11,7 @@ struct PasswordEndpoint: Sendable {
   let passwords: Passwords
 
   var endpoint: Endpoint {
-    func password(_ description: String, from minimum: Int) -> JSON {
+    @Sendable func password(_ description: String, from minimum: Int) -> JSON {
       [
         "type": "string", "format": "password", "minLength": .number(.init(minimum)), "maxLength": .number(.init(Self.maximumLength)),
         "pattern": "^[^\\u0000]*$", "description": .string(description),

@@ -1,3 +1,4 @@
+import CMalloc
 import CRMCore
 import Synchronization
 
@@ -16,10 +17,17 @@ final class Documentation: Sendable {
 
   /// Describes the endpoints, and these two with them.
   func describe(_ described: [Endpoint]) throws {
-    let document = OpenAPIDocument(described + endpoints, server: server)
-    var fresh = Rendered(document: try document.json.encoded())
-    for language in Language.allCases { fresh.pages[language] = Array(DocumentationPage(document.json, language: language).html.utf8) }
-    rendered.withLock { [fresh] in $0 = fresh }
+    let fresh = try render(described)
+    rendered.withLock { $0 = fresh }
+    // The document as a tree takes ten times what its text does, and glibc would keep it.
+    malloc_trim(0)
+  }
+
+  private func render(_ described: [Endpoint]) throws -> Rendered {
+    let document = OpenAPIDocument(described + endpoints, server: server).json
+    var fresh = Rendered(document: try document.encoded())
+    for language in Language.allCases { fresh.pages[language] = Array(DocumentationPage(document, language: language).html.utf8) }
+    return fresh
   }
 
   var endpoints: [Endpoint] {

@@ -9,10 +9,10 @@ package struct OpenAPIDocument: Sendable {
     var paths: [String: JSON] = [:]
     var components = Self.problemSchemas
     var tags: [String] = []
-    for endpoint in endpoints {
-      let documentation = endpoint.documentation
+    let described = endpoints.map { (endpoint: $0, documentation: $0.documentation) }
+    for (endpoint, documentation) in described {
       var operations = paths[endpoint.path]?.object ?? [:]
-      operations[endpoint.method.rawValue.lowercased()] = Self.operation(endpoint, among: endpoints)
+      operations[endpoint.method.rawValue.lowercased()] = Self.operation(endpoint, documentation, among: described)
       paths[endpoint.path] = .object(operations)
       for component in documentation.components { components[component.name] = component.schema }
       if !tags.contains(documentation.tag) { tags.append(documentation.tag) }
@@ -40,14 +40,15 @@ package struct OpenAPIDocument: Sendable {
     json = .object(members)
   }
 
-  private static func operation(_ endpoint: Endpoint, among endpoints: [Endpoint]) -> JSON {
-    let documentation = endpoint.documentation
+  private typealias Described = (endpoint: Endpoint, documentation: Endpoint.Documentation)
+
+  private static func operation(_ endpoint: Endpoint, _ documentation: Endpoint.Documentation, among all: [Described]) -> JSON {
     var members: [String: JSON] = [
       "operationId": .string(documentation.operationID), "tags": [.string(documentation.tag)], "summary": .string(documentation.summary),
-      "responses": .object(responses(endpoint, among: endpoints)),
+      "responses": .object(responses(endpoint, documentation, among: all)),
     ]
     if let description = documentation.description { members["description"] = .string(description) }
-    let parameters = parameters(endpoint)
+    let parameters = parameters(endpoint, documentation)
     if !parameters.isEmpty { members["parameters"] = .array(parameters) }
     if let input = documentation.input {
       members["requestBody"] = ["required": .bool(!documentation.inputIsOptional), "content": .object([input.mediaType: ["schema": input.schema]])]
@@ -57,8 +58,8 @@ package struct OpenAPIDocument: Sendable {
   }
 
   /// What is declared, and each parameter of the path that is not.
-  private static func parameters(_ endpoint: Endpoint) -> [JSON] {
-    var parameters = endpoint.documentation.parameters.map { parameter -> JSON in
+  private static func parameters(_ endpoint: Endpoint, _ documentation: Endpoint.Documentation) -> [JSON] {
+    var parameters = documentation.parameters.map { parameter -> JSON in
       var members: [String: JSON] = [
         "name": .string(parameter.name), "in": .string(parameter.place.rawValue),
         "required": .bool(parameter.required || parameter.place == .path), "description": .string(parameter.description),
@@ -70,15 +71,15 @@ package struct OpenAPIDocument: Sendable {
     }
     for segment in endpoint.path.split(separator: "/") where segment.hasPrefix("{") && segment.hasSuffix("}") {
       let name = String(segment.dropFirst().dropLast())
-      if endpoint.documentation.parameters.contains(where: { $0.name == name && $0.place == .path }) { continue }
+      if documentation.parameters.contains(where: { $0.name == name && $0.place == .path }) { continue }
       parameters.append(["name": .string(name), "in": "path", "required": true, "schema": ["type": "string"]])
     }
     return parameters
   }
 
-  private static func responses(_ endpoint: Endpoint, among endpoints: [Endpoint]) -> [String: JSON] {
+  private static func responses(_ endpoint: Endpoint, _ documentation: Endpoint.Documentation, among all: [Described]) -> [String: JSON] {
     var responses: [String: JSON] = [:]
-    for answer in endpoint.documentation.answers {
+    for answer in documentation.answers {
       var members: [String: JSON] = ["description": .string(answer.description)]
       if let mediaType = answer.mediaType {
         // One status may have several forms.
@@ -86,10 +87,10 @@ package struct OpenAPIDocument: Sendable {
         content[mediaType] = answer.schema.map { ["schema": $0] } ?? [:]
         members["content"] = .object(content)
       }
-      if answer.status == 201 { members["links"] = links(from: endpoint, to: endpoints) }
+      if answer.status == 201 { members["links"] = links(from: endpoint, to: all) }
       responses["\(answer.status)"] = .object(members)
     }
-    for status in possibleProblems(endpoint) {
+    for status in possibleProblems(endpoint, documentation) {
       guard var own = responses["\(status)"]?.object else {
         responses["\(status)"] = ["$ref": .string("#/components/responses/problem_\(status)")]
         continue
@@ -104,10 +105,13 @@ package struct OpenAPIDocument: Sendable {
   }
 
   /// What can be done next with the record that an answer holds: every operation on `…/{id}` of the same resource.
-  private static func links(from endpoint: Endpoint, to endpoints: [Endpoint]) -> JSON? {
+  private static func links(from endpoint: Endpoint, to all: [Described]) -> JSON? {
     let collection = endpoint.path.components(separatedBy: "/external/")[0]
     let record = "\(collection)/{id}"
-    let next = endpoints.filter { $0.path == record || ($0.path.hasPrefix(record + "/") && !$0.path.dropFirst(record.count).contains("{")) }
+    let next = all.filter { other in
+      let path = other.endpoint.path
+      return path == record || (path.hasPrefix(record + "/") && !path.dropFirst(record.count).contains("{"))
+    }
     if next.isEmpty { return nil }
     return .object(
       Dictionary(
@@ -118,12 +122,12 @@ package struct OpenAPIDocument: Sendable {
   }
 
   /// The statuses with which an endpoint may refuse.
-  private static func possibleProblems(_ endpoint: Endpoint) -> [Int] {
+  private static func possibleProblems(_ endpoint: Endpoint, _ documentation: Endpoint.Documentation) -> [Int] {
     var statuses = [400, 404, 408, 414, 417, 429, 431, 500, 503]
     if endpoint.access != .open { statuses += [401, 403] }
     if endpoint.method != .get { statuses += [409, 412, 422, 428] }
     if endpoint.body != .none { statuses += [413, 415] }
-    return statuses + endpoint.documentation.refusals
+    return statuses + documentation.refusals
   }
 
   private static let problemTitles: [(status: Int, meaning: String)] = [

@@ -8,12 +8,15 @@ package struct Router: Sendable {
     let endpoint: Endpoint
     /// Names of the parameters in the order of the path.
     let parameters: [String]
+    /// Whether its body is JSON, collected whole.
+    let takesJSON: Bool
     let metrics: RouteMetrics
     /// Whether it answers even when the server is full: probes and metrics.
     let isForOperators: Bool
 
     init(endpoint: Endpoint, parameters: [String], metrics: RouteMetrics, isForOperators: Bool) {
       self.endpoint = endpoint
+      takesJSON = endpoint.body == .collected && endpoint.documentation.input?.mediaType.hasSuffix("json") == true
       self.parameters = parameters
       self.metrics = metrics
       self.isForOperators = isForOperators

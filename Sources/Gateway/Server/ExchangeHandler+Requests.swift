@@ -63,7 +63,7 @@ extension ExchangeHandler {
     }
     exchange.route = route
     guard exchange.enter(isForOperators: route.isForOperators) else { throw .busy }
-    try checkMediaType(route.endpoint, fields)
+    try checkMediaType(route, fields)
     if let length = fields.contentLength { try checkSize(length, route.endpoint) }
     exchange.request = Request(
       method: method ?? .get, path: target.path, parameters: parameters, query: target.query,
@@ -215,9 +215,8 @@ extension ExchangeHandler {
     return response
   }
 
-  private func checkMediaType(_ endpoint: Endpoint, _ fields: RequestFields) throws(Problem) {
-    guard endpoint.body == .collected, fields.announcesBody, let given = fields.contentType,
-      endpoint.documentation.input?.mediaType.hasSuffix("json") == true, !isJSON(mediaType: given)
+  private func checkMediaType(_ route: Router.Route, _ fields: RequestFields) throws(Problem) {
+    guard route.takesJSON, fields.announcesBody, let given = fields.contentType, !isJSON(mediaType: given)
     else { return }
     throw Problem(
       415, "unsupported-media-type",

@@ -1,5 +1,4 @@
 import ArgumentParser
-import CMalloc
 import Gateway
 import Logging
 import PostgresClient
@@ -19,8 +18,6 @@ struct Serve: AsyncParsableCommand {
     let pool = PostgresPool(settings.database, logger: Logger(label: "postgres"))
     let application = try await Application.start(
       settings.gateway, pool: pool, cursorKey: settings.cursorKey, logger: Logger(label: "gateway"))
-    // What describing the API took is not needed again; glibc would keep it.
-    malloc_trim(0)
     await stop.wait()
     try await application.stop()
     await pool.shutdown()
