@@ -14,6 +14,7 @@ package enum OperationalCRM {
     .commissions,
     .campaigns,
     .businessCalendars, .teams, .tickets,
+    .surveys,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)

@@ -250,6 +250,13 @@ insert into access_test.maker values
   ('crm.conversation_presence', 'insert into crm.conversation_presence (conversation_id, user_id, activity, since, until)
     values ($1, access_test.id(''colleague''), ''reading'', now(), now())', 'conversation_id');
 
+insert into crm.survey (id, code, name, kind, title_en, title_tr) values (access_test.id('product'), 't_survey', 'x', 'form', 'x', 'x');
+insert into access_test.maker values
+  ('crm.survey', 'insert into crm.survey (id, code, name, kind, title_en, title_tr) values ($1, ''x'' || $7, ''x'', ''form'', ''x'', ''x'')'),
+  ('crm.survey_question', 'insert into crm.survey_question (id, survey_id, place, code, kind, text_en, text_tr) values ($1, access_test.id(''product''), 1 + $7 % 50, ''x'' || $7, ''text'', ''x'', ''x'')'),
+  ('crm.survey_invitation', 'insert into crm.survey_invitation (customer_id, id, survey_id, event_id, department_id, owner_id, visibility) values ($2, $1, access_test.id(''product''), $1, $4, $5, $6)'),
+  ('crm.survey_response', 'insert into crm.survey_response (customer_id, id, survey_id, invitation_id, kind, department_id, owner_id, visibility)
+    values ($2, $1, access_test.id(''product''), md5(''invitation'' || $3::text)::uuid, ''form'', $4, $5, $6)');
 
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
@@ -289,11 +296,13 @@ begin
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover',
       'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line',
       'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase',
-      'crm.conversation', 'crm.interaction', 'crm.internal_note', 'crm.attachment', 'crm.inbox_view'] loop
+      'crm.conversation', 'crm.interaction', 'crm.internal_note', 'crm.attachment', 'crm.inbox_view',
+      'crm.survey_invitation', 'crm.survey_response'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name = 'crm.invoice' then md5("order"::text)::uuid
         when table_name = 'crm.conversation' then md5('conversation' || "order"::text)::uuid
+        when table_name = 'crm.survey_invitation' then md5('invitation' || "order"::text)::uuid
         when table_name = 'crm.campaign' then md5('campaign' || "order"::text)::uuid
         when table_name = 'crm.shipment' then md5('shipment' || "order"::text)::uuid
         when table_name = 'crm.quote' then md5('quote' || "order"::text)::uuid else gen_random_uuid() end;
@@ -460,7 +469,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.campaign', 'crm.conversation', 'crm.interaction', 'crm.inbox_view') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.survey_invitation', 'crm.survey_response', 'crm.campaign', 'crm.conversation', 'crm.interaction', 'crm.inbox_view') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
