@@ -3,6 +3,6 @@ package import CRMCore
 /// Every contact with a customer, on every channel, and what the customer allowed.
 package enum CollaborativeCRM {
   package static let concepts: [Concept] = [
-    .channels,
+    .channels, .interactions, .conversations, .timeline, .notices,
   ]
 }

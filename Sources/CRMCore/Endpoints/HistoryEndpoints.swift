@@ -154,6 +154,6 @@ private struct ChangePage {
 }
 
 extension Endpoint.Documentation.Parameter {
-  static let limit = Self("limit", in: .query, "Rows a page.", schema: ["type": "integer", "minimum": 1, "maximum": 1000, "default": 50])
-  static let cursor = Self("cursor", in: .query, "next_cursor of the page before.")
+  package static let limit = Self("limit", in: .query, "Rows a page.", schema: ["type": "integer", "minimum": 1, "maximum": 1000, "default": 50])
+  package static let cursor = Self("cursor", in: .query, "next_cursor of the page before.")
 }

@@ -5,17 +5,21 @@ package struct Concept: Sendable {
   package let reads: [ReadOperation]
   /// Addresses that fit neither, such as a page for people without a sign-in.
   package let endpoints: @Sendable (Database, Model) -> [Endpoint]
+  /// Lists that are no resource's and are read in pages: what seals their cursors is the deployment's.
+  package let lists: @Sendable (CursorSigner) -> [Endpoint]
   package let jobs: [JobHandler]
   package let schedules: [Schedule]
 
   package init(
     resources: [Resource] = [], operations: [BusinessOperation] = [], reads: [ReadOperation] = [],
-    endpoints: @Sendable @escaping (Database, Model) -> [Endpoint] = { _, _ in [] }, jobs: [JobHandler] = [], schedules: [Schedule] = []
+    endpoints: @Sendable @escaping (Database, Model) -> [Endpoint] = { _, _ in [] },
+    lists: @Sendable @escaping (CursorSigner) -> [Endpoint] = { _ in [] }, jobs: [JobHandler] = [], schedules: [Schedule] = []
   ) {
     self.resources = resources
     self.operations = operations
     self.reads = reads
     self.endpoints = endpoints
+    self.lists = lists
     self.jobs = jobs
     self.schedules = schedules
   }
@@ -24,6 +28,6 @@ package struct Concept: Sendable {
 extension ResourceAPI {
   /// The addresses of a concept beyond those of its resources.
   package func endpoints(of concept: Concept) throws -> [Endpoint] {
-    try concept.operations.map { try endpoint($0) } + concept.reads.map { $0.endpoint() } + concept.endpoints(database, model)
+    try concept.operations.map { try endpoint($0) } + concept.reads.map { $0.endpoint() } + concept.endpoints(database, model) + concept.lists(signer)
   }
 }

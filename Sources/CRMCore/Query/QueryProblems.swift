@@ -26,7 +26,7 @@ extension Problem {
     badRequest("bad-parameter", message, errors: [FieldError(name, code: "bad-parameter", message)])
   }
 
-  static func badCursor(_ pointer: String = "cursor") -> Problem {
+  package static func badCursor(_ pointer: String = "cursor") -> Problem {
     badParameter(
       pointer,
       Phrase(

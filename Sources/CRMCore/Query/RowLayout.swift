@@ -105,5 +105,5 @@ package struct RowLayout: Sendable {
 
 extension PostgresResult {
   /// A cell as PostgreSQL wrote it, whatever its type; nil for NULL.
-  func text(_ row: Int, _ column: Int) -> String? { bytes(row, column).map { String(decoding: $0, as: UTF8.self) } }
+  package func text(_ row: Int, _ column: Int) -> String? { bytes(row, column).map { String(decoding: $0, as: UTF8.self) } }
 }
