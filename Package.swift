@@ -31,6 +31,8 @@ let package = Package(
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CMalloc"),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CGMime", pkgConfig: "gmime-3.0", providers: [.apt(["libgmime-3.0-dev"])]),
     .systemLibrary(name: "CPangoCairo", pkgConfig: "pangocairo", providers: [.apt(["libpango1.0-dev"])]),
     .target(
       name: "PostgresClient",
@@ -54,7 +56,11 @@ let package = Package(
       name: "OperationalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: strict),
     .target(
       name: "AnalyticalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
-    .target(name: "CollaborativeCRM", dependencies: ["CRMCore", "PostgresClient"], swiftSettings: strict),
+    .target(
+      name: "MailTransport",
+      dependencies: ["CCurl", "CGMime", .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: strict),
+    .target(name: "CollaborativeCRM", dependencies: ["CRMCore", "MailTransport", "PostgresClient"], swiftSettings: strict),
     .target(
       name: "Gateway",
       dependencies: [
@@ -109,6 +115,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "AnalyticalCRMTests", dependencies: ["AnalyticalCRM", "MuhatapTestKit"], exclude: ["Fixtures"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "MailTransportTests", dependencies: ["MailTransport", "MuhatapTestKit", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
     .testTarget(
       name: "CollaborativeCRMTests", dependencies: ["CollaborativeCRM", "MuhatapTestKit"],

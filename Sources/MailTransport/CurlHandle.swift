@@ -1,0 +1,123 @@
+import CCurl
+import Foundation
+
+/// One conversation with a server. It stays on the thread that made it.
+final class CurlHandle {
+  private let handle: UnsafeMutableRawPointer
+  private var lists: [UnsafeMutablePointer<curl_slist>] = []
+  private static let isReady = ccurl_start() == CURLE_OK
+
+  /// - Parameter deadline: for each exchange as a whole, in seconds; making the connection takes at most 15 of them.
+  init(server: MailServer, deadline: Int) throws(MailFailure) {
+    guard Self.isReady, let made = curl_easy_init() else { throw MailFailure(.unavailable, "the mail library could not start") }
+    handle = made
+    try number(CURLOPT_NOSIGNAL, 1)
+    try number(CURLOPT_CONNECTTIMEOUT, min(15, deadline))
+    try number(CURLOPT_TIMEOUT, deadline)
+    try number(CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
+    try text(CURLOPT_PROTOCOLS_STR, "imap,imaps,smtp,smtps")
+    try text(CURLOPT_NETRC, nil)
+    if server.security == .startTLS { try number(CURLOPT_USE_SSL, Int(CURLUSESSL_ALL.rawValue)) }
+    if let file = server.authorities { try text(CURLOPT_CAINFO, file) }
+    if let user = server.user {
+      try text(CURLOPT_USERNAME, user)
+      try text(CURLOPT_PASSWORD, server.password ?? "")
+    }
+  }
+
+  deinit {
+    curl_easy_cleanup(handle)
+    for list in lists { curl_slist_free_all(list) }
+  }
+
+  func number(_ option: CURLoption, _ value: Int) throws(MailFailure) { try check(ccurl_set_number(handle, option, value)) }
+  func size(_ option: CURLoption, _ value: Int) throws(MailFailure) { try check(ccurl_set_size(handle, option, curl_off_t(value))) }
+  func text(_ option: CURLoption, _ value: String?) throws(MailFailure) { try check(ccurl_set_text(handle, option, value)) }
+
+  func list(_ option: CURLoption, _ values: [String]) throws(MailFailure) {
+    var first: UnsafeMutablePointer<curl_slist>?
+    for value in values {
+      guard let longer = curl_slist_append(first, value) else { throw MailFailure(.unavailable, "there is no memory left") }
+      first = longer
+    }
+    try check(ccurl_set_list(handle, option, first))
+    if let first { lists.append(first) }
+  }
+
+  /// The reply code of the last answer; 0 when there was none.
+  var responseCode: Int { ccurl_response_code(handle) }
+
+  /// What an answer is gathered in, up to a limit.
+  private final class Collector {
+    var bytes: [UInt8] = []
+    let limit: Int
+    var isOver = false
+
+    init(limit: Int) { self.limit = limit }
+  }
+
+  /// Exchanges what was set and returns what was answered.
+  /// - Throws: `MailFailure` of kind `tooLarge` beyond `limit` bytes.
+  func receive(limit: Int) throws(MailFailure) -> [UInt8] {
+    let collector = Collector(limit: limit)
+    let code = withExtendedLifetime(collector) {
+      let set = ccurl_set_transfer(
+        handle, CURLOPT_WRITEFUNCTION,
+        { bytes, size, count, context in
+          guard let bytes, let context else { return 0 }
+          let collector = Unmanaged<Collector>.fromOpaque(context).takeUnretainedValue()
+          guard collector.bytes.count + size * count <= collector.limit else {
+            collector.isOver = true
+            return 0
+          }
+          collector.bytes.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: size * count))
+          return size * count
+        }, CURLOPT_WRITEDATA, Unmanaged.passUnretained(collector).toOpaque())
+      return set == CURLE_OK ? curl_easy_perform(handle) : set
+    }
+    if collector.isOver { throw MailFailure(.tooLarge, "the server sent more than \(limit) bytes") }
+    try check(code)
+    return collector.bytes
+  }
+
+  private final class Source {
+    let bytes: [UInt8]
+    var position = 0
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+  }
+
+  /// Hands the bytes over.
+  func send(_ bytes: [UInt8]) throws(MailFailure) {
+    let source = Source(bytes)
+    try number(CURLOPT_UPLOAD, 1)
+    try size(CURLOPT_INFILESIZE_LARGE, bytes.count)
+    let code = withExtendedLifetime(source) {
+      let set = ccurl_set_transfer(
+        handle, CURLOPT_READFUNCTION,
+        { buffer, size, count, context in
+          guard let buffer, let context else { return 0 }
+          let source = Unmanaged<Source>.fromOpaque(context).takeUnretainedValue()
+          let piece = source.bytes[source.position...].prefix(size * count)
+          UnsafeMutableRawBufferPointer(start: buffer, count: size * count).copyBytes(from: piece)
+          source.position += piece.count
+          return piece.count
+        }, CURLOPT_READDATA, Unmanaged.passUnretained(source).toOpaque())
+      return set == CURLE_OK ? curl_easy_perform(handle) : set
+    }
+    try check(code)
+  }
+
+  private func check(_ code: CURLcode) throws(MailFailure) {
+    guard code != CURLE_OK else { return }
+    let reply = responseCode
+    let words = String(cString: curl_easy_strerror(code)) + (reply > 0 ? " (reply \(reply))" : "")
+    switch code {
+    case CURLE_LOGIN_DENIED, CURLE_AUTH_ERROR: throw MailFailure(.signInRefused, words)
+    case CURLE_PEER_FAILED_VERIFICATION, CURLE_USE_SSL_FAILED, CURLE_SSL_CACERT_BADFILE: throw MailFailure(.unsafe, words)
+    case CURLE_REMOTE_FILE_NOT_FOUND: throw MailFailure(.missing, words)
+    case _ where (500..<600).contains(reply): throw MailFailure(.refused, words)
+    default: throw MailFailure(.unavailable, words)
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import CCurl
+package import Foundation
+
+/// A folder of a mailbox, read by UID: resumable, without marking what is not taken and without deleting anything.
+package struct IMAPMailbox: Sendable {
+  /// How far a folder was read. Another UID validity means that the server numbers its messages anew.
+  package struct Position: Sendable, Hashable {
+    package let uidValidity: Int
+    package let uid: Int
+
+    package init(uidValidity: Int, uid: Int) {
+      self.uidValidity = uidValidity
+      self.uid = uid
+    }
+  }
+
+  package struct Item: Sendable {
+    package let uid: Int
+    /// When the server took it in.
+    package let arrivedAt: Date?
+    package let size: Int
+    /// The message as it came; only its header when it is larger than what is taken.
+    package let bytes: [UInt8]
+    package let isWhole: Bool
+  }
+
+  package struct Batch: Sendable {
+    package let uidValidity: Int
+    /// By rising UID.
+    package let items: [Item]
+    /// Up to where the folder is known now: the last item, or a stretch of UIDs that holds nothing.
+    package let position: Position
+    package let isLast: Bool
+  }
+
+  private let server: MailServer
+  private let folder: String
+  private let messageLimit: Int
+
+  /// - Parameters:
+  ///   - folder: its name as IMAP spells it (modified UTF-7 for other than ASCII).
+  ///   - messageLimit: the most bytes of a message that are taken; of larger ones the header alone.
+  package init(server: MailServer, folder: String = "INBOX", messageLimit: Int = 50 << 20) throws(MailFailure) {
+    guard !folder.isEmpty, folder.utf8.allSatisfy({ (0x20..<0x7F).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else {
+      throw MailFailure(.unsendable, "a folder's name has only ASCII characters (modified UTF-7), no quotes and no backslashes")
+    }
+    self.server = server
+    self.folder = folder
+    self.messageLimit = messageLimit
+  }
+
+  /// The next messages after a position, in one session.
+  /// - Parameters:
+  ///   - count: the most messages.
+  ///   - bytes: no further message is begun after so many.
+  package func next(after position: Position?, count: Int = 100, bytes: Int = 32 << 20, deadline: Int = 120) async throws -> Batch {
+    try await MailThreads.run { try Session(server: server, folder: folder, messageLimit: messageLimit, deadline: deadline).next(position, count, bytes) }
+  }
+}
+
+/// One signed-in connection.
+private struct Session {
+  let handle: CurlHandle
+  let server: MailServer
+  let folder: String
+  let messageLimit: Int
+  /// No further message is begun after it.
+  let end: ContinuousClock.Instant
+  private let clock = ContinuousClock()
+  /// Answers to questions about messages are short lines, one a message.
+  private static let answerLimit = 64 << 20
+
+  init(server: MailServer, folder: String, messageLimit: Int, deadline: Int) throws(MailFailure) {
+    handle = try CurlHandle(server: server, deadline: deadline)
+    self.server = server
+    self.folder = folder
+    self.messageLimit = messageLimit
+    end = clock.now + .seconds(deadline)
+  }
+
+  func next(_ known: IMAPMailbox.Position?, _ count: Int, _ bytes: Int) throws(MailFailure) -> IMAPMailbox.Batch {
+    let status = try IMAPAnswer.status(ask("STATUS \"\(folder)\" (UIDVALIDITY UIDNEXT)", in: nil))
+    var last = known?.uidValidity == status.uidValidity ? known?.uid ?? 0 : 0
+    var items: [IMAPMailbox.Item] = []
+    var taken = 0
+    var stretch = max(count, 100)
+    func batch(isLast: Bool) -> IMAPMailbox.Batch {
+      .init(uidValidity: status.uidValidity, items: items, position: .init(uidValidity: status.uidValidity, uid: last), isLast: isLast)
+    }
+    while last + 1 < status.uidNext {
+      let upper = min(last + stretch, status.uidNext - 1)
+      let answer = try ask("UID FETCH \(last + 1):\(upper) (UID RFC822.SIZE INTERNALDATE)", in: folder)
+      let listed = IMAPAnswer.messages(answer).filter { (last + 1...upper).contains($0.uid) }
+      for message in listed {
+        if items.count >= count || taken >= bytes || !items.isEmpty && clock.now > end { return batch(isLast: false) }
+        let isWhole = message.size <= messageLimit
+        if let content = try fetch(message.uid, status.uidValidity, headerOnly: !isWhole) {
+          items.append(.init(uid: message.uid, arrivedAt: message.arrivedAt, size: message.size, bytes: content, isWhole: isWhole))
+          taken += content.count
+        }
+        last = message.uid
+      }
+      last = upper
+      // Deleted messages leave gaps of any length.
+      stretch = listed.isEmpty ? stretch * 4 : max(count, 100)
+    }
+    return batch(isLast: true)
+  }
+
+  private func ask(_ question: String, in folder: String?) throws(MailFailure) -> String {
+    try handle.text(CURLOPT_URL, server.address("imap") + "/" + (folder.map(Self.encoded) ?? ""))
+    try handle.text(CURLOPT_CUSTOMREQUEST, question)
+    return String(decoding: try handle.receive(limit: Self.answerLimit), as: UTF8.self)
+  }
+
+  /// A message or its header; nil when somebody deleted it since it was listed.
+  private func fetch(_ uid: Int, _ uidValidity: Int, headerOnly: Bool) throws(MailFailure) -> [UInt8]? {
+    let section = headerOnly ? ";SECTION=HEADER" : ""
+    try handle.text(CURLOPT_CUSTOMREQUEST, nil)
+    try handle.text(CURLOPT_URL, "\(server.address("imap"))/\(Self.encoded(folder));UIDVALIDITY=\(uidValidity);UID=\(uid)\(section)")
+    // A server may count a message's size otherwise than it sends it, by its line ends.
+    do {
+      return try handle.receive(limit: messageLimit + messageLimit / 8 + 65_536)
+    } catch where error.kind == .missing {
+      let answer = try ask("UID FETCH \(uid) (UID RFC822.SIZE INTERNALDATE)", in: folder)
+      guard IMAPAnswer.messages(answer).contains(where: { $0.uid == uid }) else { return nil }
+      throw error
+    }
+  }
+
+  private static func encoded(_ folder: String) -> String {
+    folder.utf8.map { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): String(UnicodeScalar(byte))
+      default: "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+      }
+    }.joined()
+  }
+}

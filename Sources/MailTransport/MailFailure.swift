@@ -1,0 +1,27 @@
+/// Why an exchange with a mail server failed. The words hold no password and no text of a message.
+package struct MailFailure: Error, CustomStringConvertible, Sendable {
+  package enum Kind: Sendable {
+    /// The server cannot be reached, is slow, or asks to come back: worth another try.
+    case unavailable
+    /// It does not accept the user or the password.
+    case signInRefused
+    /// The connection cannot be made safe: no TLS, or a certificate that does not hold.
+    case unsafe
+    /// It refuses this message for good.
+    case refused
+    /// It does not have what was asked for.
+    case missing
+    /// It sent more than is taken.
+    case tooLarge
+    /// What we would send or ask cannot be said in this protocol, such as a line break within a header.
+    case unsendable
+  }
+
+  package let kind: Kind
+  package let description: String
+
+  package init(_ kind: Kind, _ description: String) {
+    self.kind = kind
+    self.description = description
+  }
+}

@@ -1,0 +1,15 @@
+import NIOPosix
+
+/// The threads on which libcurl and GMime work: both block, so they never run on Swift's own.
+package enum MailThreads {
+  private static let pool: NIOThreadPool = {
+    let pool = NIOThreadPool(numberOfThreads: 4)
+    pool.start()
+    return pool
+  }()
+
+  /// Runs blocking work on a thread of its own. Work of more than four callers waits its turn; each piece has a deadline of its own.
+  package static func run<Value: Sendable>(_ work: @Sendable @escaping () throws -> Value) async throws -> Value {
+    try await pool.runIfActive(work)
+  }
+}

@@ -1,0 +1,28 @@
+import CCurl
+
+/// The server that takes our mail and passes it on.
+package struct SMTPRelay: Sendable {
+  private let server: MailServer
+
+  package init(server: MailServer) { self.server = server }
+
+  /// Hands a message over. When it returns, the server is responsible for it.
+  /// - Parameters:
+  ///   - message: the whole message with its headers, in lines that end with CR LF.
+  ///   - sender: the envelope's sender, to whom bounces go.
+  /// - Throws: `MailFailure`; `refused` when trying again would not help.
+  package func send(_ message: [UInt8], from sender: String, to recipient: String, deadline: Int = 60) async throws {
+    for address in [sender, recipient] {
+      guard address.contains("@"), address.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: ">") }) else {
+        throw MailFailure(.unsendable, "an address of the envelope is not an e-mail address")
+      }
+    }
+    try await MailThreads.run {
+      let handle = try CurlHandle(server: server, deadline: deadline)
+      try handle.text(CURLOPT_URL, server.address("smtp"))
+      try handle.text(CURLOPT_MAIL_FROM, "<\(sender)>")
+      try handle.list(CURLOPT_MAIL_RCPT, ["<\(recipient)>"])
+      try handle.send(message)
+    }
+  }
+}

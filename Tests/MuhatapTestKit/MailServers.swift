@@ -1,0 +1,72 @@
+package import Foundation
+
+/// A real IMAP server (Dovecot) and an SMTP sink (aiosmtpd) in a folder of their own; see Tests/clients/mail_servers.py. They end with this object, or with
+/// the tests.
+package final class MailServers: Sendable {
+  private struct Ports: Decodable {
+    let imap, imaps, smtp: Int
+  }
+
+  package let imapPort, imapsPort, smtpPort: Int
+  private let folder: URL
+
+  /// The authority of the server's certificate, for `localhost`.
+  package var certificate: String { folder.appending(path: "certificate.pem").path }
+  package static let password = "gizli"
+
+  private init(folder: URL, ports: Ports) {
+    self.folder = folder
+    imapPort = ports.imap
+    imapsPort = ports.imaps
+    smtpPort = ports.smtp
+  }
+
+  package static func start() async throws -> MailServers {
+    // Dovecot's sockets lie in it, and a socket's path has at most 107 bytes.
+    let folder = URL(filePath: "/tmp/muhatap-mail-\(UUID().uuidString.prefix(8))")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+    let python = try await Command("scripts/python", []).run().trimmingCharacters(in: .whitespacesAndNewlines)
+    let process = Process()
+    process.executableURL = URL(filePath: python)
+    process.arguments = [
+      Command.repository.appending(path: "Tests/clients/mail_servers.py").path, folder.path, "\(ProcessInfo.processInfo.processIdentifier)",
+    ]
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    let ready = folder.appending(path: "ready.json")
+    for _ in 0..<600 where !FileManager.default.fileExists(atPath: ready.path) { try await Task.sleep(for: .milliseconds(50)) }
+    return MailServers(folder: folder, ports: try JSONDecoder().decode(Ports.self, from: Data(contentsOf: ready)))
+  }
+
+  deinit { try? FileManager.default.removeItem(at: folder.appending(path: "ready.json")) }
+
+  /// Puts messages into a user's mailbox, as if they had arrived in this order.
+  package func deliver(_ messages: [[UInt8]], to user: String) async throws {
+    let box = folder.appending(path: "mail/\(user)/new")
+    try FileManager.default.createDirectory(at: box, withIntermediateDirectories: true)
+    // Dovecot numbers new messages by the second in their names.
+    let first = Int(Date().timeIntervalSince1970) - messages.count
+    for (number, message) in messages.enumerated() {
+      let name = "\(first + number).\(UUID().uuidString).test"
+      try Data(message).write(to: box.appending(path: name))
+    }
+    // Dovecot runs as somebody else when the tests run as root.
+    if getuid() == 0 { try await Command("chown", ["-R", "nobody", folder.appending(path: "mail").path]).run() }
+  }
+
+  /// Makes the server number a mailbox anew, as after a restore.
+  package func renumber(_ user: String) throws {
+    for name in try FileManager.default.contentsOfDirectory(atPath: folder.appending(path: "mail/\(user)").path) where name.hasPrefix("dovecot") {
+      try FileManager.default.removeItem(at: folder.appending(path: "mail/\(user)/\(name)"))
+    }
+  }
+
+  /// What the sink took, in its order; each begins with a line that gives the envelope.
+  package func sent() throws -> [[UInt8]] {
+    let sink = folder.appending(path: "sink")
+    return try FileManager.default.contentsOfDirectory(atPath: sink.path).filter { $0.hasSuffix(".eml") }.sorted().map {
+      Array(try Data(contentsOf: sink.appending(path: $0)))
+    }
+  }
+}
