@@ -13,7 +13,8 @@ struct ChannelAccountTests {
   @Test("an administrator makes an account; others do not, and see the brand alone")
   func rights() async throws {
     let api = try await TestAPI.suite()
-    let brand = try await api.send(.post, "/v1/brands", as: "deniz", json: ["code": "carsi", "name": "Çarşı", "contact_line": "Çarşı A.Ş., MERSİS 0123456789012345"])
+    let brand = try await api.send(
+      .post, "/v1/brands", as: "deniz", json: ["code": "carsi", "name": "Çarşı", "contact_line": "Çarşı A.Ş., MERSİS 0123456789012345"])
     #expect(brand.status == 201, "\(brand.text)")
     let body: JSON = [
       "code": "destek", "name": "Destek", "channel": "email", "provider": "smtp_imap", "address": "destek@carsi.example",

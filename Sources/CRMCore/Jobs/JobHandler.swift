@@ -40,7 +40,7 @@ package struct JobLease: Sendable {
   }
 
   /// Does the job, or its last part, in the same transaction that marks it done: both happen, or neither.
-  package func complete<Value: Sendable>(
+  @discardableResult package func complete<Value: Sendable>(
     as caller: Caller, deadline: Deadline, _ body: @Sendable @escaping (PostgresTransaction) async throws -> Value
   ) async throws -> Value {
     try await fenced {

@@ -136,4 +136,23 @@ struct ContractTests {
     #expect(try await revenue(sales, "2026-03-31").first?["contracts"] == 2)
     #expect(try await revenue(sales, "2026-04-01").first?["contracts"] == 1)
   }
+
+  @Test("thousands that are due on one day are all taken, and none twice")
+  func many() async throws {
+    let sales = try await SalesFixture(server: TestServer.start())
+    try await sales.behind(
+      """
+      INSERT INTO crm.contract (customer_id, number, name, status, starts_on, term_starts_on, term_months, auto_renew, currency, department_id, activated_at)
+      SELECT \(sales.customer)::uuid, 'B-' || i, 'Bakım ' || i, 'active', '2026-01-01', '2026-01-01', 3, i % 2 = 0, 'TRY', (SELECT id FROM crm.department WHERE code = 'sales'), now()
+        FROM generate_series(1, 4100) i
+      """)
+    try await sales.work("contract.renewals", payload: ["date": "2026-07-01"])
+    let states = try await sales.behind(
+      """
+      SELECT count(*) FILTER (WHERE status = 'expired' AND ended_on = '2026-03-31'), count(*) FILTER (WHERE status = 'active' AND term_number = 3 AND term_starts_on = '2026-07-01'),
+             (SELECT count(*) FROM crm.contract_renewal), (SELECT count(DISTINCT contract_id) FROM crm.contract_renewal)
+        FROM crm.contract
+      """)[0]
+    #expect(try (0..<4).map { try states.decode(Int.self, at: $0) } == [2050, 2050, 2050, 2050])
+  }
 }

@@ -65,7 +65,7 @@ struct SalesFixture: Sendable {
     let database = Database(pool: server.database.worker)
     let id = try await database.transaction(as: .system("test")) { tx in try await JobQueue.enqueue(kind, payload: payload, in: tx) }
     let handler = try #require(Work.handlers.first { $0.kind == kind })
-    let job = try #require(try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(60)))
+    let job = try #require(try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(1_800)))
     try #require(job.id == id)
     try await handler.run(JobLease(job: job, database: database))
   }

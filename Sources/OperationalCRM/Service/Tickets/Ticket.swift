@@ -14,7 +14,8 @@ extension Resource {
       "team_id", "assignee_id", "opened_at", "custom", "department_id", "visibility",
     ],
     change: [
-      "subject", "description", "type", "priority", "language", "skills", "tags", "contact_id", "product_id", "order_id", "parent_id", "custom", "department_id",
+      "subject", "description", "type", "priority", "language", "skills", "tags", "contact_id", "product_id", "order_id", "parent_id", "custom",
+      "department_id",
       "visibility",
     ],
     expand: [
