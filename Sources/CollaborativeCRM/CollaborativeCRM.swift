@@ -4,5 +4,6 @@ package import CRMCore
 package enum CollaborativeCRM {
   package static let concepts: [Concept] = [
     .channels, .interactions, .conversations, .timeline, .notices,
+    .consent, .preferences,
   ]
 }

@@ -160,6 +160,10 @@ insert into access_test.maker values
 insert into access_test.maker values
   ('crm.address_key', 'insert into crm.address_key select k.* from crm.address_key as k where $1 is null'),
   ('crm.holiday', 'insert into crm.holiday (id, day, name, name_tr) values ($1, date ''2100-01-01'' + $7, ''x'', ''x'')'),
+  ('crm.channel_preference', 'insert into crm.channel_preference (customer_id, id) values ($2, $1)'),
+  ('crm.quiet_hours', 'insert into crm.quiet_hours (id, starts, ends, is_active) values ($1, ''21:00'', ''09:00'', false)'),
+  ('crm.frequency_cap', 'insert into crm.frequency_cap (id, messages, hours, is_active) values ($1, 1, 1, false)'),
+  ('crm.preference_link', 'insert into crm.preference_link (id, kind, token_hash, channel, address, expires_at) values ($1, ''opt_in'', sha256($1::text::bytea), ''email'', ''x@test.example'', now())'),
   ('crm.consent_purpose', 'insert into crm.consent_purpose (id, code, name, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
   ('crm.consent_event', 'insert into crm.consent_event (id, customer_id, channel, address, status, source) values ($1, $2, ''email'', ''x@test.example'', ''RET'', ''HS_WEB'')'),
   ('crm.suppression', 'insert into crm.suppression (id, channel, address_token, reason) values ($1, ''email'', sha256($1::text::bytea), ''manual'')'),
@@ -288,7 +292,7 @@ begin
     customer := gen_random_uuid();
     "order" := gen_random_uuid();
     foreach table_name in array array['crm.customer', 'crm.contact', 'crm.address', 'crm.contact_point', 'crm.lead', 'crm.lead_assignment',
-      'crm.activity', 'crm.activity_participant', 'crm.merge', 'crm.consent_event', 'crm.outbound_message', 'crm.message_refusal',
+      'crm.activity', 'crm.activity_participant', 'crm.merge', 'crm.consent_event', 'crm.outbound_message', 'crm.message_refusal', 'crm.channel_preference',
       'crm.sales_order', 'crm.sales_order_line', 'crm.order_line_fulfilment', 'crm.shipment', 'crm.shipment_line',
       'crm.opportunity', 'crm.opportunity_stage', 'crm.opportunity_line', 'crm.opportunity_competitor', 'crm.pipeline_snapshot_entry',
       'crm.contract', 'crm.contract_line', 'crm.contract_renewal',
