@@ -13,7 +13,7 @@ package enum OperationalCRM {
     .invoices, .payments, .turnover, .eInvoices,
     .commissions,
     .campaigns,
-    .businessCalendars, .teams, .tickets,
+    .businessCalendars, .teams, .routing, .tickets, .sla, .serviceReports,
     .surveys,
   ]
 

@@ -262,6 +262,43 @@ insert into access_test.maker values
   ('crm.survey_response', 'insert into crm.survey_response (customer_id, id, survey_id, invitation_id, kind, department_id, owner_id, visibility)
     values ($2, $1, access_test.id(''product''), md5(''invitation'' || $3::text)::uuid, ''form'', $4, $5, $6)');
 
+-- Service.
+insert into access_test.id (name) values ('calendar'), ('team'), ('policy');
+insert into crm.business_calendar (id, code, name, covers_from, covers_until) values (access_test.id('calendar'), 't_calendar', 'x', '2026-01-01', '2026-01-31');
+insert into crm.team (id, code, name, department_id) values (access_test.id('team'), 't_team', 'x', access_test.id('other'));
+insert into crm.app_user (department_id, email, name) select access_test.id('other'), 'presence' || n || '@test.example', 'x' from generate_series(1, 100) as n;
+insert into crm.sla_policy (id, code, name) values (access_test.id('policy'), 't_policy', 'x');
+insert into access_test.maker values
+  ('crm.business_calendar', 'insert into crm.business_calendar (id, code, name, covers_from, covers_until) values ($1, ''x'' || $7, ''x'', ''2026-01-01'', ''2026-01-31'')'),
+  ('crm.business_interval', 'insert into crm.business_interval (id, calendar_id, day, opens, closes) values ($1, access_test.id(''calendar''), date ''2100-01-01'' + $7, ''09:00'', ''10:00'')'),
+  ('crm.calendar_exception', 'insert into crm.calendar_exception (id, calendar_id, day, name) values ($1, access_test.id(''calendar''), date ''2100-01-01'' + $7, ''x'')'),
+  ('crm.team', 'insert into crm.team (id, code, name, department_id) values ($1, ''x'' || $7, ''x'', access_test.id(''other''))'),
+  ('crm.team_member', 'with other as (insert into crm.team (code, name, department_id) values (''member'' || $7, ''x'', access_test.id(''other'')) returning id)
+    insert into crm.team_member (id, team_id, user_id) select $1, other.id, access_test.id(''colleague'') from other'),
+  ('crm.agent_skill', 'insert into crm.agent_skill (id, user_id, skill) values ($1, access_test.id(''colleague''), ''x'' || $7)'),
+  ('crm.presence', 'insert into crm.presence (id, user_id) select $1, u.id from crm.app_user as u
+    where u.email ^@ ''presence'' and not exists (select from crm.presence as p where p.user_id = u.id) limit 1'),
+  ('crm.absence', 'insert into crm.absence (id, user_id, starts_at, ends_at) values ($1, access_test.id(''colleague''), ''2000-01-01'', ''2000-01-02'')'),
+  ('crm.sla_policy', 'insert into crm.sla_policy (id, code, name, active) values ($1, ''x'' || $7, ''x'', false)'),
+  ('crm.escalation_step', 'insert into crm.escalation_step (id, policy_id, clock, at_percent, action) values ($1, access_test.id(''policy''), ''resolution'', 1 + $7 % 1000, ''raise_priority'')'),
+  ('crm.routing_rule', 'insert into crm.routing_rule (id, name, team_id, active) values ($1, ''x'', access_test.id(''team''), false)'),
+  ('crm.macro', 'insert into crm.macro (id, code, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.ticket', 'insert into crm.ticket (customer_id, id, subject, status, department_id, owner_id, visibility) values ($2, $1, ''x'', ''open'', $4, $5, $6)'),
+  ('crm.ticket_stay', 'insert into crm.ticket_stay (customer_id, id, ticket_id, status, starts_at, ends_at, department_id, owner_id, audience)
+    select $2, $1, t.id, ''open'', now(), now(), t.department_id, t.owner_id, t.audience from crm.ticket as t where t.customer_id = $2 and t.id = md5(''ticket'' || $3::text)::uuid'),
+  ('crm.ticket_clock', 'insert into crm.ticket_clock (customer_id, id, ticket_id, kind, cycle, started_at, department_id, owner_id, audience)
+    select $2, $1, t.id, ''next_response'', $7, now(), t.department_id, t.owner_id, t.audience from crm.ticket as t where t.customer_id = $2 and t.id = md5(''ticket'' || $3::text)::uuid'),
+  ('crm.sla_event', 'insert into crm.sla_event (customer_id, id, ticket_id, clock_id, kind, clock, at, department_id, owner_id, audience)
+    select $2, $1, t.id, k.id, ''warning'', k.kind, now(), t.department_id, t.owner_id, t.audience
+    from crm.ticket as t join crm.ticket_clock as k on k.customer_id = t.customer_id and k.ticket_id = t.id and k.kind = ''resolution''
+    where t.customer_id = $2 and t.id = md5(''ticket'' || $3::text)::uuid'),
+  ('crm.routing_decision', 'insert into crm.routing_decision (customer_id, id, ticket_id, cause, reason_en, reason_tr, department_id, owner_id, audience)
+    select $2, $1, t.id, ''asked'', ''x'', ''x'', t.department_id, t.owner_id, t.audience from crm.ticket as t where t.customer_id = $2 and t.id = md5(''ticket'' || $3::text)::uuid'),
+  ('crm.ticket_time', 'insert into crm.ticket_time (customer_id, id, ticket_id, user_id, seconds) values ($2, $1, md5(''ticket'' || $3::text)::uuid, access_test.id(''colleague''), 60)');
+insert into access_test.maker values
+  ('crm.calendar_span', 'insert into crm.calendar_span (calendar_id, starts_at, ends_at, before)
+    select access_test.id(''calendar''), timestamptz ''1900-01-01'' + make_interval(days => $7), timestamptz ''1900-01-01 01:00'' + make_interval(days => $7), -$7 where $1 is not null', 'calendar_id');
+
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
 declare
@@ -301,13 +338,15 @@ begin
       'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line',
       'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase',
       'crm.conversation', 'crm.interaction', 'crm.internal_note', 'crm.attachment', 'crm.inbox_view',
-      'crm.survey_invitation', 'crm.survey_response'] loop
+      'crm.survey_invitation', 'crm.survey_response',
+      'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision', 'crm.ticket_time'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name = 'crm.invoice' then md5("order"::text)::uuid
         when table_name = 'crm.conversation' then md5('conversation' || "order"::text)::uuid
         when table_name = 'crm.survey_invitation' then md5('invitation' || "order"::text)::uuid
         when table_name = 'crm.campaign' then md5('campaign' || "order"::text)::uuid
+        when table_name = 'crm.ticket' then md5('ticket' || "order"::text)::uuid
         when table_name = 'crm.shipment' then md5('shipment' || "order"::text)::uuid
         when table_name = 'crm.quote' then md5('quote' || "order"::text)::uuid else gen_random_uuid() end;
       if table_name = 'crm.order_line_fulfilment' then
@@ -473,7 +512,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.survey_invitation', 'crm.survey_response', 'crm.campaign', 'crm.conversation', 'crm.interaction', 'crm.inbox_view') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.survey_invitation', 'crm.survey_response', 'crm.campaign', 'crm.conversation', 'crm.interaction', 'crm.inbox_view', 'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);

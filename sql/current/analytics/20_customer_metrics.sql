@@ -175,10 +175,13 @@ create view analytics.service_event with (security_invoker = true) as
 select a.customer_id, 'activity'::text as source, a.id as source_id, a.department_id, 'activity.' || a.kind as kind, a.completed_at as occurred_at,
   case when a.ends_at is not null then round(extract(epoch from a.ends_at - a.starts_at) / 60, 2) end as minutes
 from crm.activity as a
-where a.status = 'completed' and a.customer_id is not null;
+where a.status = 'completed' and a.customer_id is not null
+union all
+select x.customer_id, 'ticket_time', x.id, x.department_id, 'ticket.' || x.kind, x.worked_at, round(x.seconds / 60.0, 2)
+from crm.ticket_time as x;
 comment on view analytics.service_event is 'One row a time the company served a customer or turned to it; what each costs, the service rates say.';
 comment on column analytics.service_event.customer_id is 'The customer.';
-comment on column analytics.service_event.source is 'Where it is recorded: activity.';
+comment on column analytics.service_event.source is 'Where it is recorded: activity or ticket_time.';
 comment on column analytics.service_event.source_id is 'Its record there.';
 comment on column analytics.service_event.department_id is 'The department that did it.';
 comment on column analytics.service_event.kind is 'What it was, as the service rates name it, such as activity.meeting.';

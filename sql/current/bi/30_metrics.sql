@@ -51,7 +51,16 @@ from bi.invoices as i
 union all
 select 'days_sales_outstanding', p.paid_on, p.currency, case p.direction when 'in' then -p.allocated else p.allocated end, null, p.payment_id, p.customer_id, null, p.department_id,
   null, null, null
-from bi.payments as p;
+from bi.payments as p
+union all
+select 'tickets', t.opened_on, null, 1, null, t.ticket_id, t.customer_id, t.product_id, t.department_id, t.agent_id, t.channel, t.status
+from bi.tickets as t where t.merged_into_id is null
+union all
+select 'sla_attainment', k.outcome_on, null, case k.state when 'met' then 1 else 0 end, 1, k.ticket_id, k.customer_id, null, k.department_id, k.agent_id, k.channel, k.kind
+from bi.ticket_sla as k where k.counts
+union all
+select 'first_response_hours', k.outcome_on, null, k.elapsed_minutes / 60, 1, k.ticket_id, k.customer_id, null, k.department_id, k.agent_id, k.channel, k.kind
+from bi.ticket_sla as k where k.counts and k.kind = 'first_response' and not k.is_censored;
 comment on view bi.measurement is 'The facts behind every metric: one row each, with what it counts and by what it can be grouped.';
 comment on column bi.measurement.metric is 'The metric, as in bi.metric.';
 comment on column bi.measurement.occurred_on is 'The day it counts for.';
@@ -90,6 +99,9 @@ from (values
   ('sales_velocity', 'Sales velocity', 'Satış hızı', 'Amount won a day of sales cycle: won opportunities × average deal ÷ average cycle of at least a day.', 'opportunity', 'currency', 'velocity', 'sales', 'bi.opportunities'),
   ('quote_acceptance', 'Quote acceptance', 'Teklif kabul oranı', 'Accepted quotes ÷ quotes that were answered or expired, by the day they were sent; superseded versions do not count.', 'quote', 'share', 'ratio', 'sales', 'bi.quotes'),
   ('on_time_shipping', 'On-time shipping', 'Zamanında sevkiyat', 'Order lines shipped whole by the day they were promised for (two days after the order where the goods were there) ÷ all shipped whole.', 'order line', 'share', 'ratio', 'purchasing', 'bi.order_fulfilments'),
+  ('tickets', 'Tickets', 'Talepler', 'Tickets that came in, by day; merged ones do not count.', 'ticket', 'count', 'sum', 'service', 'bi.tickets'),
+  ('sla_attainment', 'Promises kept', 'Tutulan sözler', 'Promises of response and resolution kept ÷ kept or broken, by the day they were done or their limit passed.', 'clock', 'share', 'ratio', 'service', 'bi.ticket_sla'),
+  ('first_response_hours', 'First response', 'İlk yanıt süresi', 'Hours of the policy''s calendar until a customer was first answered, on average, where a first response was promised and given.', 'clock', 'hours', 'ratio', 'service', 'bi.ticket_sla'),
   ('days_sales_outstanding', 'Days sales outstanding', 'Ortalama tahsilat süresi', 'What is owed to us on the last day ÷ what was invoiced in the period, both with VAT, × the days of the period.', 'invoice', 'currency_days', 'outstanding', 'finance', 'bi.invoices'),
   ('average_order', 'Average order', 'Ortalama sipariş', 'Amount of an order that was not cancelled, on average.', 'order', 'currency', 'ratio', 'sales', 'bi.orders')
 ) as metric (name, label_en, label_tr, meaning, grain, unit, aggregate, owner, source);
@@ -99,7 +111,7 @@ comment on column bi.metric.label_en is 'Label in English.';
 comment on column bi.metric.label_tr is 'Label in Turkish.';
 comment on column bi.metric.meaning is 'What is counted and what is not.';
 comment on column bi.metric.grain is 'What one thing counted is.';
-comment on column bi.metric.unit is 'count, units, days, share (0 to 1), or currency and currency_days (then one value a currency).';
+comment on column bi.metric.unit is 'count, units, hours, days, share (0 to 1), or currency and currency_days (then one value a currency).';
 comment on column bi.metric.aggregate is 'sum: of the numerators. ratio: sum of the numerators ÷ sum of the denominators. distinct: how many different subjects. velocity: sum of the numerators ÷ average of the denominators. outstanding: sum of the numerators to the last day ÷ sum of the denominators in the period × its days.';
 comment on column bi.metric.owner is 'The department that answers for the definition.';
 comment on column bi.metric.source is 'The view whose rows are counted; bi.lineage says from which tables it comes.';
