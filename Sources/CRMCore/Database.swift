@@ -4,8 +4,13 @@ package import PostgresClient
 /// The only door to the data. Whoever enters says on whose behalf; row-level security decides what they find.
 package struct Database: Sendable {
   package let pool: PostgresPool
+  /// The bytes that rows name.
+  package let files: FileFolder
 
-  package init(pool: PostgresPool) { self.pool = pool }
+  package init(pool: PostgresPool, files: FileFolder = FileFolder()) {
+    self.pool = pool
+    self.files = files
+  }
 
   /// Runs one statement on somebody's behalf in a read-only transaction, in one round trip.
   package func read(

@@ -16,6 +16,6 @@ extension Resource {
       "visibility",
     ],
     change: ["contact_id", "sentiment", "cost", "currency", "participants"],
-    expand: ["customer", "contact", "conversation", "channel_account", "owner"],
+    expand: ["customer", "contact", "conversation", "channel_account", "owner", .many("attachments", of: "attachments", by: "interaction_id")],
     search: ["subject"], order: "-occurred_at", dated: "occurred_at")
 }

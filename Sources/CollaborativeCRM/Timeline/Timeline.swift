@@ -142,7 +142,10 @@ extension Endpoint {
       handler: .read { request in
         let page = try Timeline(request, signer: signer)
         let presence: SQL = "SELECT 1 FROM crm.customer AS c WHERE c.id = \(page.customer)"
-        return Endpoint.Read([presence, page.statement], context: request.caller.context(reading: Set(Area.allCases))) { results in
+        var context = request.caller.context(reading: Set(Area.allCases))
+        // Sixty months and a dozen tables take longer to plan for than to read; one plan serves every customer.
+        context.settings.append(.init("plan_cache_mode", "force_generic_plan"))
+        return Endpoint.Read([presence, page.statement], context: context) { results in
           guard results[0].count == 1 else { throw Problem.notFound }
           return try page.answer(results[1], signer: signer)
         }

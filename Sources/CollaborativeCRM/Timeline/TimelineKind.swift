@@ -8,6 +8,7 @@ enum TimelineKind: String, CaseIterable, Sendable {
   case tierChange = "tier_change"
   case consent
   case internalNote = "internal_note"
+  case surveyResponse = "survey_response"
 
   /// The area without which the table shows nothing, so that it need not be asked at all.
   var area: Area {
@@ -15,7 +16,7 @@ enum TimelineKind: String, CaseIterable, Sendable {
     case .interaction, .consent: .customers
     case .activity, .order, .quote: .sales
     case .invoice, .payment: .finance
-    case .ticket, .internalNote: .service
+    case .ticket, .internalNote, .surveyResponse: .service
     case .campaignTouch: .marketing
     case .tierChange: .analytics
     }
@@ -109,6 +110,12 @@ enum TimelineKind: String, CaseIterable, Sendable {
         from: "crm.internal_note AS x", customer: "x.customer_id", at: "x.created_at", id: "x.id", channel: nil,
         columns: """
           'internal_notes', NULL, NULL, NULL, NULL, NULL, left(x.text, 500), NULL, NULL, x.author_id, NULL, x.conversation_id, NULL
+          """)
+    case .surveyResponse:
+      Source(
+        from: "crm.survey_response AS x", customer: "x.customer_id", at: "x.answered_at", id: "x.id", channel: nil,
+        columns: """
+          'survey_responses', x.kind, NULL, 'in', x.band, x.score::text, NULL, NULL, NULL, x.agent_id, x.contact_id, NULL, NULL
           """)
     }
   }

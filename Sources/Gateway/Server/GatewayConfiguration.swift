@@ -1,3 +1,4 @@
+package import CRMCore
 import NIOCore
 package import NIOSSL
 
@@ -24,11 +25,14 @@ package struct GatewayConfiguration: Sendable {
   package var authentication: AuthenticationConfiguration
   /// With it metrics are shown to other machines too, as `Authorization: Bearer <token>`; this machine itself needs none.
   package var metricsToken: String?
+  /// Where attachments and other files lie.
+  package var files: FileFolder
 
   package init(
     host: String = "127.0.0.1", port: Int = 8080, eventLoops: Int = System.coreCount, tls: TLSConfiguration? = nil, http2: Bool = true,
     limits: Limits = Limits(), deadlines: Deadlines = Deadlines(), gzipFrom: Int = 4096, trustsForwardedFor: Bool = false,
-    publicAddress: String? = nil, authentication: AuthenticationConfiguration = AuthenticationConfiguration(), metricsToken: String? = nil
+    publicAddress: String? = nil, authentication: AuthenticationConfiguration = AuthenticationConfiguration(), metricsToken: String? = nil,
+    files: FileFolder = FileFolder()
   ) {
     self.host = host
     self.port = port
@@ -42,6 +46,7 @@ package struct GatewayConfiguration: Sendable {
     self.publicAddress = publicAddress
     self.authentication = authentication
     self.metricsToken = metricsToken
+    self.files = files
   }
 }
 

@@ -1,4 +1,5 @@
 import Crypto
+import CRMCore
 import Foundation
 import Gateway
 import Logging
@@ -101,7 +102,13 @@ struct Settings: Sendable {
       publicAddress: source.text("http.publicAddress", "The base address that clients use, such as https://crm.example.com."),
       authentication: AuthenticationSettings.read(from: &source),
       metricsToken: source.text(
-        "metrics.token", secret: true, "Who sends it as bearer token sees /metrics from any machine; without it only this machine does."))
+        "metrics.token", secret: true, "Who sends it as bearer token sees /metrics from any machine; without it only this machine does."),
+      files: FileFolder(
+        URL(
+          filePath: source.text(
+            "files.folder", default: NSHomeDirectory() + "/.local/share/muhatap/files",
+            "The folder for attachments; the same for all gateways and workers of a deployment, and part of its backup."), directoryHint: .isDirectory),
+        sizeLimit: source.integer("files.sizeLimit", default: 25 << 20, in: 1024...1 << 40, "Bytes of one attachment.")))
   }
 
   private static func limits(from source: inout SettingsReader) -> Limits {
