@@ -60,7 +60,18 @@ let package = Package(
       name: "MailTransport",
       dependencies: ["CCurl", "CGMime", .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
-    .target(name: "CollaborativeCRM", dependencies: ["CRMCore", "MailTransport", "PostgresClient"], swiftSettings: strict),
+    .target(
+      name: "CollaborativeCRM",
+      dependencies: [
+        "CRMCore", "MailTransport", "PostgresClient",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "Gateway",
       dependencies: [
@@ -69,6 +80,7 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOTLS", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOWebSocket", package: "swift-nio"),
         .product(name: "NIOExtras", package: "swift-nio-extras"),
         .product(name: "NIOHTTP2", package: "swift-nio-http2"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
@@ -120,7 +132,14 @@ let package = Package(
       name: "MailTransportTests", dependencies: ["MailTransport", "MuhatapTestKit", .product(name: "Crypto", package: "swift-crypto")],
       swiftSettings: strict),
     .testTarget(
-      name: "CollaborativeCRMTests", dependencies: ["CollaborativeCRM", "MuhatapTestKit"],
+      name: "CollaborativeCRMTests",
+      dependencies: [
+        "CollaborativeCRM", "Gateway", "MuhatapTestKit",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "GatewayTests",

@@ -5,5 +5,6 @@ package enum CollaborativeCRM {
   package static let concepts: [Concept] = [
     .channels, .interactions, .conversations, .timeline, .notices, .attachments,
     .consent, .preferences,
+    .webhooks,
   ]
 }

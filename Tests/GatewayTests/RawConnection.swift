@@ -72,6 +72,22 @@ final class RawConnection: Sendable {
     }
   }
 
+  /// The first bytes, as soon as `length` finds out how many of what has come belong together.
+  func take(within seconds: Double = 30, _ length: @escaping @Sendable ([UInt8]) -> Int?) async throws -> [UInt8] {
+    try await Self.blocking { [self] in
+      let end = Date().addingTimeInterval(seconds)
+      while true {
+        let taken = received.withLock { bytes -> [UInt8]? in
+          guard let count = length(bytes) else { return nil }
+          defer { bytes = Array(bytes.dropFirst(count)) }
+          return Array(bytes.prefix(count))
+        }
+        if let taken { return taken }
+        guard try fill(until: end) else { throw Failure(description: "closed") }
+      }
+    }
+  }
+
   /// All bytes until the server closes the connection.
   func readToEnd(within seconds: Double = 60) async throws -> [UInt8] {
     try await Self.blocking { [self] in

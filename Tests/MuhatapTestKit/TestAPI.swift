@@ -158,6 +158,7 @@ package final class TestAPI: Sendable {
     switch endpoint.handler {
     case .immediate(let answer): return try answer(request)
     case .operation(let answer): return try await answer(request)
+    case .live: throw Problem.unknownRoute
     case .read(let make):
       var read = try make(request)
       while true {

@@ -6,7 +6,7 @@ package struct ResourceAPI: Sendable {
   let database: Database
   let model: Model
   let customFields: CustomFieldCache
-  let signer: CursorSigner
+  package let signer: CursorSigner
 
   package init(database: Database, model: Model, customFields: CustomFieldCache, signer: CursorSigner) {
     self.database = database
@@ -28,7 +28,7 @@ package struct ResourceAPI: Sendable {
 
 extension Request {
   /// The id in the path. Whatever is not a UUID names no record.
-  func recordID() throws(Problem) -> UUID {
+  package func recordID() throws(Problem) -> UUID {
     guard let id = parameters["id"].flatMap(UUID.init(text:)) else { throw .notFound }
     return id
   }

@@ -30,6 +30,8 @@ package struct BusinessOperation: Sendable {
     let customFields: [CustomField]
     /// Makes conditions on any resource, with the custom fields as they stand now.
     package let compiler: QueryCompiler
+    /// Opens cursors that clients were given.
+    package let signer: CursorSigner
     /// Who asked, with no more reach than their own: what the operation is extended by is not theirs to use.
     package let asker: Caller
 
@@ -127,7 +129,7 @@ extension ResourceAPI {
         let asked = acting
         return try await database.write(asked, model: model) { tx in
           let run = BusinessOperation.Run(
-            request: asked, tx: tx, customFields: customFields.current[entity.name], compiler: compiler(), asker: request.caller)
+            request: asked, tx: tx, customFields: customFields.current[entity.name], compiler: compiler(), signer: signer, asker: request.caller)
           let outcome = try await operation.perform(run, body)
           return try await respond(outcome, tx)
         }

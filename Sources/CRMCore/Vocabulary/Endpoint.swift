@@ -48,6 +48,8 @@ package struct Endpoint: Sendable {
     case immediate(@Sendable (Request) throws -> Response)
     case read(@Sendable (Request) throws -> Read)
     case operation(@Sendable (Request) async throws -> Response)
+    /// Tells of changes as they happen, until one of the two sides ends it: as server-sent events, or on a WebSocket if the client asks for one.
+    case live(@Sendable (Request) async throws -> LiveWish)
   }
 
   package let method: Request.Method

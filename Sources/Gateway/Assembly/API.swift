@@ -35,6 +35,11 @@ package struct API: Sendable {
       + ImportAPI(database: database, model: model).endpoints
   }
 
+  /// The change log as it grows, with cursors that all gateways of the deployment understand.
+  func liveFeed(limits: LiveFeed.Limits, logger: Logger) -> LiveFeed {
+    LiveFeed(database: database, signer: resources.signer, resources: Set(model.entities.keys), limits: limits, logger: logger)
+  }
+
   /// What the three modules know.
   package static let concepts = OperationalCRM.concepts + AnalyticalCRM.concepts + CollaborativeCRM.concepts
 

@@ -1,4 +1,5 @@
 import AnalyticalCRM
+package import CollaborativeCRM
 package import CRMCore
 package import Logging
 package import PostgresClient
@@ -15,10 +16,19 @@ package enum Work {
       Schedule("sweep of files that nobody imports", kind: JobHandler.sweepImports, .every(.seconds(86_400))),
     ] + API.concepts.flatMap(\.schedules)
 
-  /// Keeps values and segments true from now on, until the task is cancelled.
-  package static func followChanges(pool: PostgresPool, logger: Logger) -> Task<Void, Never> {
+  /// Keeps values and segments true and tells webhooks of changes from now on, until the task is cancelled.
+  package static func followChanges(
+    pool: PostgresPool, webhooks: WebhookSender.Configuration = WebhookSender.Configuration(), logger: Logger
+  ) -> Task<Void, Never> {
     let follower = LiveFollower(database: Database(pool: pool), resources: API.declared, logger: logger)
-    return Task { await follower.run() }
+    let sender = WebhookSender(database: Database(pool: pool), configuration: webhooks, logger: logger)
+    return Task {
+      await withTaskGroup(of: Void.self) { group in
+        group.addTask { await follower.run() }
+        group.addTask { await sender.run() }
+        await group.waitForAll()
+      }
+    }
   }
 }
 

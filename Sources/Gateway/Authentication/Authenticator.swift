@@ -90,8 +90,20 @@ final class Authenticator: Sendable {
   }
 
   /// Forgets everybody at every notification that something changed, and whenever one may have been missed. Runs until cancelled.
-  func listen(to notifications: AsyncStream<PostgresNotification>) async {
-    for await _ in notifications { forget() }
+  /// - Parameter forgotten: told each time afterwards.
+  func listen(to notifications: AsyncStream<PostgresNotification>, forgotten: @Sendable () -> Void = {}) async {
+    for await _ in notifications {
+      forget()
+      forgotten()
+    }
+  }
+
+  /// The caller, from memory or from the database.
+  func caller(authorization: String?) async throws -> Caller {
+    if let caller = try known(authorization: authorization) { return caller }
+    return try await withCheckedContinuation { continuation in
+      lookUp(authorization: authorization) { continuation.resume(returning: $0) }
+    }.get()
   }
 
   func forget() {

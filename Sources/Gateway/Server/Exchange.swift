@@ -33,6 +33,8 @@ final class Exchange {
 
   /// The handler, or the writing of a streamed answer.
   var work: Task<Void, Never>?
+  /// The changes it is told of as they happen.
+  var live: LiveSubscription?
   /// A read that the pool is still busy with.
   var execution: PostgresPool.Execution?
   /// When the handler must be done.
@@ -78,6 +80,7 @@ final class Exchange {
   func cancel() {
     work?.cancel()
     execution?.cancel()
+    live?.cancel()
   }
 
   /// No longer counts it.

@@ -32,7 +32,7 @@ extension ExchangeHandler {
     }
   }
 
-  private func closesAfter(_ exchange: Exchange) -> Bool {
+  func closesAfter(_ exchange: Exchange) -> Bool {
     wire == .http1 && (!exchange.keepsConnection || !exchange.inputEnded || isQuiescing || server.draining.isRaised)
   }
 
@@ -83,7 +83,7 @@ extension ExchangeHandler {
   }
 
   /// Writes a piece and keeps count of what has not left yet.
-  private func write(_ data: NIOAny, size: Int, isLast: Bool, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+  func write(_ data: NIOAny, size: Int, isLast: Bool, _ exchange: Exchange, _ context: ChannelHandlerContext) {
     outstanding += size
     let promise = context.eventLoop.makePromise(of: Void.self)
     let bound = NIOLoopBound((self, exchange), eventLoop: context.eventLoop)
@@ -98,7 +98,7 @@ extension ExchangeHandler {
         handler.roomWaiter?.resume()
         handler.roomWaiter = nil
       }
-      if isLast { handler.finish(exchange) }
+      if isLast { handler.finish(exchange) } else if exchange.live != nil { handler.pumpLive(exchange) }
     }
     context.write(data, promise: promise)
   }

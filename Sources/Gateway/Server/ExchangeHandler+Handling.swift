@@ -19,6 +19,9 @@ extension ExchangeHandler {
         answer(try respond(request))
       case .read(let prepare):
         start(try prepare(request), exchange, request, context.eventLoop)
+      case .live(let wish):
+        exchange.handlerDue = .now() + server.configuration.deadlines.handler.amount
+        startLive(wish, exchange, request, context.eventLoop)
       case .operation(let run):
         exchange.handlerDue = .now() + server.configuration.deadlines.handler.amount
         start(run, exchange, request, context.eventLoop)

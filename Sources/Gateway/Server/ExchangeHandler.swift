@@ -8,7 +8,7 @@ import NIOHTTP1
 /// writes the answer. All its state belongs to the event loop of its channel.
 ///
 /// How requests come in is in `ExchangeHandler+Requests`, how they are handled in `+Handling`, how answers go out in `+Answers`.
-final class ExchangeHandler: ChannelDuplexHandler, Timed {
+final class ExchangeHandler: ChannelDuplexHandler, RemovableChannelHandler, Timed {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = Never
   typealias OutboundIn = Never
@@ -56,6 +56,11 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
   var outstanding = 0
   /// Resumed when a streamed answer has room for more.
   var roomWaiter: CheckedContinuation<Void, any Error>?
+
+  /// Whether changes are being handed out already.
+  var isPumping = false
+  /// When the client was last sent anything.
+  var lastSent = NIODeadline.now()
 
   private var readWithheld = false
   private var sawPart = false
@@ -238,6 +243,7 @@ final class ExchangeHandler: ChannelDuplexHandler, Timed {
       if outstanding == 0 {
         lastProgress = now
         checkHandler(now)
+        if let exchange, exchange.live != nil { tickLive(exchange, now) }
       } else if now - lastProgress > deadlines.stalledReader.amount {
         server.logger.info("a client left its answer unread", metadata: ["request_id": "\(exchange?.id.lowercase ?? "")"])
         context?.close(mode: .all, promise: nil)

@@ -63,6 +63,8 @@ package struct Limits: Sendable {
   package var http2Streams = 100
   /// Bytes of a streamed answer that wait for a slow client before its source is paused.
   package var streamWindow = 128 << 10
+  /// Clients that are told of changes as they happen.
+  package var live = LiveFeed.Limits()
 
   package init() {}
 }
@@ -85,6 +87,8 @@ package struct Deadlines: Sendable {
   package var streamPause: Duration = .seconds(60)
   /// How long a client may leave its answer unread.
   package var stalledReader: Duration = .seconds(15)
+  /// How long a client that listens for changes may be sent nothing; then it is told that the connection lives.
+  package var heartbeat: Duration = .seconds(15)
   /// How long a connection may stay open between requests.
   package var idle: Duration = .seconds(75)
   /// How long input is still read and dropped after an answer that ends the connection.

@@ -25,16 +25,17 @@ package final class GatewayServer: Sendable {
   private let own: [Endpoint]
   private let documentation: Documentation
   private let running = Mutex<Running?>(nil)
-  private let listening = Mutex<Task<Void, Never>?>(nil)
+  private let listening = Mutex<[Task<Void, Never>]>([])
 
   /// - Parameters:
   ///   - database: what the endpoints' reads and the callers' rights come from.
   ///   - endpoints: the API; the gateway adds its own.
+  ///   - live: where `/v1/events` and other endpoints of kind `live` hear of changes; without it they answer 503.
   ///   - registry: where metrics are kept.
   /// - Throws: when two endpoints claim one address, or the TLS configuration is not usable.
   package init(
-    configuration: GatewayConfiguration, database: Database, endpoints: [Endpoint], registry: PrometheusRegistry = PrometheusRegistry(),
-    logger: Logger
+    configuration: GatewayConfiguration, database: Database, endpoints: [Endpoint], live: LiveFeed? = nil,
+    registry: PrometheusRegistry = PrometheusRegistry(), logger: Logger
   ) async throws {
     self.configuration = configuration
     self.logger = logger
@@ -44,9 +45,16 @@ package final class GatewayServer: Sendable {
     let draining = DrainingFlag()
     let passwords = Passwords(cost: configuration.authentication.password)
     self.passwords = passwords
+    let authentication = configuration.authentication
+    let authenticator = Authenticator(
+      lookup: CallerLookup(
+        database: database, issuer: authentication.issuer.map { TokenIssuer($0, logger: logger) }, patience: configuration.deadlines.handler),
+      cacheFor: authentication.cacheFor,
+      logger: logger)
     own =
       accessEndpoints(database: database, passwords: passwords, configuration: configuration.authentication)
       + operatorEndpoints(registry: registry, draining: draining, metricsToken: configuration.metricsToken)
+      + (live.map { [eventsEndpoint($0, authenticator: authenticator)] } ?? [])
     documentation = Documentation(server: configuration.publicAddress)
     try documentation.describe(endpoints + own)
     let router = try Router(endpoints + own + documentation.endpoints, metrics: metrics)
@@ -56,13 +64,8 @@ package final class GatewayServer: Sendable {
       return try NIOSSLContext(configuration: tls)
     }
     registry.observe { [.init("muhatap_requests_in_flight", [], Double(inFlight.count))] }
+    if let live { registry.observe { [.init("muhatap_live_connections", [], Double(live.count))] } }
     registry.observe { await database.pool.statistics().readings }
-    let authentication = configuration.authentication
-    let authenticator = Authenticator(
-      lookup: CallerLookup(
-        database: database, issuer: authentication.issuer.map { TokenIssuer($0, logger: logger) }, patience: configuration.deadlines.handler),
-      cacheFor: authentication.cacheFor,
-      logger: logger)
     let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops)
     self.group = group
     var clocks: [ObjectIdentifier: NIOLoopBound<ConnectionClock>] = [:]
@@ -71,7 +74,7 @@ package final class GatewayServer: Sendable {
     }
     server = ServerContext(
       configuration: configuration, router: router, authenticator: authenticator, pool: database.pool, logger: logger, metrics: metrics,
-      inFlight: inFlight, draining: draining, clocks: clocks)
+      inFlight: inFlight, draining: draining, live: live, clocks: clocks)
   }
 
   /// Describes the API anew, after a custom field was added or changed. The addresses stay the same.
@@ -98,7 +101,14 @@ package final class GatewayServer: Sendable {
       .bind(host: configuration.host, port: configuration.port).get()
     running.withLock { $0 = Running(channel: channel, quiescing: quiescing) }
     let notifications = database.pool.notifications(on: ["muhatap_access"])
-    listening.withLock { $0 = Task { [server] in await server.authenticator.listen(to: notifications) } }
+    listening.withLock { tasks in
+      tasks.append(
+        Task { [server] in
+          // First the callers are forgotten, then those who listen are looked up anew.
+          await server.authenticator.listen(to: notifications) { server.live?.review() }
+        })
+      if let live = server.live { tasks.append(Task { [server] in await live.run { server.authenticator.forget() } }) }
+    }
     let interval = tickInterval
     try await onEveryLoop { $0.start(interval: interval) }
     logger.info("listening", metadata: ["host": "\(configuration.host)", "port": "\(port ?? 0)"])
@@ -120,6 +130,7 @@ package final class GatewayServer: Sendable {
     guard running.withLock({ $0 != nil }) else { return }
     logger.info("draining", metadata: ["in_flight": "\(server.inFlight.count)"])
     server.draining.raise()
+    server.live?.close()
     try await Task.sleep(for: configuration.deadlines.drainNotice)
     var isClosed = true
     do { try await closeConnections() } catch is ConnectionsLeft { isClosed = false }
@@ -127,7 +138,7 @@ package final class GatewayServer: Sendable {
     // Handlers that were told to stop still answer to their event loop; it has to be there.
     let patience = Deadline.after(configuration.deadlines.handlerGrace)
     while server.inFlight.count > 0, !patience.hasPassed { try await Task.sleep(for: .milliseconds(10)) }
-    listening.withLock { $0.take() }?.cancel()
+    for task in listening.withLock({ $0 }) { task.cancel() }
     try await passwords.shutdown()
     if isClosed, server.inFlight.count == 0 { try await group.shutdownGracefully() }
     logger.info("stopped")

@@ -14,11 +14,13 @@ final class ServerContext: Sendable {
   let inFlight: InFlight
   let heads: ResponseHeads
   let draining: DrainingFlag
+  /// The change log as it grows; nil in a server that has none.
+  let live: LiveFeed?
   private let clocks: [ObjectIdentifier: NIOLoopBound<ConnectionClock>]
 
   init(
     configuration: GatewayConfiguration, router: Router, authenticator: Authenticator, pool: PostgresPool, logger: Logger,
-    metrics: RequestMetrics, inFlight: InFlight, draining: DrainingFlag, clocks: [ObjectIdentifier: NIOLoopBound<ConnectionClock>]
+    metrics: RequestMetrics, inFlight: InFlight, draining: DrainingFlag, live: LiveFeed?, clocks: [ObjectIdentifier: NIOLoopBound<ConnectionClock>]
   ) {
     self.configuration = configuration
     self.router = router
@@ -28,6 +30,7 @@ final class ServerContext: Sendable {
     self.metrics = metrics
     self.inFlight = inFlight
     self.draining = draining
+    self.live = live
     self.clocks = clocks
     heads = ResponseHeads(isSecure: configuration.tls != nil)
   }

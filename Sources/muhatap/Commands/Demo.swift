@@ -29,7 +29,7 @@ struct Demo: AsyncParsableCommand {
     try await DemoYear(database: Database(pool: workerPool), model: api.model, folder: settings.demoFolder).load()
     let worker = Worker.ofThisProcess(pool: workerPool, settings: settings, logger: silent)
     async let working: Void = worker.run()
-    let following = Work.followChanges(pool: workerPool, logger: silent)
+    let following = Work.followChanges(pool: workerPool, webhooks: settings.webhooks, logger: silent)
     let application = try await Application.start(settings.gateway, pool: pool, cursorKey: settings.cursorKey, logger: silent)
 
     let access = try await DemoAccess.load(from: URL(filePath: folder).appending(path: "demo.json"), pool: pool, migratorURL: settings.migratorURL)

@@ -21,7 +21,7 @@ struct WorkerCommand: AsyncParsableCommand {
     try await UnsafeRole.refuse(in: pool)
     let worker = Worker.ofThisProcess(pool: pool, settings: settings, logger: Logger(label: "worker"))
     async let working: Void = worker.run()
-    let following = Work.followChanges(pool: pool, logger: Logger(label: "live"))
+    let following = Work.followChanges(pool: pool, webhooks: settings.webhooks, logger: Logger(label: "live"))
     await stop.wait()
     worker.stop()
     following.cancel()

@@ -1,3 +1,5 @@
+import CRMCore
+import CollaborativeCRM
 import Crypto
 import CRMCore
 import Foundation
@@ -25,6 +27,7 @@ struct Settings: Sendable {
   let demoFolder: URL
   /// How many jobs a worker does at a time.
   let jobConcurrency: Int
+  let webhooks: WebhookSender.Configuration
 
   init(from source: inout SettingsReader, for purpose: Purpose) {
     logLevel = source.choice("log.level", default: .info, "The least severe log entries that are written.")
@@ -42,6 +45,9 @@ struct Settings: Sendable {
     cursorKey = Self.cursorKey(from: &source, for: purpose)
     gateway = Self.gateway(from: &source)
     jobConcurrency = source.integer("worker.concurrency", default: 2, in: 1...100, "How many jobs a worker does at a time.")
+    webhooks = WebhookSender.Configuration(
+      allowsLoopback: source.truth(
+        "webhooks.allowLoopback", default: false, "Whether receivers of webhooks may be on this machine itself, and without TLS: for trying out."))
     let resources = Self.resources
     migrations = URL(filePath: source.text("database.sql", default: resources.appending(path: "sql").path, "The folder with migrations/ and current/."))
     demoFolder = URL(
@@ -120,6 +126,10 @@ struct Settings: Sendable {
     limits.upload = source.integer("limits.upload", default: limits.upload, in: 1024...1 << 50, "Bytes of an uploaded file.")
     limits.inFlight = source.integer(
       "limits.inFlight", default: limits.inFlight, in: 1...100_000, "Requests answered at once; beyond it clients are told to come back.")
+    limits.live.clients = source.integer(
+      "limits.liveConnections", default: limits.live.clients, in: 1...100_000, "Clients that are told of changes as they happen, at once.")
+    limits.live.clientsPerCaller = source.integer(
+      "limits.liveConnectionsPerCaller", default: limits.live.clientsPerCaller, in: 1...100_000, "The same for one user.")
     return limits
   }
 
@@ -135,6 +145,7 @@ struct Settings: Sendable {
     seconds("deadlines.transfer", &deadlines.transfer, 10...86_400, "for a whole upload.", &source)
     seconds("deadlines.streamPause", &deadlines.streamPause, 1...3600, "for the next piece of a streamed answer.", &source)
     seconds("deadlines.stalledReader", &deadlines.stalledReader, 1...3600, "a client may leave its answer unread.", &source)
+    seconds("deadlines.heartbeat", &deadlines.heartbeat, 1...3600, "a client that listens for changes may be sent nothing.", &source)
     seconds("deadlines.idle", &deadlines.idle, 1...3600, "a connection may stay open between requests.", &source)
     seconds("deadlines.drainNotice", &deadlines.drainNotice, 0...300, "that readiness is false before connections are closed at shutdown.", &source)
     seconds("deadlines.drain", &deadlines.drain, 0...3600, "that requests under way may still take at shutdown.", &source)
