@@ -139,6 +139,13 @@ struct LiveEventsTests {
       """)
     let app = Database(pool: database.app)
     let signer = CursorSigner(key: SymmetricKey(size: .bits256))
+    // The log is read behind every running transaction of the cluster, those of other tests included.
+    let now = try await app.read(as: .system("test"), "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+    for _ in 0..<1_000 {
+      let open = try await app.read(as: .system("test"), "SELECT 1 WHERE pg_snapshot_xmin(pg_current_snapshot()) < \(try now[0].decode(String.self, at: 0))::xid8")
+      if open.count == 0 { break }
+      try await Task.sleep(for: .milliseconds(50))
+    }
     let visibility = try await RowVisibility.read(from: app)
     #expect(visibility.asked.isSuperset(of: ["api_keys", "calendar_feeds"]))
     #expect(visibility.asked.union(visibility.widened).isDisjoint(with: ["customers", "orders", "products", "departments", "currencies"]))
@@ -364,7 +371,9 @@ private final class LiveSocket: Sendable {
       let (header, length) = Self.length(bytes)
       return header <= bytes.count && bytes.count >= header + length ? header + length : nil
     }
-    return (bytes[0] & 15, Array(bytes.dropFirst(Self.length(bytes).header)))
+    let data = Array(bytes.dropFirst(Self.length(bytes).header))
+    if bytes[0] & 15 == 9 { try await send(opcode: 10, String(decoding: data, as: UTF8.self)) }
+    return (bytes[0] & 15, data)
   }
 
   private static func length(_ bytes: [UInt8]) -> (header: Int, length: Int) {

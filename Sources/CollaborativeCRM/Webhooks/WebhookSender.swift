@@ -50,7 +50,7 @@ package struct WebhookSender: Sendable {
   /// Serves every webhook for which there is something to do once. Says how many there were.
   package func round() async throws -> Int {
     let result = try await database.read(
-      as: Self.caller,
+      as: Self.caller, lane: .jobs, deadline: .after(.seconds(60)),
       """
       SELECT s.webhook_id FROM crm.webhook_state AS s JOIN crm.webhook AS w ON w.id = s.webhook_id
       WHERE w.is_active AND coalesce(s.leased_until < now(), true) AND coalesce(s.closed_until < now(), true)

@@ -24,7 +24,7 @@ struct WebhookSession: Sendable {
 
   /// - Returns: nil when another worker has it.
   static func begin(_ id: UUID, of sender: WebhookSender) async throws -> WebhookSession? {
-    try await sender.database.transaction(as: WebhookSender.caller) { tx in
+    try await sender.database.transaction(as: WebhookSender.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
       let found = try await tx.result(
         """
         UPDATE crm.webhook_state AS s SET leased_until = now() + make_interval(secs => \(Self.lease)) FROM crm.webhook AS w
@@ -44,7 +44,7 @@ struct WebhookSession: Sendable {
   }
 
   func end() async throws {
-    try await sender.database.transaction(as: WebhookSender.caller) { tx in
+    try await sender.database.transaction(as: WebhookSender.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
       _ = try await tx.run("UPDATE crm.webhook_state SET leased_until = NULL WHERE webhook_id = \(id)")
     }
   }
@@ -81,7 +81,7 @@ struct WebhookSession: Sendable {
   /// Makes messages of the next changes the owner may see. Says whether there is more.
   private func makeMessages(_ caller: Caller, _ visibility: RowVisibility) async throws -> Bool {
     let state = try await sender.database.read(
-      as: WebhookSender.caller,
+      as: WebhookSender.caller, lane: .jobs, deadline: .after(.seconds(60)),
       """
       SELECT s.xid::text AS xid, s.seq::text AS seq, (SELECT count(*) FROM crm.webhook_delivery AS d WHERE d.webhook_id = s.webhook_id AND d.state = 'pending') AS waiting
       FROM crm.webhook_state AS s WHERE s.webhook_id = \(id)
@@ -91,7 +91,7 @@ struct WebhookSession: Sendable {
     else { return false }
     let results = try await sender.database.pool.execute(
       [ChangePosition.horizon, "SELECT \(LiveChange.columns) FROM crm.changes_after(\(place.arguments), \(Self.page), \(resources)) c ORDER BY c.xid, c.seq"],
-      context: caller.context(reading: Set(Area.allCases)), lane: .jobs, deadline: .after(.seconds(30)))
+      context: caller.context(reading: Set(Area.allCases)), lane: .jobs, deadline: .after(.seconds(60)))
     guard let horizon = UInt64(try results[0][0].decode(String.self, at: 0)) else { throw PostgresError(.decoding, "the horizon is no transaction") }
     let changes = try (0..<results[1].count).map { try LiveChange(results[1], $0) }
     let decided = try await visibility.readable(changes, by: caller, in: sender.database)
@@ -100,7 +100,7 @@ struct WebhookSession: Sendable {
     let last = changes.last?.position ?? place
     let reached = isLast ? max(last, ChangePosition(before: horizon)) : last
     guard reached > place else { return false }
-    try await sender.database.transaction(as: WebhookSender.caller) { tx in
+    try await sender.database.transaction(as: WebhookSender.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
       // Somebody may have asked for a replay meanwhile: then this was for nothing.
       let moved = try await tx.run(
         "UPDATE crm.webhook_state AS s SET (xid, seq) = (\(reached.arguments)) WHERE s.webhook_id = \(id) AND (s.xid, s.seq) = (\(place.arguments))")
@@ -127,7 +127,7 @@ struct WebhookSession: Sendable {
   /// Due messages, none of them behind another one about the same record.
   private func dueMessages(_ width: Int) async throws -> [Message] {
     let found = try await sender.database.read(
-      as: WebhookSender.caller,
+      as: WebhookSender.caller, lane: .jobs, deadline: .after(.seconds(60)),
       """
       SELECT d.xid::text AS xid, d.seq, d.resource, d.attempts FROM (
         SELECT DISTINCT ON (p.record_id) p.xid, p.seq, p.resource, p.attempts, p.next_attempt_at FROM crm.webhook_delivery AS p
@@ -179,7 +179,7 @@ struct WebhookSession: Sendable {
   private func body(of message: Message, _ caller: Caller, _ visibility: RowVisibility) async throws -> [UInt8]? {
     let before = ChangePosition(xid: message.position.xid, sequence: message.position.sequence - 1)
     let found = try await sender.database.read(
-      as: caller, lane: .jobs, "SELECT \(LiveChange.columns) FROM crm.changes_after(\(before.arguments), 1, \([message.resource])) c")
+      as: caller, lane: .jobs, deadline: .after(.seconds(60)), "SELECT \(LiveChange.columns) FROM crm.changes_after(\(before.arguments), 1, \([message.resource])) c")
     guard found.count == 1 else { return nil }
     let change = try LiveChange(found, 0)
     guard change.position == message.position else { return nil }
@@ -200,7 +200,7 @@ struct WebhookSession: Sendable {
   // MARK: - What became of it
 
   private func note(_ message: Message, state: String, status: Int?, problem: String?) async throws {
-    try await sender.database.transaction(as: WebhookSender.caller) { tx in
+    try await sender.database.transaction(as: WebhookSender.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
       try await tx.run(
         """
         UPDATE crm.webhook_delivery AS d SET state = \(state), attempts = attempts + 1, last_status = \(status), last_problem = \(problem), last_attempt_at = now()
@@ -214,7 +214,7 @@ struct WebhookSession: Sendable {
 
   private func retry(_ message: Message, status: Int?, problem: String) async throws -> Bool {
     let wait = RetrySchedule.wait(after: message.attempts + 1, jitter: .random(in: 0...1))
-    return try await sender.database.transaction(as: WebhookSender.caller) { tx in
+    return try await sender.database.transaction(as: WebhookSender.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
       try await tx.run(
         """
         UPDATE crm.webhook_delivery AS d SET attempts = attempts + 1, last_status = \(status), last_problem = \(String(problem.prefix(500))), last_attempt_at = now(),
@@ -229,7 +229,7 @@ struct WebhookSession: Sendable {
   }
 
   private func disable(_ reason: String) async throws {
-    try await sender.database.transaction(as: WebhookSender.caller) { tx in
+    try await sender.database.transaction(as: WebhookSender.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
       _ = try await tx.run("UPDATE crm.webhook SET is_active = false, disabled_why = \(reason) WHERE id = \(id) AND is_active")
     }
   }
