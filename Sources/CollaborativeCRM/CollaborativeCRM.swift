@@ -4,7 +4,7 @@ package import CRMCore
 package enum CollaborativeCRM {
   package static let concepts: [Concept] = [
     .channels, .interactions, .conversations, .timeline, .notices, .attachments,
-    .consent, .preferences,
+    .consent, .preferences, .registry,
     .webhooks,
   ]
 }

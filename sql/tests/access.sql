@@ -157,6 +157,9 @@ insert into access_test.maker values
   ('crm.vat_rate', 'insert into crm.vat_rate (id, rate, valid_from) values ($1, 7, ''2000-01-01''::date + $7)');
 
 -- Consent and what it lets through.
+insert into crm.brand (id, code, name) values (access_test.id('product'), 't_brand', 'brand');
+insert into crm.consent_event (id, channel, address, status, source) values (access_test.id('product'), 'email', 'x@test.example', 'RET', 'HS_WEB');
+delete from crm.change where row_id = access_test.id('product') and relation in ('brands', 'consent_events');
 insert into access_test.maker values
   ('crm.address_key', 'insert into crm.address_key select k.* from crm.address_key as k where $1 is null'),
   ('crm.holiday', 'insert into crm.holiday (id, day, name, name_tr) values ($1, date ''2100-01-01'' + $7, ''x'', ''x'')'),
@@ -164,6 +167,10 @@ insert into access_test.maker values
   ('crm.quiet_hours', 'insert into crm.quiet_hours (id, starts, ends, is_active) values ($1, ''21:00'', ''09:00'', false)'),
   ('crm.frequency_cap', 'insert into crm.frequency_cap (id, messages, hours, is_active) values ($1, 1, 1, false)'),
   ('crm.preference_link', 'insert into crm.preference_link (id, kind, token_hash, channel, address, expires_at) values ($1, ''opt_in'', sha256($1::text::bytea), ''email'', ''x@test.example'', now())'),
+  ('crm.registry_transfer', 'insert into crm.registry_transfer (id, event_id, brand_id, due_at) values ($1, access_test.id(''product''), access_test.id(''product''), now())'),
+  ('crm.registry_record', 'insert into crm.registry_record (id, brand_id, address_token, channel, recipient_type, status, consented_at, transaction_id, seen_at)
+    values ($1, access_test.id(''product''), sha256($1::text::bytea), ''email'', ''BIREYSEL'', ''RET'', now(), ''x'', now())'),
+  ('crm.registry_cursor', 'insert into crm.registry_cursor (id, brand_id) values ($1, access_test.id(''product''))'),
   ('crm.consent_purpose', 'insert into crm.consent_purpose (id, code, name, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
   ('crm.consent_event', 'insert into crm.consent_event (id, customer_id, channel, address, status, source) values ($1, $2, ''email'', ''x@test.example'', ''RET'', ''HS_WEB'')'),
   ('crm.suppression', 'insert into crm.suppression (id, channel, address_token, reason) values ($1, ''email'', sha256($1::text::bytea), ''manual'')'),

@@ -1,7 +1,7 @@
 import CRMCore
 import PostgresClient
 
-/// What the models say of each customer, so that rules can ask for it as for a field: `standing.tier`, `lifetime.p_alive`, `rfm.segment`. Of several value
+/// What the models say of each customer, so that rules can ask for it as for a field: `standing.tier`, `lifetime.p_alive`, `rfm.segment`, `consent.email`. Of several value
 /// models the default one answers; of several rows otherwise, one has to fit. The columns are those of the catalogue.
 struct ModelOutput {
   let name: String
@@ -10,7 +10,7 @@ struct ModelOutput {
   /// The relations that hold what models last said, one row a customer and model.
   private static let relations = [
     "standing": "crm.customer_standing", "lifetime": "analytics.lifetime_now", "rfm": "analytics.rfm_now", "phase": "crm.customer_phase",
-    "offer": "crm.customer_offer",
+    "offer": "crm.customer_offer", "consent": "analytics.consent_now",
   ]
   /// What is asked for most, by one word.
   private static let words = ["tier": "standing.tier", "p_alive": "lifetime.p_alive", "clv": "lifetime.clv"]

@@ -3,7 +3,7 @@ package import CRMCore
 extension Concept {
   /// Who was to be reached and who was held out, what reached them, and what they did.
   static let campaigns = Concept(
-    resources: [.campaigns, .campaignMembers, .campaignTouches, .campaignResponses], operations: [.assignCampaign])
+    resources: [.campaigns, .campaignMembers, .campaignTouches, .campaignResponses], operations: [.assignCampaign, .sendCampaign])
 }
 
 extension Resource {
