@@ -40,6 +40,29 @@ struct PreferencePageTests {
     #expect(try await open("/u/x", api).status == 404)
   }
 
+  @Test func `every commercial message says who sends it and how to refuse, also to mail programs`() async throws {
+    let api = try await TestAPI.suite()
+    let person = try await Person.make(api)
+    let code = "b\(Int.random(in: 100_000...999_999))"
+    let made = try await api.send(
+      .post, "/v1/brands", as: "elif", json: ["code": .string(code), "name": "Çarşı", "contact_line": "Çarşı <A.Ş.>, MERSİS 0123456789012345"])
+    let brand = try #require(try made.json()["id"]?.string, "\(made.text)")
+    _ = try await api.behind("UPDATE crm.brand SET link_base = 'https://izin.carsi.example' WHERE id = \(UUID(uuidString: brand))")
+    _ = try await person.says("ONAY", api, ["brand_id": .string(brand)])
+    #expect(try await person.gets("commercial", api, ["brand_id": .string(brand), "body_html": "<html><body><p>Merhaba</p></body></html>"]) == "queued")
+    #expect(try await person.gets("transactional", api, ["brand_id": .string(brand)]) == "queued")
+    let rows = try await api.behind(
+      """
+      SELECT m.body_text, coalesce(m.body_html, '') AS body_html, coalesce(m.headers ->> 'List-Unsubscribe', '') AS list, crm.unsubscribe_url(m.id) AS link
+        FROM crm.outbound_message m WHERE m.customer_id = \(UUID(uuidString: person.id)) ORDER BY m.legal_class
+      """)
+    let link = try rows[0].decode(String.self, "link")
+    #expect(try rows[0].decode(String.self, "body_text") == "Merhaba\n\nÇarşı <A.Ş.>, MERSİS 0123456789012345\nİleti almak istemiyorsanız: \(link)")
+    #expect(try rows[0].decode(String.self, "body_html").hasSuffix("<p>Çarşı &lt;A.Ş.&gt;, MERSİS 0123456789012345</p><p><a href=\"\(link)\">İleti almak istemiyorum</a></p></body></html>"))
+    #expect(try rows[0].decode(String.self, "list") == "<\(link)>")
+    #expect(try rows[1].decode(String.self, "body_text") == "Merhaba" && rows[1].decode(String.self, "list") == "")
+  }
+
   @Test func `a merchant who unsubscribes is refused as a merchant`() async throws {
     let api = try await TestAPI.suite()
     let merchant = try await Person.make(api, kind: "organisation", taxNumber: "9960308245")
