@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model'), ('channel account'), ('thread');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model'), ('channel account'), ('thread'), ('privacy request');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -32,6 +32,8 @@ insert into crm.assignment_rule (id, name) values (access_test.id('rule'), 'rule
 insert into crm.merge (id, resource, survivor_id, merged_id, merged_name, department_id) values (access_test.id('merge'), 'customers', gen_random_uuid(), gen_random_uuid(), 'x', access_test.id('other'));
 
 insert into crm.pipeline_snapshot (snapshot_on) values ('2100-01-01');
+insert into crm.customer (id, kind, name, department_id) values (access_test.id('privacy request'), 'person', 'x', access_test.id('other'));
+insert into crm.privacy_request (id, kind, channel, requester) values (access_test.id('privacy request'), 'access', 'email', 'x');
 insert into crm.lead (id, name, department_id) values (access_test.id('lead'), 'lead', access_test.id('other'));
 insert into crm.analysis_run (id, kind, method, as_of) values (access_test.id('run'), 'test', 'x', now());
 insert into crm.pyramid (id, code, name_en, name_tr) values (access_test.id('pyramid'), 't_pyramid', 'x', 'x');
@@ -173,6 +175,15 @@ insert into access_test.maker values
   ('crm.registry_cursor', 'insert into crm.registry_cursor (id, brand_id) values ($1, access_test.id(''product''))'),
   ('crm.consent_purpose', 'insert into crm.consent_purpose (id, code, name, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
   ('crm.consent_event', 'insert into crm.consent_event (id, customer_id, channel, address, status, source) values ($1, $2, ''email'', ''x@test.example'', ''RET'', ''HS_WEB'')'),
+  ('crm.privacy_rule', 'insert into crm.privacy_rule (id, law, answer_days, extension_days) select $1, ''gdpr'', 1, 1 where $1 is null'),
+  ('crm.privacy_request', 'insert into crm.privacy_request (id, kind, channel, requester) values ($1, ''access'', ''email'', ''x'')'),
+  ('crm.privacy_step', 'insert into crm.privacy_step (id, request_id, step) values ($1, access_test.id(''privacy request''), ''x'')'),
+  ('crm.legal_hold', 'insert into crm.legal_hold (id, relation, reason) values ($1, ''crm.x'', ''x'')'),
+  ('crm.processing_restriction', 'insert into crm.processing_restriction (customer_id, id, kind, request_id) values (access_test.id(''privacy request''), $1, ''object'', access_test.id(''privacy request''))'),
+  ('crm.data_breach', 'insert into crm.data_breach (id, title, description, learned_at) values ($1, ''x'', ''x'', now())'),
+  ('crm.erasure_certificate', 'insert into crm.erasure_certificate (id, root, subject_id, erased_at, counts, kept, sums, digest) values ($1, ''lead'', $1, now(), ''{}'', ''[]'', ''{}'', ''x'')'),
+  ('crm.erasure_tombstone', 'insert into crm.erasure_tombstone (id, kind, token, root, subject_id, erased_at) values (coalesce($1, gen_random_uuid()), ''record'', sha256(gen_random_uuid()::text::bytea), ''lead'', gen_random_uuid(), now())'),
+  ('crm.file_removal', 'insert into crm.file_removal (id, digest) values (coalesce($1, gen_random_uuid()), encode(sha256(''x''), ''hex''))'),
   ('crm.suppression', 'insert into crm.suppression (id, channel, address_token, reason) values ($1, ''email'', sha256($1::text::bytea), ''manual'')'),
   ('crm.outbound_message', 'insert into crm.outbound_message (customer_id, id, channel, address, legal_class, department_id, owner_id, visibility)
     values ($2, $1, ''email'', ''x@test.example'', ''transactional'', $4, $5, $6)'),

@@ -219,20 +219,24 @@ struct ImportCheck {
         reference,
         where:
           "EXISTS (SELECT FROM crm.external_id x WHERE x.relation = \(reference.target.name) AND x.system = \(system) AND x.key = m.key)")
+      try await refuseMissing(
+        reference, code: "erased", Self.erased,
+        where: "crm.is_erased('external', concat_ws(':', \(reference.target.name)::text, \(system)::text, m.key))")
     case .refuse: try await refuseMissing(reference, where: "true")
     case .empty: try await tx.run("DELETE FROM \(tables.reference) WHERE reference = \(reference.number) AND is_new")
     }
   }
 
-  private mutating func refuseMissing(_ reference: ImportPlan.Reference, where condition: SQL) async throws {
+  private mutating func refuseMissing(_ reference: ImportPlan.Reference, code: String = "not-found", _ reason: Phrase? = nil, where condition: SQL) async throws {
     let keys = try await tx.value(Int.self, "SELECT count(*) FROM \(tables.reference) m WHERE m.reference = \(reference.number) AND m.is_new AND \(condition)")
     if keys == 0 { return }
     let key = reference.joinKey
     let refused = try await refuse(
-      code: "not-found", column: reference.source.columns.first, value: key,
-      Phrase(
-        "There is no such record in \(reference.target.name), or you may not see it.",
-        tr: "\(reference.target.name) içinde böyle bir kayıt yok ya da görme yetkiniz yok."),
+      code: code, column: reference.source.columns.first, value: key,
+      reason
+        ?? Phrase(
+          "There is no such record in \(reference.target.name), or you may not see it.",
+          tr: "\(reference.target.name) içinde böyle bir kayıt yok ya da görme yetkiniz yok."),
       "FROM \(tables.file) f JOIN (SELECT m.key FROM \(tables.reference) m WHERE m.reference = \(reference.number) AND m.is_new AND \(condition) OFFSET 0) m ON m.key = \(key) WHERE \(live)"
     )
     try await tx.run("DELETE FROM \(tables.reference) m WHERE m.reference = \(reference.number) AND m.is_new AND \(condition)")
@@ -312,6 +316,7 @@ struct ImportCheck {
       SELECT crm.check_records(\(plan.id), \(plan.record.entity.table.name)::regclass, \(given)::text[], \(plan.record.references.map(\.column.name) + ["department_id"])::text[],
         \(plan.matched.map(\.name))::text[])
       """)
+    try await refuseErased(given)
     try await tx.run(
       """
       UPDATE \(tables.record) r SET action = 'refused'
@@ -356,7 +361,7 @@ struct ImportCheck {
 
   /// Writes an error for each row that `rows`, a FROM clause with `f.row_number`, finds.
   @discardableResult
-  private func refuse(code: String, column: String?, value: SQL, _ reason: Phrase, _ rows: SQL) async throws -> Int {
+  func refuse(code: String, column: String?, value: SQL, _ reason: Phrase, _ rows: SQL) async throws -> Int {
     try await tx.run(
       """
       INSERT INTO crm.import_error (import_id, user_id, phase, row_number, column_name, value, code, reason_en, reason_tr)

@@ -1,10 +1,12 @@
-import PostgresClient
+package import PostgresClient
 
 /// Writes rows as CSV (RFC 4180, UTF-8, CRLF). Values are spelled as in the API's JSON, without its quotes; NULL is an empty cell.
-struct CSVWriter {
-  private(set) var bytes: [UInt8] = []
+package struct CSVWriter {
+  package private(set) var bytes: [UInt8] = []
 
-  mutating func header(_ names: [String]) {
+  package init() {}
+
+  package mutating func header(_ names: [String]) {
     for (index, name) in names.enumerated() {
       if index > 0 { bytes.append(UInt8(ascii: ",")) }
       cell(Array(name.utf8))
@@ -12,7 +14,7 @@ struct CSVWriter {
     endLine()
   }
 
-  mutating func row(_ result: PostgresResult, _ row: Int, columns: Int) {
+  package mutating func row(_ result: PostgresResult, _ row: Int, columns: Int) {
     for column in 0..<columns {
       if column > 0 { bytes.append(UInt8(ascii: ",")) }
       guard let text = result.bytes(row, column) else { continue }
