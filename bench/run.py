@@ -22,6 +22,7 @@ import analytics
 import duplicates
 import imports
 import issue
+import tickets
 from capture import Script, captured
 from load import HTTPLoad, SQLLoad
 from report import Report
@@ -217,6 +218,9 @@ class Bench:
     def analytics(self) -> None:
         analytics.measure(self)
 
+    def tickets(self) -> None:
+        tickets.measure(self)
+
     def close(self) -> None:
         for gateway in self.gateways.values():
             gateway.stop()
@@ -224,7 +228,7 @@ class Bench:
             self.cluster.remove()
 
 
-PARTS = ("read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates", "issue", "analytics")
+PARTS = ("read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates", "issue", "analytics", "tickets")
 
 
 def main() -> None:

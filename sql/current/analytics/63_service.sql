@@ -131,3 +131,7 @@ create function analytics.ticket_ageing(as_of timestamptz, group_by text) return
   group by g.key
 $$;
 comment on function analytics.ticket_ageing(timestamptz, text) is 'Tickets that are not resolved, by how long ago they came: open durations are censored, so they are shown by age and not averaged.';
+
+grant execute on function analytics.ticket_durations(timestamptz, timestamptz), analytics.ticket_survival(timestamptz, timestamptz, uuid, text, text),
+  analytics.ticket_prediction(uuid, timestamptz), analytics.sla_outcomes(timestamptz, timestamptz), analytics.sla_report(timestamptz, timestamptz, text, text),
+  analytics.ticket_ageing(timestamptz, text) to crm_app, crm_worker;

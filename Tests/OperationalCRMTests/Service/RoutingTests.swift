@@ -1,0 +1,83 @@
+import CRMCore
+import Foundation
+import MuhatapTestKit
+import PostgresClient
+import Testing
+
+@Suite("Routing")
+struct RoutingTests {
+  private func rule(_ desk: ServiceDesk, _ fields: [String: JSON]) async throws {
+    _ = try await desk.done(
+      .post, "/v1/routing_rules", as: "deniz", json: .object(["name": "Kural", "team_id": .string(desk.team), "place": 1].merging(fields) { $1 }))
+  }
+
+  private func reason(_ desk: ServiceDesk, _ ticket: JSON) async throws -> JSON {
+    try #require(try await desk.rows("/v1/routing_decisions?ticket_id=eq.\(ticket.id)&order=-decided_at").first)
+  }
+
+  @Test("words choose the rule, the rule asks for a skill, and whoever has it gets the ticket")
+  func skill() async throws {
+    let desk = try await ServiceDesk.suite()
+    let word = "iade\(desk.code.prefix(6))"
+    try await rule(desk, ["words": [.string(word)], "skills": [.string("s_\(desk.code)")], "raise_to": "high", "name": "İadeler"])
+    let unskilled = try await desk.ticket(["subject": .string("Ürün \(word.uppercased()) istiyorum")])
+    #expect(unskilled["assignee_id"] == .null && unskilled["team_id"] == .string(desk.team), "\(unskilled)")
+    let why = try await reason(desk, unskilled)
+    #expect(why["candidates"]?.array?.allSatisfy { $0["obstacle"] == "skill" } == true && why["reason_en"]?.string?.contains("waits") == true, "\(why)")
+    _ = try await desk.done(.post, "/v1/agent_skills", as: "deniz", json: ["user_id": .string(desk.burak), "skill": .string("s_\(desk.code)")])
+    let skilled = try await desk.ticket(["subject": .string("\(word)!")])
+    #expect(skilled["assignee_id"] == .string(desk.burak) && skilled["priority"] == "high", "\(skilled)")
+    #expect(try await desk.done(.post, "/v1/tickets/\(unskilled.id)/route")["assignee_id"] == .string(desk.burak))
+  }
+
+  @Test("the least loaded who is there and not full gets the next one; a decision by hand is recorded as such")
+  func load() async throws {
+    let desk = try await ServiceDesk(server: TestServer.start())
+    let first = try await desk.ticket()
+    let second = try await desk.ticket()
+    #expect(first["assignee_id"] != second["assignee_id"])
+    _ = try await desk.done(.put, "/v1/me/presence", json: ["state": "away", "note": "Öğle arası"])
+    for _ in 0..<2 { #expect(try await desk.ticket()["assignee_id"] == .string(desk.burak)) }
+    _ = try await desk.done(.put, "/v1/me/presence", as: "burak", json: ["state": "busy"])
+    let waiting = try await desk.ticket()
+    #expect(waiting["assignee_id"] == .null)
+    let obstacles = try await reason(desk, waiting)["candidates"]?.array?.compactMap { $0["obstacle"]?.string }
+    #expect(obstacles?.sorted() == ["away", "busy"])
+    _ = try await desk.done(.put, "/v1/me/presence", json: ["state": "available"])
+    try await desk.server.database.work("SELECT crm.route_waiting(now(), 100)")
+    #expect(try await desk.done(.get, "/v1/tickets/\(waiting.id)")["assignee_id"] == .string(desk.zeynep))
+    let given = try await desk.done(.post, "/v1/tickets/\(waiting.id)/assign", json: ["assignee_id": .string(desk.burak), "reason": "Müşterisi"])
+    #expect(given["assignee_id"] == .string(desk.burak) && given["owner_id"] == .string(desk.burak))
+    #expect(try await reason(desk, given)["reason_tr"] == "Elle: Müşterisi")
+    #expect(try await desk.send(.post, "/v1/tickets/\(waiting.id)/assign", json: ["assignee_id": .string(UUID.v7().lowercase)]).status == 422)
+    #expect(try await desk.send(.post, "/v1/tickets/\(waiting.id)/assign", as: "ayse", json: [:]).status == 403)
+  }
+
+  @Test("the work of whoever is absent goes to the others, once the absence begins")
+  func absence() async throws {
+    let desk = try await ServiceDesk(server: TestServer.start())
+    var tickets: [JSON] = []
+    for _ in 0..<4 { tickets.append(try await desk.ticket()) }
+    let owned = tickets.filter { $0["assignee_id"] == .string(desk.zeynep) }
+    #expect(owned.count == 2)
+    let starts = Date.now.addingTimeInterval(3_600)
+    _ = try await desk.done(
+      .post, "/v1/absences",
+      json: ["user_id": .string(desk.zeynep), "starts_at": .string(starts.formatted(.iso8601)), "ends_at": .string(starts.addingTimeInterval(86_400).formatted(.iso8601))])
+    try await desk.server.database.work("SELECT crm.route_waiting(now(), 100)")
+    #expect(try await desk.done(.get, "/v1/tickets/\(owned[0].id)")["assignee_id"] == .string(desk.zeynep))
+    try await desk.server.database.work("SELECT crm.route_waiting(now() + interval '2 hours', 100)")
+    for ticket in owned {
+      let now = try await desk.done(.get, "/v1/tickets/\(ticket.id)")
+      #expect(now["assignee_id"] == .string(desk.burak))
+      #expect(try await desk.rows("/v1/routing_decisions?ticket_id=eq.\(ticket.id)&cause=eq.absence").count == 1)
+    }
+  }
+}
+
+extension TestDatabase {
+  /// Runs a statement as the worker does, for the system.
+  func work(_ statement: SQL) async throws {
+    try await Database(pool: worker).transaction(as: .system("test")) { tx in _ = try await tx.run(statement) }
+  }
+}

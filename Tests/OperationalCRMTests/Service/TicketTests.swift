@@ -1,0 +1,123 @@
+import CRMCore
+import Foundation
+import MuhatapTestKit
+import PostgresClient
+import Testing
+
+@Suite("Tickets")
+struct TicketTests {
+  @Test("a ticket gets a number, an assignee with a reason, and moves through its statuses with reasons")
+  func life() async throws {
+    let desk = try await ServiceDesk.suite()
+    let made = try await desk.ticket(["priority": "high", "type": "problem", "tags": ["makine"]])
+    #expect(made["number"]?.string?.hasPrefix("T-") == true && made["status"] == "new" && made["assignee_id"] != .null, "\(made)")
+    #expect(made["owner_id"] == made["assignee_id"] && made["language"] == "tr")
+    let decisions = try await desk.rows("/v1/routing_decisions?ticket_id=eq.\(made.id)")
+    #expect(decisions.count == 1 && decisions[0]["cause"] == "opened" && decisions[0]["reason_tr"]?.string?.contains("Destek") == true, "\(decisions)")
+
+    let path = "/v1/tickets/\(made.id)/status"
+    #expect(try await desk.send(.post, path, json: ["status": "new"]).problem == "ticket-cannot-move")
+    let unsaid = try await desk.send(.post, path, json: ["status": "on_hold"])
+    #expect(unsaid.status == 422 && unsaid.text.contains("/reason"))
+    let held = try await desk.done(.post, path, json: ["status": "on_hold", "reason": "Parça bekleniyor"])
+    #expect(held["status"] == "on_hold" && held["status_reason"] == "Parça bekleniyor")
+    let resolved = try await desk.done(.post, path, json: ["status": "resolved"])
+    #expect(resolved["resolved_at"] != .null)
+    #expect(try await desk.send(.post, path, json: ["status": "on_hold", "reason": "x"]).problem == "ticket-cannot-move")
+    #expect(try await desk.send(.post, path, json: ["status": "open"]).status == 422)
+    let reopened = try await desk.done(.post, path, json: ["status": "open", "reason": "Yine bozuldu"])
+    #expect(reopened["reopened_count"] == 1 && reopened["resolved_at"] == .null)
+    let closed = try await desk.done(.post, path, json: ["status": "closed"])
+    #expect(closed["closed_at"] != .null && closed["resolved_at"] != .null)
+
+    #expect(try await desk.send(.post, path, as: "ayse", json: ["status": "open", "reason": "x"]).status == 403)
+    #expect(try await desk.send(.post, "/v1/tickets/\(UUID.v7().lowercase)/status", json: ["status": "open"]).status == 404)
+    #expect(try await desk.send(.post, "/v1/tickets", as: "elif", json: ["customer_id": .string(desk.customer), "subject": "x"]).status == 403)
+    let mistaken = try await desk.send(.post, "/v1/tickets", json: ["customer_id": .string(desk.customer), "subject": " ", "priority": "soon"])
+    #expect(mistaken.status == 422 && mistaken.text.contains("/priority"), "\(mistaken.text)")
+  }
+
+  @Test("a change answers with the version it leads to, so that the next one with If-Match is accepted")
+  func versions() async throws {
+    let desk = try await ServiceDesk.suite()
+    let made = try await desk.ticket()
+    let answer = try await desk.server.send(.patch, "/v1/tickets/\(made.id)", as: "zeynep", json: ["priority": "urgent"])
+    let shown = try await desk.done(.get, "/v1/tickets/\(made.id)")
+    #expect(try answer.status == 200 && answer.json()["version"] == shown["version"], "\(answer.text)")
+  }
+
+  @Test("a ticket merged into another one is closed, its promises wait, and parting them brings back what was")
+  func merging() async throws {
+    let desk = try await ServiceDesk.suite()
+    let first = try await desk.ticket()
+    let second = try await desk.ticket(["subject": "Aynı makine"])
+    #expect(try await desk.send(.post, "/v1/tickets/\(second.id)/merge", json: ["into_id": .string(second.id)]).status == 422)
+    let standing = try await desk.done(.post, "/v1/tickets/\(second.id)/merge", json: ["into_id": .string(first.id)])
+    #expect(standing["id"] == .string(first.id))
+    let merged = try await desk.done(.get, "/v1/tickets/\(second.id)")
+    #expect(merged["status"] == "closed" && merged["merged_into_id"] == .string(first.id) && merged["status_reason"] == "merged")
+    #expect(try await desk.send(.post, "/v1/tickets/\(second.id)/status", json: ["status": "open", "reason": "x"]).problem == "ticket-merged")
+    #expect(try await desk.send(.post, "/v1/tickets/\(first.id)/merge", json: ["into_id": .string(second.id)]).problem == "ticket-merged")
+    let parted = try await desk.done(.post, "/v1/tickets/\(second.id)/unmerge")
+    #expect(parted["status"] == "new" && parted["merged_into_id"] == .null && parted["closed_at"] == .null && parted["reopened_count"] == 0, "\(parted)")
+    let clocks = try await desk.rows("/v1/tickets/\(second.id)/clocks")
+    #expect(clocks.count == 2 && clocks.allSatisfy { $0["stopped_at"] == .null }, "\(clocks)")
+    #expect(try await desk.send(.post, "/v1/tickets/\(second.id)/unmerge").problem == "ticket-not-merged")
+
+    let other = try await ServiceDesk(server: desk.server).ticket()
+    #expect(try await desk.send(.post, "/v1/tickets/\(first.id)/merge", json: ["into_id": .string(other.id)]).status == 422)
+  }
+
+  @Test("a part of a ticket becomes one of its own, promised by itself")
+  func splitting() async throws {
+    let desk = try await ServiceDesk.suite()
+    let made = try await desk.ticket(["type": "problem"])
+    let part = try await desk.done(.post, "/v1/tickets/\(made.id)/split", json: ["subject": "Fatura da yanlış", "type": "complaint"])
+    #expect(part["split_from_id"] == .string(made.id) && part["type"] == "complaint" && part["status"] == "new" && part["number"] != made["number"])
+    #expect(try await desk.rows("/v1/tickets/\(part.id)/clocks").count == 2)
+  }
+
+  @Test("a macro changes, notes and counts time at once; one that answers needs a conversation")
+  func macros() async throws {
+    let desk = try await ServiceDesk.suite()
+    let made = try await desk.ticket(["tags": ["eski", "makine"]])
+    let macro = try await desk.done(
+      .post, "/v1/macros", as: "deniz",
+      json: [
+        "code": .string("m_\(desk.code)"), "name": "Servise al", "status": "on_hold", "status_reason": "Serviste", "priority": "high", "add_tags": ["servis"],
+        "remove_tags": ["eski"], "assign": "me", "note": "{{number}}: {{agent}} servise aldı.", "seconds_spent": 600,
+      ])
+    let done = try await desk.done(.post, "/v1/tickets/\(made.id)/apply_macro", as: "burak", json: ["macro_id": .string(macro.id)])
+    #expect(done["status"] == "on_hold" && done["priority"] == "high" && done["tags"] == ["makine", "servis"] && done["seconds_spent"] == 600, "\(done)")
+    #expect(done["assignee_id"] == .string(desk.burak))
+    let number = try #require(made["number"]?.string)
+    let notes = try await desk.server.database.admin.execute(
+      ["SELECT n.text FROM crm.internal_note n WHERE n.ticket_id = \(try #require(UUID(uuidString: made.id)))"], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+    #expect(try notes[0].decode(String.self, "text") == "\(number): Burak Öztürk servise aldı.")
+
+    let answering = try await desk.done(
+      .post, "/v1/macros", as: "deniz", json: ["code": .string("a_\(desk.code)"), "name": "Yanıtla", "reply": "Merhaba {{customer}}", "priority": "low"])
+    let refused = try await desk.send(.post, "/v1/tickets/\(made.id)/apply_macro", json: ["macro_id": .string(answering.id)])
+    #expect(refused.status == 409 && refused.problem == "no-way-to-answer", "\(refused.text)")
+    #expect(try await desk.done(.get, "/v1/tickets/\(made.id)")["priority"] == "high", "nothing of a refused macro stays")
+  }
+
+  @Test("time spent is added up on the ticket and is a cost to serve")
+  func timeSpent() async throws {
+    let desk = try await ServiceDesk.suite()
+    let made = try await desk.ticket()
+    for seconds in [900, 1_800] {
+      _ = try await desk.done(
+        .post, "/v1/ticket_times", json: ["customer_id": .string(desk.customer), "ticket_id": .string(made.id), "seconds": .number(Decimal(seconds)), "kind": "call"])
+    }
+    #expect(try await desk.done(.get, "/v1/tickets/\(made.id)")["seconds_spent"] == 2_700)
+    let cost = try await desk.server.database.admin.execute(
+      [
+        "SELECT m.contacts, m.cost::text AS cost FROM analytics.service_measures(now() + interval '1 minute', NULL, 'TRY', NULL, ARRAY[\(try #require(UUID(uuidString: desk.customer)))::uuid]) AS m"
+      ], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+    // 45 minutes of calls at 900 TRY an hour.
+    #expect(try cost[0].decode(Int.self, "contacts") == 2 && cost[0].decode(String.self, "cost").hasPrefix("675"))
+    let refused = try await desk.send(.post, "/v1/ticket_times", json: ["customer_id": .string(desk.customer), "ticket_id": .string(made.id), "seconds": 0])
+    #expect(refused.status == 422)
+  }
+}
