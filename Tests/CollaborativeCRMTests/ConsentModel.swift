@@ -68,7 +68,7 @@ struct ConsentModel {
     return last
   }
 
-  /// - Returns: why a message may not go, or nil; and the consent that covers it.
+  /// - Returns: why a message may not go, or nil; and the consent that covers it, if one does.
   func refusal(of message: Message, now: Int) -> (reason: String?, covering: Said?) {
     let number = message.channel != "email"
     for one in suppressions where !one.isLifted && (one.channel != "email") == number {
@@ -85,7 +85,7 @@ struct ConsentModel {
       || said.contains {
         $0.channel == message.channel && $0.recipientType == "TACIR" && $0.status == "ONAY" && $0.brand == message.brand && $0.speaker != .other
       }
-    if isKnownMerchant { return (nil, nil) }
+    if isKnownMerchant { return (nil, merchant) }
     return (hasEnded ? "consent_ended" : "no_consent", nil)
   }
 }

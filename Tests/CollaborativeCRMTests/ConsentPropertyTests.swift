@@ -298,7 +298,7 @@ private struct Sequences {
     let (expected, covering) = models[index].refusal(of: message, now: clock)
     count.seen[actual ?? "passed", default: 0] += 1
     if expected == actual { return }
-    // A consent that should have been in the registry by now and is not covers nothing.
+    // A consent that should have been in the registry by now and is not covers nothing, a merchant's neither.
     if expected == nil, actual == "not_registered", message.brand == 1, let covering,
       days.deadline(after: Date(timeIntervalSince1970: Double(covering.at)), days: 3) <= Date(timeIntervalSince1970: Double(max(clock, covering.received)))
     {
@@ -335,7 +335,10 @@ private struct Sequences {
       "SELECT crm.settle_registry_item(g.id, crm.consent_clock(), g.tx, g.code) FROM jsonb_to_recordset(\(try json(settled))::jsonb) AS g (id uuid, tx text, code text)",
       as: database.worker)
     let late = try await ask(
-      "SELECT count(*) FROM crm.registry_transfer t WHERE t.brand_id = \(brand) AND t.state IN ('pending', 'sending') AND t.due_at <= crm.consent_clock()", as: database.worker)
+      """
+      SELECT count(*) FROM crm.registry_transfer t JOIN crm.consent_event e ON e.id = t.event_id
+       WHERE t.brand_id = \(brand) AND e.brand_id = t.brand_id AND t.state IN ('pending', 'sending') AND t.due_at <= crm.consent_clock()
+      """, as: database.worker)
     if try late[0].decode(Int.self, at: 0) > 0 { count.mistakes.append("transfers are overdue after an exchange at \(text(clock))") }
   }
 }
