@@ -146,12 +146,7 @@ enum CampaignMoney {
   /// Refuses amounts of members or touches that have no rate.
   static func mustConvert(_ members: PostgresResult, _ touches: PostgresResult, _ currency: String?) throws {
     let missing = try (Array(members.rows) + Array(touches.rows)).reduce(0) { $0 + (try $1.decode(Int.self, "without_rate")) }
-    if missing > 0 {
-      let target = currency ?? ""
-      throw Problem(
-        422, "no-rate", Phrase("Some amounts cannot be converted to \(target).", tr: "Bazı tutarlar \(target) para birimine çevrilemiyor."),
-        detail: Phrase("Add the exchange rates of those days.", tr: "O günlerin kurlarını ekleyin."))
-    }
+    if missing > 0 { throw Problem.noRate(to: currency) }
   }
 
   /// The cost of touches by arm.

@@ -38,20 +38,8 @@ struct MeasurementScope: OperationInput {
   /// - Parameter row: has `currencies`, those that occur, and `without_rate`, how many amounts could not be converted.
   func mustAddUp(_ row: PostgresRow) throws {
     let currencies = try row.decode([String].self, "currencies")
-    if currency == nil, currencies.count > 1 {
-      let list = currencies.joined(separator: ", ")
-      throw Problem(
-        422, "mixed-currencies", Phrase("There are amounts in several currencies.", tr: "Birden çok para biriminde tutar var."),
-        detail: Phrase("Found \(list). Name the one to count in as currency.", tr: "Bulunanlar: \(list). Hesaplanacak olanı currency ile belirtin."))
-    }
-    if try row.decode(Int.self, "without_rate") > 0 {
-      let target = currency ?? currencies.first ?? ""
-      throw Problem(
-        422, "no-rate", Phrase("Some amounts cannot be converted to \(target).", tr: "Bazı tutarlar \(target) para birimine çevrilemiyor."),
-        detail: Phrase(
-          "Add the exchange rates of those days, between \(target) and \(currencies.joined(separator: ", ")), TRY.",
-          tr: "O günlerin kurlarını ekleyin: \(target) ile \(currencies.joined(separator: ", ")), TRY arasında."))
-    }
+    if currency == nil, currencies.count > 1 { throw Problem.mixedCurrencies(currencies) }
+    if try row.decode(Int.self, "without_rate") > 0 { throw Problem.noRate(to: currency ?? currencies.first, currencies) }
   }
 }
 

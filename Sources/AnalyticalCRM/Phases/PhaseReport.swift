@@ -85,11 +85,7 @@ extension ReadOperation {
       let (money, phases) = (results[0][0], results[1].rows)
       try mustHaveBegun(money)
       try question.scope.mustAddUp(money)
-      if try phases.contains(where: { try $0.decode(Int.self, "without_rate") > 0 }) {
-        throw Problem(
-          422, "no-rate", Phrase("Some costs cannot be converted.", tr: "Bazı maliyetler çevrilemiyor."),
-          detail: Phrase("Add the exchange rates of those days.", tr: "O günlerin kurlarını ekleyin."))
-      }
+      if try phases.contains(where: { try $0.decode(Int.self, "without_rate") > 0 }) { throw Problem.noRate(to: question.scope.currency) }
       func sum(_ name: String, _ of: ClosedRange<Int>) throws -> Int { try of.reduce(0) { $0 + (try results[1][$1].decode(Int.self, name)) } }
       func cost(_ of: ClosedRange<Int>) throws -> Double { try of.reduce(0) { $0 + (try results[1][$1].decode(Double.self, "cost")) } }
       let (won, back, kept) = (try sum("new_customers", 2...3), try sum("won_back", 2...3), try sum("kept", 2...3))

@@ -67,13 +67,6 @@ extension ReadOperation {
   private static let sums =
     "gross revenue − discounts − returns = net revenue; − product cost = margin; − cost to serve = profit. product_cost is what is known of it (null: nothing is), "
     + "costed_revenue the revenue it belongs to, unpriced_contacts the contacts that no service rate prices."
-  private static let mixed = Problem(
-    422, "mixed-currencies",
-    Phrase(
-      "The purchases are in several currencies: give the one to compare them in.",
-      tr: "Alışverişler birden çok para biriminde: karşılaştırma para birimini verin."))
-  private static let noRate = Problem(
-    422, "no-rate", Phrase("An exchange rate is missing for the day of a purchase.", tr: "Bir alışverişin günü için döviz kuru yok."))
 
   /// One customer's profit as a statement.
   static let customerProfit = ReadOperation(
@@ -116,8 +109,8 @@ extension ReadOperation {
     },
     respond: { _, results in
       guard results[0].count == 1, results[1].count == 1 else { throw Problem.notFound }
-      guard try results[0][0].decode(String?.self, "currency") != nil else { throw mixed }
-      if try results[0][0].decode(Bool.self, "lacks_rate") { throw noRate }
+      guard try results[0][0].decode(String?.self, "currency") != nil else { throw Problem.mixedCurrencies() }
+      if try results[0][0].decode(Bool.self, "lacks_rate") { throw Problem.noRate(to: nil) }
       var writer = JSONWriter(capacity: 512)
       writer.beginObject()
       writer.writeMembers(results[0], 0, columns: 0..<6)
@@ -177,8 +170,8 @@ extension ReadOperation {
     },
     respond: { _, results in
       guard results[0].count == 1 else { throw Problem.notFound }
-      guard try results[0][0].decode(String?.self, "currency") != nil else { throw mixed }
-      if try results[0][0].decode(Bool.self, "lacks_rate") { throw noRate }
+      guard try results[0][0].decode(String?.self, "currency") != nil else { throw Problem.mixedCurrencies() }
+      if try results[0][0].decode(Bool.self, "lacks_rate") { throw Problem.noRate(to: nil) }
       var writer = JSONWriter(capacity: 2048)
       writer.beginObject()
       writer.writeMembers(results[0], 0, columns: 0..<6)

@@ -60,26 +60,12 @@ struct PurchaseScope: OperationInput {
     }
     let found = try result.rows.map { try $0.decode(String.self, "currency") }
     guard let wanted = try result[0].decode(String?.self, "wanted") else {
-      guard found.count == 1 else {
-        let list = found.joined(separator: ", ")
-        throw Problem(
-          422, "mixed-currencies", Phrase("The purchases are in several currencies.", tr: "Alışverişler birden çok para biriminde."),
-          detail: Phrase(
-            "They are in \(list). Say which one to count in with currency.", tr: "\(list) kullanılmış. Hangisiyle hesaplanacağını currency ile belirtin."))
-      }
+      guard found.count == 1 else { throw Problem.mixedCurrencies(found) }
       return found[0]
     }
     let missing = try result.rows.filter { try $0.decode(Int.self, "without_rate") > 0 }
     guard missing.isEmpty else {
-      let english = try missing.map { "\(try $0.decode(String.self, "currency")) (\(try $0.decode(Int.self, "without_rate")) purchases)" }.joined(
-        separator: ", ")
-      let turkish = try missing.map { "\(try $0.decode(String.self, "currency")) (\(try $0.decode(Int.self, "without_rate")) alışveriş)" }.joined(
-        separator: ", ")
-      throw Problem(
-        422, "no-rate", Phrase("Some amounts cannot be converted.", tr: "Bazı tutarlar çevrilemiyor."),
-        detail: Phrase(
-          "There is no exchange rate to \(wanted) on the day of the purchase from: \(english). Enter the rates.",
-          tr: "Alışverişin yapıldığı gün için \(wanted) kuru olmayan para birimleri: \(turkish). Kurları girin."))
+      throw Problem.noRate(to: wanted, try missing.map { "\(try $0.decode(String.self, "currency")) (\(try $0.decode(Int.self, "without_rate")))" })
     }
     return wanted
   }

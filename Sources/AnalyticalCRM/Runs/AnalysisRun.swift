@@ -96,12 +96,12 @@ extension JobHandler {
             """)
         }
       } catch let problem as Problem {
-        let words = problem.detail ?? problem.title
+        func words(_ language: Language) -> String { [problem.title, problem.detail].compactMap { $0?.text(in: language) }.joined(separator: " ") }
         try await lease.complete(as: caller, deadline: .after(.seconds(30))) { tx in
           try await tx.run(
             """
             UPDATE crm.analysis_run SET status = 'failed', finished_at = clock_timestamp(),
-                   problem = jsonb_build_object('code', \(problem.code)::text, 'en', \(words.text(in: .english))::text, 'tr', \(words.text(in: .turkish))::text)
+                   problem = jsonb_build_object('code', \(problem.code)::text, 'en', \(words(.english))::text, 'tr', \(words(.turkish))::text)
              WHERE id = \(id)
             """)
         }

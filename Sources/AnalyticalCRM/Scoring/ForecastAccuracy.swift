@@ -66,10 +66,7 @@ extension ReadOperation {
     respond: { request, results in
       let question = try InputReader.read(AccuracyQuestion.self, from: request.query)
       if try results[0].rows.contains(where: { try $0.decode(Int.self, "without_rate") > 0 }) {
-        let target = question.currency ?? ""
-        throw Problem(
-          422, "no-rate", Phrase("Some amounts cannot be converted to \(target).", tr: "Bazı tutarlar \(target) para birimine çevrilemiyor."),
-          detail: Phrase("Add the exchange rates of those days.", tr: "O günlerin kurlarını ekleyin."))
+        throw Problem.noRate(to: question.currency)
       }
       var totals: [String: (months: Int, closed: Decimal, error: Decimal, absolute: Decimal)] = [:]
       var writer = JSONWriter(capacity: 4096)

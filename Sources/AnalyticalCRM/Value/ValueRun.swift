@@ -101,14 +101,7 @@ enum ValueRun {
         try $0.decode(String.self, at: 0)
       }
     guard let wanted = settings.currency else {
-      if found.count > 1 {
-        let list = found.joined(separator: ", ")
-        throw Problem(
-          422, "mixed-currencies",
-          Phrase(
-            "Purchases are in \(list): give the model the currency to compare them in.",
-            tr: "Alışverişler \(list) cinsinden: modele karşılaştırma para birimini verin."))
-      }
+      if found.count > 1 { throw Problem.mixedCurrencies(found) }
       guard let only = found.first else {
         try refuse(0)
         return "TRY"
@@ -126,8 +119,7 @@ enum ValueRun {
         """)
       if let first = missing.rows.first {
         let (from, day) = (try first.decode(String.self, at: 0), try first.decode(String.self, at: 1))
-        throw Problem(
-          422, "no-rate", Phrase("There is no exchange rate from \(from) to \(wanted) for \(day).", tr: "\(day) günü için \(from) – \(wanted) kuru yok."))
+        throw Problem.noRate(to: wanted, ["\(from) → \(wanted) (\(day))"])
       }
     }
     return wanted

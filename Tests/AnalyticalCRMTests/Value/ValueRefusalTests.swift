@@ -68,7 +68,7 @@ struct ValueRefusalTests {
     #expect(mixed["problem"]?["code"] == "mixed-currencies" && mixed["problem"]?["en"]?.string?.contains("EUR, USD") == true, "\(mixed)")
     let dollars = try await fixture.model("dollars", ["currency": "USD"])
     let unrated = try await fixture.run(dollars)
-    #expect(unrated["problem"]?["code"] == "no-rate" && unrated["problem"]?["en"]?.string?.contains("EUR to USD for 2017-12-30") == true, "\(unrated)")
+    #expect(unrated["problem"]?["code"] == "no-rate" && unrated["problem"]?["en"]?.string?.contains("EUR → USD (2017-12-30)") == true, "\(unrated)")
     try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
       try await tx.run("INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) VALUES ('EUR', 'USD', '2017-12-29', 1.2)")
     }
