@@ -96,7 +96,7 @@ extension JobHandler {
             """)
         }
       } catch let problem as Problem {
-        func words(_ language: Language) -> String { [problem.title, problem.detail].compactMap { $0?.text(in: language) }.joined(separator: " ") }
+        @Sendable func words(_ language: Language) -> String { [problem.title, problem.detail].compactMap { $0?.text(in: language) }.joined(separator: " ") }
         try await lease.complete(as: caller, deadline: .after(.seconds(30))) { tx in
           try await tx.run(
             """

@@ -31,6 +31,7 @@ struct ImportAPITests {
         let read = try read(request)
         return try read.answer(try await gateway.pool.execute(read.statements, context: read.context, deadline: request.deadline))
       case .immediate(let answer): return try answer(request)
+      case .live: throw Problem.notFound
       }
     }
 
