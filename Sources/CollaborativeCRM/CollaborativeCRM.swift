@@ -6,6 +6,6 @@ package enum CollaborativeCRM {
     .channels, .interactions, .conversations, .timeline, .notices, .attachments,
     .consent, .preferences, .registry,
     .webhooks,
-    .privacy,
+    .privacy, .retention,
   ]
 }

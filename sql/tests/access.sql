@@ -33,6 +33,7 @@ insert into crm.merge (id, resource, survivor_id, merged_id, merged_name, depart
 
 insert into crm.pipeline_snapshot (snapshot_on) values ('2100-01-01');
 insert into crm.customer (id, kind, name, department_id) values (access_test.id('privacy request'), 'person', 'x', access_test.id('other'));
+insert into crm.retention_rule (id, code, title_en, title_tr, relation, action, counts_from, keep_days) values (access_test.id('privacy request'), 't_rule', 'x', 'x', 'crm.x', 'delete', 'x', 1);
 insert into crm.privacy_request (id, kind, channel, requester) values (access_test.id('privacy request'), 'access', 'email', 'x');
 insert into crm.lead (id, name, department_id) values (access_test.id('lead'), 'lead', access_test.id('other'));
 insert into crm.analysis_run (id, kind, method, as_of) values (access_test.id('run'), 'test', 'x', now());
@@ -183,6 +184,8 @@ insert into access_test.maker values
   ('crm.data_breach', 'insert into crm.data_breach (id, title, description, learned_at) values ($1, ''x'', ''x'', now())'),
   ('crm.erasure_certificate', 'insert into crm.erasure_certificate (id, root, subject_id, erased_at, counts, kept, sums, digest) values ($1, ''lead'', $1, now(), ''{}'', ''[]'', ''{}'', ''x'')'),
   ('crm.erasure_tombstone', 'insert into crm.erasure_tombstone (id, kind, token, root, subject_id, erased_at) values (coalesce($1, gen_random_uuid()), ''record'', sha256(gen_random_uuid()::text::bytea), ''lead'', gen_random_uuid(), now())'),
+  ('crm.retention_rule', 'insert into crm.retention_rule (id, code, title_en, title_tr, relation, action, counts_from, keep_days) values ($1, ''x'' || $7, ''x'', ''x'', ''crm.x'', ''delete'', ''x'', 1)'),
+  ('crm.retention_run', 'insert into crm.retention_run (id, rule_id, up_to, dry_run, row_count, held_count) values ($1, access_test.id(''privacy request''), now(), true, 0, 0)'),
   ('crm.file_removal', 'insert into crm.file_removal (id, digest) values (coalesce($1, gen_random_uuid()), encode(sha256(''x''), ''hex''))'),
   ('crm.suppression', 'insert into crm.suppression (id, channel, address_token, reason) values ($1, ''email'', sha256($1::text::bytea), ''manual'')'),
   ('crm.outbound_message', 'insert into crm.outbound_message (customer_id, id, channel, address, legal_class, department_id, owner_id, visibility)

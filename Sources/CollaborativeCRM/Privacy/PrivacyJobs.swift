@@ -21,6 +21,26 @@ extension JobHandler {
       }
       throw HopelessJob(problem.title.english)
     }
+    try await removeFiles(lease)
+  }
+
+  /// Files of attachments that lost their row go at once; one that came within the last day is left to the daily sweep, because it may be on its way into a row.
+  private static func removeFiles(_ lease: JobLease) async throws {
+    try await attachmentSweep.run(lease)
+    let database = lease.database
+    let asked = try await database.read(
+      as: .system("remove files"), areas: [.admin], lane: .jobs, deadline: .after(.seconds(60)), "SELECT r.digest FROM crm.file_removal r WHERE r.removed_at IS NULL")
+    var gone: [String] = []
+    for row in asked.rows {
+      let digest = try row.decode(String.self, at: 0)
+      if try await database.files.open(digest) == nil { gone.append(digest) }
+    }
+    let removed = gone
+    if !removed.isEmpty {
+      try await database.transaction(as: .system("remove files"), lane: .jobs) { tx in
+        _ = try await tx.run("UPDATE crm.file_removal SET removed_at = now() WHERE removed_at IS NULL AND digest = ANY (\(removed))")
+      }
+    }
   }
 
   /// Reminds of deadlines that come near. The payload may name the instant (`at`); else it is now.

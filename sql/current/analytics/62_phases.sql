@@ -22,7 +22,7 @@ returns table (customer_id uuid, known_since timestamptz, last_contact_at timest
       union all select l.customer_id, l.created_at from crm.lead as l where l.customer_id is not null
     ) as x where x.at < known_until and (customers is null or x.customer_id = any (customers)) group by x.customer_id
   ) as t on t.customer_id = c.id
-  where (customers is null or c.id = any (customers)) and least(c.created_at, p.first_at, t.first_at) < known_until
+  where c.erased_at is null and (customers is null or c.id = any (customers)) and least(c.created_at, p.first_at, t.first_at) < known_until
 $$;
 comment on function analytics.phase_fact(timestamptz, uuid[]) is
   'What decides about phases: the last contact (activity, delivered touch, opportunity, lead), the last purchase, and the purchases and top categories of the last 365 days, of everybody known before an instant.';

@@ -7,7 +7,7 @@ struct Admin: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "admin", abstract: "Users, API keys and BI logins, without signing in.",
     discussion: "Whoever may run these commands has the database's connection settings; each change stands in the change log as system work.",
-    subcommands: [AdminUser.self, AdminAPIKey.self, AdminBILogin.self, AdminDemoCompany.self])
+    subcommands: [AdminUser.self, AdminAPIKey.self, AdminBILogin.self, AdminDemoCompany.self, AdminTombstones.self])
 }
 
 extension SettingsOptions {
