@@ -134,4 +134,23 @@ struct RegistryTests {
     #expect(try await differences(brand, api) == [])
     #expect(try await person.gets("commercial", api, mine) == "queued")
   }
+
+  @Test func `what the registry took is not refused for ever because its answer was lost`() async throws {
+    let api = try await TestAPI.start()
+    let (brand, code, registry, _) = try await exchange(api)
+    let person = try await Person.make(api)
+    #expect(try await person.says("ONAY", api, ["brand_id": .string(brand)]).status == 201)
+    let deaf = RegistryClient { request in
+      let answer = try registry.answer(request, now: Date())
+      if case .consents = request.path { throw RegistryUnreachable() }
+      return answer
+    }
+    try await RegistryExchange(database: Database(pool: api.database.worker), client: deaf).run(now: Date())
+    #expect(registry.record(brand: code, recipient: person.email, recipientType: "BIREYSEL", type: "EPOSTA")?.status == "ONAY")
+    #expect(try await differences(brand, api) == ["on_its_way ONAY -"])
+    _ = try await api.behind("UPDATE crm.registry_transfer SET not_before = NULL")
+    try await RegistryExchange(database: Database(pool: api.database.worker), client: RegistryClient { try registry.answer($0, now: Date()) }).run(now: Date())
+    #expect(try await differences(brand, api) == [])
+    #expect(try await api.behind("SELECT state FROM crm.registry_transfer")[0].decode(String.self, "state") == "accepted")
+  }
 }

@@ -6,8 +6,8 @@ package struct RegistryRequest: Sendable {
   package enum Path: Sendable {
     /// One consent of a sender and brand.
     case consents(sender: String, brand: String)
-    /// Many consents, answered one by one in their order.
-    case batch(sender: String, brand: String)
+    /// How the registry has one.
+    case status(sender: String, brand: String)
     /// What was said to the registry itself, after a mark.
     case changes(sender: String, brand: String, after: String?)
 
@@ -15,7 +15,7 @@ package struct RegistryRequest: Sendable {
     package var text: String {
       switch self {
       case .consents(let sender, let brand): "/sps/\(sender)/brands/\(brand)/consents"
-      case .batch(let sender, let brand): "/sps/\(sender)/brands/\(brand)/consents/request"
+      case .status(let sender, let brand): "/sps/\(sender)/brands/\(brand)/consents/status"
       case .changes(let sender, let brand, let after): "/sps/\(sender)/brands/\(brand)/consents/changes?source=IYS\(after.map { "&after=\($0)" } ?? "")"
       }
     }
@@ -57,14 +57,15 @@ package struct RegistryClient: Sendable {
 
   package init(exchange: @escaping @Sendable (RegistryRequest) async throws -> RegistryAnswer) { self.exchange = exchange }
 
-  /// - Returns: for each record its transaction, or why it was not taken.
-  package func put(_ records: [RegistryRecord], sender: String, brand: String) async throws -> [Result<String, RegistryError>] {
-    let answer = try await exchange(.init(path: .batch(sender: sender, brand: brand), body: .array(records.map(\.json))))
-    guard answer.status == 200, let items = answer.body.array, items.count == records.count else { throw RegistryUnreachable() }
-    return items.map { item in
-      if let transaction = item["transactionId"]?.string { return .success(transaction) }
-      return .failure(RegistryError(codes: (item["errors"]?.array ?? []).compactMap { $0["code"]?.string }))
-    }
+  /// Puts one consent there. When an earlier answer was lost the registry refuses what it already took; then it is asked how it has it.
+  /// - Returns: its transaction, or why it was not taken.
+  package func put(_ record: RegistryRecord, sender: String, brand: String) async throws -> Result<String, RegistryError> {
+    let answer = try await exchange(.init(path: .consents(sender: sender, brand: brand), body: record.json))
+    if answer.status == 200, let transaction = answer.body["transactionId"]?.string { return .success(transaction) }
+    guard answer.status == 422 else { throw RegistryUnreachable() }
+    let there = try await exchange(.init(path: .status(sender: sender, brand: brand), body: record.json))
+    if there.status == 200, let transaction = there.body["transactionId"]?.string, RegistryRecord(json: there.body) == record { return .success(transaction) }
+    return .failure(RegistryError(codes: (answer.body["errors"]?.array ?? []).compactMap { $0["code"]?.string }))
   }
 
   package struct Change: Sendable {

@@ -64,21 +64,28 @@ package struct RegistryExchange: Sendable {
           "SELECT i.transfer_id, i.recipient, i.recipient_type, i.type, i.status, i.source, i.consent_date FROM crm.next_registry_items(\(brand.id), \(now), 500) i")
       }
       if items.isEmpty { return }
-      let answers = try await client.put(items.map(\.record), sender: brand.sender, brand: brand.code)
-      let settled = zip(items, answers).map { item, answer -> JSON in
-        switch answer {
-        case .success(let transaction): ["id": .string(item.transfer.lowercase), "transaction": .string(transaction)]
-        case .failure(let error): ["id": .string(item.transfer.lowercase), "code": .string(error.codes.joined(separator: " "))]
+      var settled: [JSON] = []
+      var outage: RegistryUnreachable?
+      for item in items {
+        do {
+          switch try await client.put(item.record, sender: brand.sender, brand: brand.code) {
+          case .success(let transaction): settled.append(["id": .string(item.transfer.lowercase), "transaction": .string(transaction)])
+          case .failure(let error): settled.append(["id": .string(item.transfer.lowercase), "code": .string(error.codes.joined(separator: " "))])
+          }
+        } catch let error as RegistryUnreachable {
+          outage = error  // What it answered until then is kept.
+          break
         }
       }
-      let json = JSON.array(settled)
+      let json = String(decoding: try JSON.array(settled).encoded(), as: UTF8.self)
       _ = try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
         try await tx.run(
           """
           SELECT crm.settle_registry_item(g.id, \(now), g.transaction, g.code)
-            FROM jsonb_to_recordset(\(String(decoding: try json.encoded(), as: UTF8.self))::jsonb) AS g (id uuid, transaction text, code text)
+            FROM jsonb_to_recordset(\(json)::jsonb) AS g (id uuid, transaction text, code text)
           """)
       }
+      if let outage { throw outage }
     }
   }
 
@@ -92,10 +99,12 @@ package struct RegistryExchange: Sendable {
       try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
         for change in page.changes {
           let record = change.record
+          // The registry tells whole seconds. A refusal counts from the end of its second, so that none is lost to a consent within it.
+          let said = record.status == "RET" ? record.consentDate.addingTimeInterval(0.999) : record.consentDate
           try await tx.run(
             """
             SELECT crm.take_registry_change(\(brand.id), \(change.transaction), \(record.recipient), \(record.recipientType), \(record.type), \(record.status),
-                   \(record.source), \(record.consentDate), \(now))
+                   \(record.source), least(\(said)::timestamptz, crm.consent_clock()), \(now))
             """)
         }
         try await tx.run(

@@ -89,15 +89,13 @@ package final class SimulatedRegistry: Sendable {
         return RegistryAnswer(status: 200, body: ["transactionId": .string(transaction), "creationDate": .string(RegistryRecord.text(now))])
       case .failure(let error): return RegistryAnswer(status: 422, body: error.json)
       }
-    case .batch(_, let brand):
-      let answers = (request.body?.array ?? []).map { item -> JSON in
-        guard let record = RegistryRecord(json: item) else { return RegistryError(refusals: [.wrongKind]).json }
-        switch take(record, brand: brand, now: now) {
-        case .success(let transaction): return ["transactionId": .string(transaction)]
-        case .failure(let error): return error.json
-        }
-      }
-      return RegistryAnswer(status: 200, body: .array(answers))
+    case .status(_, let brand):
+      guard let asked = request.body.flatMap(RegistryRecord.init(json:)),
+        let found = record(brand: brand, recipient: asked.recipient, recipientType: asked.recipientType, type: asked.type)
+      else { return RegistryAnswer(status: 404, body: [:]) }
+      var members = found.json.object ?? [:]
+      members["transactionId"] = state.withLock { state in state.changes.last { $0.brand == brand && $0.record == found } }.map { .string($0.transaction) }
+      return RegistryAnswer(status: 200, body: .object(members))
     case .changes(_, let brand, let after):
       return state.withLock { state in
         let start = after.flatMap(Int.init) ?? 0
