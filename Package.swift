@@ -134,7 +134,8 @@ let package = Package(
     .testTarget(
       name: "CollaborativeCRMTests",
       dependencies: [
-        "CollaborativeCRM", "Gateway", "MuhatapTestKit",
+        "CollaborativeCRM", "Gateway", "MailTransport", "MuhatapTestKit",
+        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -6,10 +6,12 @@ package struct Database: Sendable {
   package let pool: PostgresPool
   /// The bytes that rows name.
   package let files: FileFolder
+  package let secrets: ChannelSecrets
 
-  package init(pool: PostgresPool, files: FileFolder = FileFolder()) {
+  package init(pool: PostgresPool, files: FileFolder = FileFolder(), secrets: ChannelSecrets = ChannelSecrets()) {
     self.pool = pool
     self.files = files
+    self.secrets = secrets
   }
 
   /// Runs one statement on somebody's behalf in a read-only transaction, in one round trip.

@@ -67,6 +67,8 @@ private struct Session {
   /// No further message is begun after it.
   let end: ContinuousClock.Instant
   private let clock = ContinuousClock()
+  /// How many messages are asked about at once. libcurl takes lines of at most 300 KB together, and counts each with all that wait behind it.
+  private static let listed = 25
   /// Answers to questions about messages are short lines, one a message.
   private static let answerLimit = 64 << 20
 
@@ -83,26 +85,39 @@ private struct Session {
     var last = known?.uidValidity == status.uidValidity ? known?.uid ?? 0 : 0
     var items: [IMAPMailbox.Item] = []
     var taken = 0
-    var stretch = max(count, 100)
+    var stretch = Self.listed
     func batch(isLast: Bool) -> IMAPMailbox.Batch {
       .init(uidValidity: status.uidValidity, items: items, position: .init(uidValidity: status.uidValidity, uid: last), isLast: isLast)
     }
     while last + 1 < status.uidNext {
       let upper = min(last + stretch, status.uidNext - 1)
-      let answer = try ask("UID FETCH \(last + 1):\(upper) (UID RFC822.SIZE INTERNALDATE)", in: folder)
+      let answer: String
+      do {
+        answer = try ask("UID FETCH \(last + 1):\(upper) (UID RFC822.SIZE INTERNALDATE)", in: folder)
+      } catch where stretch > Self.listed && error.kind == .unavailable {
+        // The wide stretch was not as empty as what lay before it.
+        stretch = Self.listed
+        continue
+      }
       let listed = IMAPAnswer.messages(answer).filter { (last + 1...upper).contains($0.uid) }
       for message in listed {
         if items.count >= count || taken >= bytes || !items.isEmpty && clock.now > end { return batch(isLast: false) }
-        let isWhole = message.size <= messageLimit
-        if let content = try fetch(message.uid, status.uidValidity, headerOnly: !isWhole) {
-          items.append(.init(uid: message.uid, arrivedAt: message.arrivedAt, size: message.size, bytes: content, isWhole: isWhole))
-          taken += content.count
+        do {
+          if let item = try fetch(message, status.uidValidity) {
+            items.append(item)
+            taken += item.bytes.count
+          }
+        } catch where !items.isEmpty {
+          // What was fetched counts; the next session begins with this one, and tells what is wrong if it still is.
+          return batch(isLast: false)
+        } catch {
+          throw MailFailure(error.kind, "\(error.description), at the message number \(message.uid)")
         }
         last = message.uid
       }
       last = upper
       // Deleted messages leave gaps of any length.
-      stretch = listed.isEmpty ? stretch * 4 : max(count, 100)
+      stretch = listed.isEmpty ? stretch * 4 : Self.listed
     }
     return batch(isLast: true)
   }
@@ -111,6 +126,19 @@ private struct Session {
     try handle.text(CURLOPT_URL, server.address("imap") + "/" + (folder.map(Self.encoded) ?? ""))
     try handle.text(CURLOPT_CUSTOMREQUEST, question)
     return String(decoding: try handle.receive(limit: Self.answerLimit), as: UTF8.self)
+  }
+
+  /// A message, or the header of one that is too large or larger than the server said.
+  private func fetch(_ message: IMAPAnswer.Message, _ uidValidity: Int) throws(MailFailure) -> IMAPMailbox.Item? {
+    func item(headerOnly: Bool) throws(MailFailure) -> IMAPMailbox.Item? {
+      guard let bytes = try fetch(message.uid, uidValidity, headerOnly: headerOnly) else { return nil }
+      return .init(uid: message.uid, arrivedAt: message.arrivedAt, size: message.size, bytes: bytes, isWhole: !headerOnly)
+    }
+    do {
+      return try item(headerOnly: message.size > messageLimit)
+    } catch where error.kind == .tooLarge {
+      return try item(headerOnly: true)
+    }
   }
 
   /// A message or its header; nil when somebody deleted it since it was listed.

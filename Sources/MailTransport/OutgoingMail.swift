@@ -13,6 +13,19 @@ package struct OutgoingMail: Sendable {
     }
   }
 
+  package struct File: Sendable {
+    package let name: String
+    /// Such as `application/pdf`.
+    package let mediaType: String
+    package let bytes: [UInt8]
+
+    package init(name: String, mediaType: String, bytes: [UInt8]) {
+      self.name = name
+      self.mediaType = mediaType
+      self.bytes = bytes
+    }
+  }
+
   /// Without angle brackets. The same for every attempt, so that a mail sent twice is one mail for whoever receives it.
   package let messageID: String
   package let from: Address
@@ -25,10 +38,11 @@ package struct OutgoingMail: Sendable {
   package let references: [String]
   /// Further fields, such as List-Unsubscribe.
   package let headers: [(name: String, value: String)]
+  package let files: [File]
 
   package init(
     messageID: String, from: Address, to: Address, subject: String, date: Date, text: String, html: String? = nil, inReplyTo: String? = nil,
-    references: [String] = [], headers: [(name: String, value: String)] = []
+    references: [String] = [], headers: [(name: String, value: String)] = [], files: [File] = []
   ) {
     self.messageID = messageID
     self.from = from
@@ -40,6 +54,7 @@ package struct OutgoingMail: Sendable {
     self.inReplyTo = inReplyTo
     self.references = references
     self.headers = headers
+    self.files = files
   }
 
   /// The fields that others may add; all else in the header is said by the properties above.
@@ -75,7 +90,7 @@ package struct OutgoingMail: Sendable {
   }
 
   private func check() throws(MailFailure) {
-    let lines = [messageID, from.address, to.address, from.name ?? "", to.name ?? "", subject, inReplyTo ?? ""] + references + headers.flatMap { [$0.name, $0.value] }
+    let lines = [messageID, from.address, to.address, from.name ?? "", to.name ?? "", subject, inReplyTo ?? ""] + references + files.flatMap { [$0.name, $0.mediaType] } + headers.flatMap { [$0.name, $0.value] }
     guard lines.allSatisfy({ line in !line.unicodeScalars.contains { $0.properties.generalCategory == .control } }) else {
       throw MailFailure(.unsendable, "a field of the header holds a line break or a character that steers")
     }
@@ -97,6 +112,32 @@ package struct OutgoingMail: Sendable {
   }
 
   private func body() -> UnsafeMutablePointer<GMimeObject>? {
+    guard !files.isEmpty else { return words() }
+    let mixed = g_mime_multipart_new_with_subtype("mixed")
+    for part in [words()] + files.map(Self.part) {
+      g_mime_multipart_add(mixed, part)
+      cgmime_release(part)
+    }
+    return cgmime_object(mixed)
+  }
+
+  private static func part(_ file: File) -> UnsafeMutablePointer<GMimeObject>? {
+    let type = file.mediaType.split(separator: "/", maxSplits: 1).map(String.init)
+    // A message is sent as a file, because within a mail it may not be encoded.
+    let isPlain = type.count == 2 && !["message", "multipart"].contains(type[0])
+    let part = g_mime_part_new_with_type(isPlain ? type[0] : "application", isPlain ? type[1] : "octet-stream")
+    g_mime_part_set_filename(part, file.name)
+    g_mime_part_set_content_encoding(part, GMIME_CONTENT_ENCODING_BASE64)
+    let stream = file.bytes.withUnsafeBytes { g_mime_stream_mem_new_with_buffer($0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count) }
+    let content = g_mime_data_wrapper_new_with_stream(stream, GMIME_CONTENT_ENCODING_DEFAULT)
+    g_mime_part_set_content(part, content)
+    cgmime_release(content)
+    cgmime_release(stream)
+    g_mime_object_set_disposition(cgmime_object(part), "attachment")
+    return cgmime_object(part)
+  }
+
+  private func words() -> UnsafeMutablePointer<GMimeObject>? {
     let plain = Self.part("plain", text)
     guard let html else { return plain }
     let alternative = g_mime_multipart_new_with_subtype("alternative")

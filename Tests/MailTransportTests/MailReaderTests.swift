@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import MailTransport
+import MuhatapTestKit
 import Testing
 
 @Suite("Reading e-mails")

@@ -27,11 +27,11 @@ package final class TestAPI: Sendable {
   package var model: Model { api.model }
 
   /// An API on a database of its own.
-  package static func start() async throws -> TestAPI {
+  package static func start(secrets: ChannelSecrets = ChannelSecrets()) async throws -> TestAPI {
     let database = try await TestDatabase.clone()
     try await DemoCompany.found(in: database.app)
     try await SampleSales.sell(in: Database(pool: database.app))
-    return TestAPI(database: database, api: try await API(database: Database(pool: database.app), cursorKey: SymmetricKey(size: .bits256)))
+    return TestAPI(database: database, api: try await API(database: Database(pool: database.app, secrets: secrets), cursorKey: SymmetricKey(size: .bits256)))
   }
 
   /// The API that all tests of one file share.

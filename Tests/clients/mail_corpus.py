@@ -3,7 +3,7 @@ sound Turkish mails in every encoding, whose text and subject manifest.json give
 
     mail_corpus.py FOLDER COUNT
 """
-import base64, glob, hashlib, json, os, quopri, random, sys
+import base64, glob, hashlib, json, os, quopri, random, re, sys
 from email.header import Header
 
 FOLDER, COUNT = sys.argv[1], int(sys.argv[2])
@@ -211,6 +211,9 @@ for raw in seeds:
     keep(raw, kind="seed")
 while number < COUNT:
     raw = dice.choice(seeds)
+    # Some keep the id of what they were made from: different messages under one id.
+    if dice.random() < 0.7:
+        raw = re.sub(rb"(?im)^message-id:[^\r]*", b"Message-ID: <bozuk-%d@ornek.example>" % number, raw, count=1)
     for _ in range(dice.choice([1, 1, 1, 2, 3])):
         raw = dice.choice(MUTATIONS)(raw)
     keep(raw or b"\r\n", kind="mutated")

@@ -260,6 +260,17 @@ insert into access_test.maker values
   ('crm.interaction_key', 'insert into crm.interaction_key (channel_account_id, external_id, customer_id, interaction_id, occurred_at)
     values ($1, $1::text, $1, $1, now())', 'channel_account_id');
 
+-- Accounts and what goes through them.
+insert into access_test.maker values
+  ('crm.brand', 'insert into crm.brand (id, code, name) values ($1, ''x'' || $7, ''x'')'),
+  ('crm.channel_account', 'insert into crm.channel_account (id, code, name, channel, provider, department_id) values ($1, ''x'' || $7, ''x'', ''letter'', ''manual'', access_test.id(''other''))');
+insert into access_test.maker values
+  ('crm.channel_state', 'insert into crm.channel_state (channel_account_id) values ($1)', 'channel_account_id'),
+  ('crm.received_message', 'insert into crm.received_message (channel_account_id, external_id, digest, size, interaction_id)
+    values (access_test.id(''channel account''), $1::text, repeat(''0'', 64), 1, $1)', 'interaction_id'),
+  ('crm.delivery_report', 'insert into crm.delivery_report (channel_account_id, event_id, message_id, outcome, reported_at)
+    values (access_test.id(''channel account''), $1::text, $1, ''delivered'', now())', 'message_id');
+
 insert into crm.customer (id, kind, name, department_id) values (access_test.id('thread'), 'person', 'thread', access_test.id('other'));
 insert into crm.conversation (customer_id, id, channel, department_id) values (access_test.id('thread'), access_test.id('thread'), 'email', access_test.id('other'));
 insert into access_test.maker values

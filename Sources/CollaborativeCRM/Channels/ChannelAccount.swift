@@ -2,7 +2,10 @@ package import CRMCore
 
 extension Concept {
   /// The brands and accounts through which customers reach the company and it reaches them.
-  static let channels = Concept(resources: [.brands, .channelAccounts])
+  static let channels = Concept(
+    resources: [.brands, .channelAccounts],
+    endpoints: { database, _ in [ChannelEvents(database: database).endpoint] },
+    jobs: [.sendMessage, .followMessages, .receiveFromAll, .receive], schedules: [.messageFollowing, .receiving])
 }
 
 extension Resource {

@@ -17,7 +17,7 @@ package struct Application: Sendable {
     _ configuration: GatewayConfiguration, pool: PostgresPool, cursorKey: SymmetricKey, logger: Logger
   ) async throws -> Application {
     try await UnsafeRole.refuse(in: pool)
-    let database = Database(pool: pool, files: configuration.files)
+    let database = Database(pool: pool, files: configuration.files, secrets: configuration.secrets)
     let api = try await API(database: database, cursorKey: cursorKey)
     let server = try await GatewayServer(configuration: configuration, database: database, endpoints: api.endpoints, live: api.liveFeed(limits: configuration.limits.live, logger: logger), logger: logger)
     try await server.start()

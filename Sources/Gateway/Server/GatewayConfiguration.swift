@@ -27,12 +27,13 @@ package struct GatewayConfiguration: Sendable {
   package var metricsToken: String?
   /// Where attachments and other files lie.
   package var files: FileFolder
+  package var secrets: ChannelSecrets
 
   package init(
     host: String = "127.0.0.1", port: Int = 8080, eventLoops: Int = System.coreCount, tls: TLSConfiguration? = nil, http2: Bool = true,
     limits: Limits = Limits(), deadlines: Deadlines = Deadlines(), gzipFrom: Int = 4096, trustsForwardedFor: Bool = false,
     publicAddress: String? = nil, authentication: AuthenticationConfiguration = AuthenticationConfiguration(), metricsToken: String? = nil,
-    files: FileFolder = FileFolder()
+    files: FileFolder = FileFolder(), secrets: ChannelSecrets = ChannelSecrets()
   ) {
     self.host = host
     self.port = port
@@ -47,6 +48,7 @@ package struct GatewayConfiguration: Sendable {
     self.authentication = authentication
     self.metricsToken = metricsToken
     self.files = files
+    self.secrets = secrets
   }
 }
 

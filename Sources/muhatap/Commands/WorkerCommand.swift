@@ -36,7 +36,7 @@ extension Worker {
   static func ofThisProcess(pool: PostgresPool, settings: Settings, logger: Logger) -> Worker {
     let process = ProcessInfo.processInfo
     return Worker(
-      database: Database(pool: pool, files: settings.gateway.files), handlers: Work.handlers, schedules: Work.schedules,
+      database: Database(pool: pool, files: settings.gateway.files, secrets: settings.gateway.secrets), handlers: Work.handlers, schedules: Work.schedules,
       configuration: Configuration(name: "\(process.hostName)-\(process.processIdentifier)", concurrency: settings.jobConcurrency),
       logger: logger)
   }

@@ -1,7 +1,6 @@
 import CRMCore
 import CollaborativeCRM
 import Crypto
-import CRMCore
 import Foundation
 import Gateway
 import Logging
@@ -54,6 +53,20 @@ struct Settings: Sendable {
       filePath: source.text(
         "demo.folder", default: resources.appending(path: "demo").path,
         "The folder with the demo company's data/ and mappings/."))
+  }
+
+  private static func channelSecrets(from source: inout SettingsReader) -> ChannelSecrets {
+    let file = source.text(
+      "channels.secrets",
+      "A JSON file with the secrets of channel accounts by their codes, such as {\"support\": {\"password\": \"…\"}}; only the program's user should be able to read it.")
+    guard let file else { return ChannelSecrets() }
+    do {
+      return ChannelSecrets(try JSONDecoder().decode([String: [String: String]].self, from: Data(contentsOf: URL(filePath: file))))
+    } catch {
+      // The error itself could quote what stands in the file.
+      source.object("channels.secrets", "cannot be read as a JSON object of objects of texts")
+      return ChannelSecrets()
+    }
   }
 
   private static func database(from source: inout SettingsReader, for purpose: Purpose) -> PostgresPool.Configuration {
@@ -114,7 +127,8 @@ struct Settings: Sendable {
           filePath: source.text(
             "files.folder", default: NSHomeDirectory() + "/.local/share/muhatap/files",
             "The folder for attachments; the same for all gateways and workers of a deployment, and part of its backup."), directoryHint: .isDirectory),
-        sizeLimit: source.integer("files.sizeLimit", default: 25 << 20, in: 1024...1 << 40, "Bytes of one attachment.")))
+        sizeLimit: source.integer("files.sizeLimit", default: 25 << 20, in: 1024...1 << 40, "Bytes of one attachment.")),
+      secrets: channelSecrets(from: &source))
   }
 
   private static func limits(from source: inout SettingsReader) -> Limits {

@@ -1,0 +1,64 @@
+package import CRMCore
+package import Foundation
+package import PostgresClient
+
+/// Takes one message in that came through an account: as an interaction in its conversation, once however often it comes.
+package struct MessageIntake: Sendable {
+  package let accountID: UUID
+
+  package struct Taken: Sendable {
+    package let customerID, conversationID, interactionID: UUID
+    package let isNew: Bool
+  }
+
+  private struct Known: RowDecodable {
+    let digest: String
+    init(row: PostgresRow) throws { digest = try row.decode("digest") }
+  }
+
+  @discardableResult
+  package func take(_ message: ReceivedMessage, _ files: [NewAttachment], _ tx: PostgresTransaction) async throws -> Taken {
+    // Two different messages with one id are two messages, whoever made that mistake.
+    var externalID = String(message.externalID.prefix(900))
+    let known = try await tx.first(
+      Known.self, "SELECT digest FROM crm.received_message WHERE channel_account_id = \(accountID) AND external_id = \(externalID)")
+    if let known, known.digest != message.digest { externalID += "#\(message.digest.prefix(16))" }
+    let row = try await tx.one(
+      Row.self,
+      """
+      SELECT r.customer_id, r.conversation_id, r.interaction_id, r.is_new FROM crm.receive_interaction(\(accountID), \(externalID), \(message.inReplyTo),
+        \(message.references), \(message.sender), \(message.senderName), \(message.recipients), \(message.subject), \(message.text), \(message.html),
+        \(message.occurredAt), \(message.kind)) AS r
+      """)
+    if row.isNew {
+      try await tx.run(
+        """
+        INSERT INTO crm.received_message (channel_account_id, external_id, digest, size, interaction_id, defects)
+        VALUES (\(accountID), \(externalID), \(message.digest), \(message.size), \(row.interactionID), \(message.defects))
+        """)
+      for file in files { _ = try await file.insert(customer: row.customerID, conversation: row.conversationID, interaction: row.interactionID, tx) }
+    }
+    for report in message.reports { try await take(report, tx) }
+    return Taken(customerID: row.customerID, conversationID: row.conversationID, interactionID: row.interactionID, isNew: row.isNew)
+  }
+
+  /// Notes what is reported of a message of ours.
+  package func take(_ report: DeliveryReportOfOurs, _ tx: PostgresTransaction) async throws {
+    try await tx.run(
+      """
+      SELECT crm.report_delivery(\(accountID), \(report.eventID), \(report.messageID), \(report.providerID), \(report.outcome), \(report.reason), \(report.at))
+      """)
+  }
+
+  private struct Row: RowDecodable {
+    let customerID, conversationID, interactionID: UUID
+    let isNew: Bool
+
+    init(row: PostgresRow) throws {
+      customerID = try row.decode("customer_id")
+      conversationID = try row.decode("conversation_id")
+      interactionID = try row.decode("interaction_id")
+      isNew = try row.decode("is_new")
+    }
+  }
+}

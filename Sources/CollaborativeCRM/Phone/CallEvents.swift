@@ -1,0 +1,113 @@
+import CRMCore
+import Foundation
+import PostgresClient
+
+/// What a telephone exchange (PBX) reports: a call that rings is answered with who calls, and whoever sits at the extension is told; a call that ended
+/// is noted.
+struct CallEvents {
+  let database: Database
+  private static let caller = Caller.system("calls")
+
+  var endpoint: Endpoint {
+    Endpoint(
+      .post, "/channels/{code}/calls", access: .open, body: .collected,
+      documentation: .init(
+        "receive_call_event", tag: "channel_accounts", "What a telephone exchange reports",
+        description:
+          "Signed as Standard Webhooks has it, with the account's webhook_secret. Types: call.ringing (data: id, from, extension), answered with the callers it may "
+          + "be, whom the user at the extension is told of too; call.ended (data: id, from, to, direction, started_at, seconds, outcome), which notes the call, once.",
+        parameters: [.init("code", in: .path, required: true, "The account's code.")] + ChannelEvents.signature,
+        input: (
+          "application/json",
+          ["type": "object", "required": ["type", "data"], "properties": ["type": ["type": "string"], "data": ["type": "object"]]]
+        ),
+        answers: [
+          (
+            200, "Who is calling; empty for a number that nobody has.", "application/json",
+            [
+              "type": "object", "required": ["data"],
+              "properties": ["data": ["type": "array", "items": ["type": "object", "properties": .object(ScreenPop.row)]]],
+            ]
+          )
+        ], refusals: [401, 404, 422]),
+      handler: .operation { request in try await take(request) })
+  }
+
+  private struct Found: RowDecodable {
+    let customerID: UUID
+    let customerName: String
+    let contactName: String?
+
+    init(row: PostgresRow) throws {
+      customerID = try row.decode("customer_id")
+      customerName = try row.decode("customer_name")
+      contactName = try row.decode("contact_name")
+    }
+  }
+
+  private func take(_ request: Request) async throws -> Response {
+    try await database.transaction(as: Self.caller, request: request.id, deadline: request.deadline, retries: true) { tx in
+      let (account, event) = try await ChannelEvents.verified(request, tx, database.secrets)
+      let data = event.body["data"] ?? .null
+      guard account.channel == "phone" else { throw Problem.notFound }
+      switch event.body["type"]?.string {
+      case "call.ringing": return try await ring(data, account, tx)
+      case "call.ended":
+        try await end(data, account, tx)
+        return .json(Array(#"{"data":[]}"#.utf8))
+      default: throw Problem.invalid([.init("/type", code: "option", Phrase("This type of event is not known.", tr: "Bu olay türü bilinmiyor."))])
+      }
+    }
+  }
+
+  private static func needed(_ name: String, _ data: JSON) throws -> String {
+    guard let text = data[name]?.string, !text.isEmpty, text.count <= 200 else {
+      throw Problem.invalid([.init("/data/\(name)", code: "required", Phrase("\(name) is required.", tr: "\(name) zorunludur."))])
+    }
+    return text
+  }
+
+  private func ring(_ data: JSON, _ account: AccountSettings, _ tx: PostgresTransaction) async throws -> Response {
+    let number = try Self.needed("from", data)
+    let result = try await tx.result(ScreenPop.statement(number))
+    if let extensionNumber = data["extension"]?.string, let person = account.extensions[extensionNumber], let first = result.rows.first {
+      let found = try Found(row: first)
+      let name = found.contactName.map { "\($0) (\(found.customerName))" } ?? found.customerName
+      try await tx.run(
+        """
+        SELECT crm.notify(u.id, 'call', 'customers', \(found.customerID), \("\(name) is calling"), \("\(name) arıyor"))
+          FROM crm.app_user AS u WHERE u.email_key = crm.search_key(\(person)) AND u.active
+        """)
+    }
+    var writer = JSONWriter(capacity: 1_024)
+    writer.beginObject()
+    writer.key("data")
+    writer.writeRows(result)
+    writer.endObject()
+    return .json(writer.take())
+  }
+
+  private func end(_ data: JSON, _ account: AccountSettings, _ tx: PostgresTransaction) async throws {
+    let id = try Self.needed("id", data)
+    let other = try Self.needed(data["direction"]?.string == "out" ? "to" : "from", data)
+    let isOut = data["direction"]?.string == "out"
+    guard let outcome = CallOutcome(rawValue: data["outcome"]?.string ?? ""), let line = account.address else {
+      throw Problem.invalid([
+        .init("/data/outcome", code: "option", Phrase("Use one of: answered, missed, busy, voicemail.", tr: "Şunlardan biri olmalı: answered, missed, busy, voicemail."))
+      ])
+    }
+    var seconds: Int?
+    if case .number(let number) = data["seconds"] { seconds = min(max(Int(exactly: NSDecimalNumber(decimal: number).doubleValue.rounded()) ?? 0, 0), 86_400) }
+    let started = min(HTTPMessaging.instant(data["started_at"]) ?? Date(), Date())
+    try await tx.run(
+      """
+      SELECT r.interaction_id FROM crm.receive_interaction(\(account.id), \(id), NULL, '{}', \(isOut ? line : other), \(data["name"]?.string), \([isOut ? other : line]), NULL,
+        \(outcome.text(seconds: seconds)), NULL, \(started), \(outcome == .voicemail ? "voicemail" : "call")) AS r
+      """)
+  }
+}
+
+extension AccountSettings {
+  /// Whose telephone it is: the e-mail address of a user by the extension, out of the account's settings.
+  fileprivate var extensions: [String: String] { (object("extensions") ?? [:]).compactMapValues(\.string) }
+}
