@@ -86,7 +86,9 @@ struct HTMLTokens: Sequence, IteratorProtocol {
     while place < bytes.count {
       if bytes[place] == UInt8(ascii: "<"), place + end.count <= bytes.count,
         zip(bytes[place..<(place + end.count)], end).allSatisfy({ Self.small($0) == $1 })
-      { return }
+      {
+        return
+      }
       place += 1
     }
   }

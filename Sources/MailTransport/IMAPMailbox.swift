@@ -94,7 +94,7 @@ private struct Session {
       let answer: String
       do {
         answer = try ask("UID FETCH \(last + 1):\(upper) (UID RFC822.SIZE INTERNALDATE)", in: folder)
-      } catch where stretch > Self.listed && error.kind == .unavailable {
+      } catch  where stretch > Self.listed && error.kind == .unavailable {
         // The wide stretch was not as empty as what lay before it.
         stretch = Self.listed
         continue
@@ -107,7 +107,7 @@ private struct Session {
             items.append(item)
             taken += item.bytes.count
           }
-        } catch where !items.isEmpty {
+        } catch  where !items.isEmpty {
           // What was fetched counts; the next session begins with this one, and tells what is wrong if it still is.
           return batch(isLast: false)
         } catch {
@@ -136,7 +136,7 @@ private struct Session {
     }
     do {
       return try item(headerOnly: message.size > messageLimit)
-    } catch where error.kind == .tooLarge {
+    } catch  where error.kind == .tooLarge {
       return try item(headerOnly: true)
     }
   }
@@ -149,7 +149,7 @@ private struct Session {
     // A server may count a message's size otherwise than it sends it, by its line ends.
     do {
       return try handle.receive(limit: messageLimit + messageLimit / 8 + 65_536)
-    } catch where error.kind == .missing {
+    } catch  where error.kind == .missing {
       let answer = try ask("UID FETCH \(uid) (UID RFC822.SIZE INTERNALDATE)", in: folder)
       guard IMAPAnswer.messages(answer).contains(where: { $0.uid == uid }) else { return nil }
       throw error

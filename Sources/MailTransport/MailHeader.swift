@@ -81,7 +81,9 @@ struct MailHeader {
       if cgmime_is_mailbox(item) != 0, let text = internet_address_mailbox_get_addr(cgmime_mailbox(item)) {
         let address = TextDecoder.line(String(cString: text))
         let name = internet_address_get_name(item).map { TextDecoder.line(String(cString: $0)) }
-        if !address.isEmpty, address.utf8.count <= 320 { found.append(.init(name: name.flatMap { $0.isEmpty ? nil : String($0.prefix(200)) }, address: address)) }
+        if !address.isEmpty, address.utf8.count <= 320 {
+          found.append(.init(name: name.flatMap { $0.isEmpty ? nil : String($0.prefix(200)) }, address: address))
+        }
       } else if cgmime_is_group(item) != 0 {
         found += addresses(internet_address_group_get_members(cgmime_group(item)), depth: depth + 1)
       }

@@ -90,7 +90,9 @@ package struct OutgoingMail: Sendable {
   }
 
   private func check() throws(MailFailure) {
-    let lines = [messageID, from.address, to.address, from.name ?? "", to.name ?? "", subject, inReplyTo ?? ""] + references + files.flatMap { [$0.name, $0.mediaType] } + headers.flatMap { [$0.name, $0.value] }
+    let lines =
+      [messageID, from.address, to.address, from.name ?? "", to.name ?? "", subject, inReplyTo ?? ""] + references + files.flatMap { [$0.name, $0.mediaType] }
+      + headers.flatMap { [$0.name, $0.value] }
     guard lines.allSatisfy({ line in !line.unicodeScalars.contains { $0.properties.generalCategory == .control } }) else {
       throw MailFailure(.unsendable, "a field of the header holds a line break or a character that steers")
     }
@@ -106,7 +108,9 @@ package struct OutgoingMail: Sendable {
     }
     for (name, _) in headers {
       let small = name.lowercased()
-      guard Self.addable.contains(small) || small.hasPrefix("x-") && small.utf8.allSatisfy({ $0 == 0x2D || (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) })
+      guard
+        Self.addable.contains(small)
+          || small.hasPrefix("x-") && small.utf8.allSatisfy({ $0 == 0x2D || (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) })
       else { throw MailFailure(.unsendable, "the header field \(name.prefix(60)) may not be set") }
     }
   }

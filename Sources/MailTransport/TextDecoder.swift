@@ -12,7 +12,11 @@ enum TextDecoder {
       if let text = String(validating: bytes, as: UTF8.self) {
         decoded = text
       } else {
-        if name == "utf-8" || name == "utf8" { note("the text is not in UTF-8 as it says", &defects) } else { note("the text does not say its encoding", &defects) }
+        if name == "utf-8" || name == "utf8" {
+          note("the text is not in UTF-8 as it says", &defects)
+        } else {
+          note("the text does not say its encoding", &defects)
+        }
         decoded = mostlyUTF8(bytes) ? String(decoding: bytes, as: UTF8.self) : turkish(bytes)
       }
     case "windows-1254", "iso-8859-9", "iso8859-9", "iso_8859-9", "latin5", "latin-5", "cp1254", "x-cp1254", "iso-8859-9-windows-latin-5":

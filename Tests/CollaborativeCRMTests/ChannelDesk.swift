@@ -45,12 +45,14 @@ struct ChannelDesk {
   }
 
   @discardableResult
-  func mailAccount(_ servers: MailServers, _ code: String = "destek", brand: UUID? = nil, opensTickets: Bool = false) async throws -> UUID {
+  func mailAccount(_ servers: MailServers, _ code: String = "destek", brand: UUID? = nil, opensTickets: Bool = false, sendsNotices: Bool = false) async throws
+    -> UUID
+  {
     try await account(
       code, channel: "email", provider: "smtp_imap", address: "\(code)@carsi.example",
       settings: [
         "imap_host": "127.0.0.1", "imap_port": .number(Decimal(servers.imapPort)), "imap_security": "plain", "imap_user": .string(code),
-        "smtp_host": "127.0.0.1", "smtp_port": .number(Decimal(servers.smtpPort)), "smtp_security": "plain",
+        "smtp_host": "127.0.0.1", "smtp_port": .number(Decimal(servers.smtpPort)), "smtp_security": "plain", "sends_notices": .bool(sendsNotices),
       ], brand: brand, opensTickets: opensTickets)
   }
 
@@ -62,16 +64,19 @@ struct ChannelDesk {
     if receiving {
       try await database.transaction(as: .system("test")) { tx in try await JobQueue.enqueue("channel.receive_all", in: tx) }
     }
-    let handlers = Work.handlers.filter { $0.kind.hasPrefix("channel.") || $0.kind.hasPrefix("message.") }
+    let handlers = Work.handlers.filter { $0.kind.hasPrefix("channel.") || $0.kind.hasPrefix("message.") || $0.kind == "notices.mail" }
     let worker = Worker(
       database: database, handlers: handlers, configuration: .init(name: "test", concurrency: 2, pause: .milliseconds(50), grace: .seconds(2)),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await worker.run() }
       let deadline = ContinuousClock.now + limit
-      while try await number("SELECT count(*) FROM crm.job WHERE status IN ('queued', 'running') AND (kind LIKE 'channel.%' OR kind LIKE 'message.%')") > 0 {
+      while try await number(
+        "SELECT count(*) FROM crm.job WHERE status IN ('queued', 'running') AND (kind LIKE 'channel.%' OR kind LIKE 'message.%' OR kind = 'notices.mail')") > 0
+      {
         guard ContinuousClock.now < deadline else {
-          let stuck = try await behind("SELECT coalesce(string_agg(kind || ' ' || status || ' ' || coalesce(last_problem, ''), '; '), '') FROM crm.job WHERE status <> 'done'")
+          let stuck = try await behind(
+            "SELECT coalesce(string_agg(kind || ' ' || status || ' ' || coalesce(last_problem, ''), '; '), '') FROM crm.job WHERE status <> 'done'")
           throw Stuck(description: "the work did not end within \(limit): \(try stuck[0].decode(String.self, at: 0))")
         }
         try await behind("UPDATE crm.job SET run_at = now() WHERE status = 'queued' AND attempt > 0 AND (kind LIKE 'channel.%' OR kind LIKE 'message.%')")

@@ -82,6 +82,28 @@ struct MailExchangeTests {
     #expect(try servers.sent().count == 1)
   }
 
+  @Test("colleagues get their unread notices by mail, each mail once")
+  func notices() async throws {
+    let api = try await TestAPI.start(secrets: ChannelDesk.secrets)
+    let desk = ChannelDesk(api.database)
+    let servers = try await MailServers.start()
+    try await desk.mailAccount(servers, sendsNotices: true)
+    try await desk.behind(
+      """
+      INSERT INTO crm.notice_digest (user_id, address, subject, body_text, notices)
+      SELECT u.id, 'zeynep@ornek.example', 'Okunmamış 2 bildirim', 'Bir görüşme size atandı', 2 FROM crm.app_user AS u WHERE u.email = 'zeynep@carsi.example'
+      """)
+    for _ in 0..<2 {
+      try await Database(pool: api.database.worker).transaction(as: .system("test")) { tx in _ = try await JobQueue.enqueue("notices.mail", in: tx) }
+      try await desk.work(receiving: false)
+    }
+    let sent = try servers.sent()
+    try #require(sent.count == 1)
+    let mail = MailReader.read(Array(sent[0].drop { $0 != 0x0A }.dropFirst()))
+    #expect(mail.subject == "Okunmamış 2 bildirim" && mail.text == "Bir görüşme size atandı\n" && mail.kind == .autoReply)
+    #expect(try await desk.number("SELECT count(*) FROM crm.notice_digest WHERE state = 'sent' AND sent_at IS NOT NULL") == 1)
+  }
+
   @Test("a commercial mail says who sends it and how to be left alone; without consent at sending it does not leave")
   func commercial() async throws {
     let api = try await TestAPI.start(secrets: ChannelDesk.secrets)
@@ -94,7 +116,10 @@ struct MailExchangeTests {
     let person = try await Person.make(api)
     let said = try await person.says("ONAY", api, channel: "email", brandOf)
     #expect(said.status < 300, "\(said.text)")
-    for _ in 0..<2 { #expect(try await person.gets("commercial", api, ["channel": "email", "subject": "İndirim", "body_html": "<p>Merhaba</p>"].merging(brandOf) { $1 }) == "queued") }
+    for _ in 0..<2 {
+      #expect(
+        try await person.gets("commercial", api, ["channel": "email", "subject": "İndirim", "body_html": "<p>Merhaba</p>"].merging(brandOf) { $1 }) == "queued")
+    }
     let ids = try await desk.behind("SELECT id FROM crm.outbound_message ORDER BY id")
     let first = try ids[0].decode(UUID.self, at: 0)
     try await desk.behind(
@@ -118,7 +143,8 @@ struct MailExchangeTests {
     try await desk.behind("UPDATE crm.outbound_message SET not_before = now() WHERE state = 'queued'")
     try await Database(pool: api.database.worker).transaction(as: .system("test")) { tx in
       _ = try await tx.run(
-        "SELECT crm.enqueue('message.send', jsonb_build_object('customer_id', m.customer_id, 'message_id', m.id)) FROM crm.outbound_message AS m WHERE m.state = 'queued'")
+        "SELECT crm.enqueue('message.send', jsonb_build_object('customer_id', m.customer_id, 'message_id', m.id)) FROM crm.outbound_message AS m WHERE m.state = 'queued'"
+      )
     }
     try await desk.work(receiving: false)
     #expect(try servers.sent().count == 1)

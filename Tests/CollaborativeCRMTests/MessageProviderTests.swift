@@ -55,11 +55,15 @@ struct MessageProviderTests {
     try await provider.ask("POST", "/watch", ["url": .string(server.address + "/channels/kisa/events")])
     let account = try await desk.account("kisa", channel: "sms", provider: "http_sms", address: "CARSI", settings: ["url": .string(provider.address)])
     for number in 1...5 {
-      try await provider.ask("POST", "/say", ["id": .string("in-\(number)"), "from": "+905321112233", "text": .string("Mesaj \(number) ığ"), "at": "2026-11-22T08:00:00Z"])
+      try await provider.ask(
+        "POST", "/say", ["id": .string("in-\(number)"), "from": "+905321112233", "text": .string("Mesaj \(number) ığ"), "at": "2026-11-22T08:00:00Z"])
     }
     try await provider.ask(
       "POST", "/post",
-      ["event": "ev-1", "body": ["type": "message.received", "data": ["id": "in-3", "from": "+905321112233", "text": "Mesaj 3 ığ", "at": "2026-11-22T08:00:00Z"]]])
+      [
+        "event": "ev-1",
+        "body": ["type": "message.received", "data": ["id": "in-3", "from": "+905321112233", "text": "Mesaj 3 ığ", "at": "2026-11-22T08:00:00Z"]],
+      ])
     try await desk.work()
     #expect(try await desk.number("SELECT count(*) FROM crm.interaction WHERE channel_account_id = \(account) AND body_text LIKE 'Mesaj _ ığ'") == 5)
     #expect(try await desk.number("SELECT count(DISTINCT customer_id) FROM crm.interaction WHERE channel_account_id = \(account)") == 1)

@@ -13,7 +13,9 @@ struct PhoneTests {
     let code = HMAC<SHA256>.authenticationCode(for: Data("\(id).\(stamp).".utf8) + Data(raw), using: SymmetricKey(data: Data(secret.utf8)))
     return try await api.send(
       .post, "/channels/hat/calls", body: raw,
-      headers: ["webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": "v1,\(Data(code).base64EncodedString())", "content-type": "application/json"])
+      headers: [
+        "webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": "v1,\(Data(code).base64EncodedString())", "content-type": "application/json",
+      ])
   }
 
   @Test("a call that rings shows who calls and tells the one at the extension; a call that ended is noted once")
@@ -26,13 +28,16 @@ struct PhoneTests {
     let ringing = try await post(api, "e1", rings)
     #expect(ringing.status == 200, "\(ringing.text)")
     #expect(try ringing.rows().first?["customer_id"]?.string == person.id)
-    #expect(try await desk.number("SELECT count(*) FROM crm.notice AS n JOIN crm.app_user AS u ON u.id = n.user_id WHERE u.email = 'zeynep@carsi.example' AND n.kind = 'call'") == 1)
+    #expect(
+      try await desk.number(
+        "SELECT count(*) FROM crm.notice AS n JOIN crm.app_user AS u ON u.id = n.user_id WHERE u.email = 'zeynep@carsi.example' AND n.kind = 'call'") == 1)
     #expect(try await post(api, "e2", ["type": "call.ringing", "data": ["id": "c2", "from": "+905329999999"]]).rows().isEmpty)
 
     let ended: JSON = [
       "type": "call.ended",
       "data": [
-        "id": "c1", "from": .string(person.phone), "to": "+902161112233", "direction": "in", "started_at": "2026-11-22T07:00:00Z", "seconds": 75, "outcome": "answered",
+        "id": "c1", "from": .string(person.phone), "to": "+902161112233", "direction": "in", "started_at": "2026-11-22T07:00:00Z", "seconds": 75,
+        "outcome": "answered",
       ],
     ]
     for event in ["e3", "e4"] { #expect(try await post(api, event, ended).status == 200) }
@@ -50,7 +55,8 @@ struct PhoneTests {
     let api = try await TestAPI.start()
     let person = try await Person.make(api)
     let body: JSON = [
-      "customer_id": .string(person.id), "direction": "out", "outcome": "answered", "number": .string(person.phone), "started_at": "2026-11-22T07:00:00Z", "seconds": 30,
+      "customer_id": .string(person.id), "direction": "out", "outcome": "answered", "number": .string(person.phone), "started_at": "2026-11-22T07:00:00Z",
+      "seconds": 30,
       "note": "Geri aranacak",
     ]
     let made = try await api.send(.post, "/v1/calls", as: "deniz", json: body)

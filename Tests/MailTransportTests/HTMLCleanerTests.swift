@@ -33,7 +33,8 @@ struct HTMLCleanerTests {
 
   @Test("the text of a page has its lines and no markup")
   func text() {
-    let html = "<html><head><title>x</title></head><body><p>Merhaba&nbsp;Ali,</p>\n<p>Siparişiniz:<ul><li>Çay<li>Şeker</ul><table><tr><td>1<td>2</table>son<br>satır"
+    let html =
+      "<html><head><title>x</title></head><body><p>Merhaba&nbsp;Ali,</p>\n<p>Siparişiniz:<ul><li>Çay<li>Şeker</ul><table><tr><td>1<td>2</table>son<br>satır"
     #expect(HTMLCleaner.text(html) == "Merhaba\u{A0}Ali,\n\nSiparişiniz:\n- Çay\n- Şeker\n\n1 2\n\nson\nsatır")
   }
 }

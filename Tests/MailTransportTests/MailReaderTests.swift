@@ -108,7 +108,9 @@ struct MailReaderTests {
   @Test("a file's name has no folders and nothing that steers")
   func names() {
     let mail = MailReader.read(
-      Array("From: a@b\r\nContent-Type: application/x-sh; name=\"../../etc/\\u202Ecod.sh\"\r\nContent-Disposition: attachment; filename*=utf-8''..%2F..%2F%E2%80%AEevil%0A.sh\r\n\r\nx".utf8))
+      Array(
+        "From: a@b\r\nContent-Type: application/x-sh; name=\"../../etc/\\u202Ecod.sh\"\r\nContent-Disposition: attachment; filename*=utf-8''..%2F..%2F%E2%80%AEevil%0A.sh\r\n\r\nx"
+          .utf8))
     #expect(mail.attachments.map(\.name) == ["evil.sh"])
   }
 }

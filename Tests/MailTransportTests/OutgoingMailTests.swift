@@ -10,7 +10,8 @@ struct OutgoingMailTests {
   ) -> OutgoingMail {
     OutgoingMail(
       messageID: "m1@carsi.example", from: .init(name: name, address: "destek@carsi.example"), to: .init(name: "Şükrü Işık", address: to), subject: subject,
-      date: Date(timeIntervalSince1970: 1_795_000_000), text: "Sayın Şükrü Işık,\n.\nFrom İzmir\n" + String(repeating: "uzun ", count: 400) + "\nson", html: html,
+      date: Date(timeIntervalSince1970: 1_795_000_000), text: "Sayın Şükrü Işık,\n.\nFrom İzmir\n" + String(repeating: "uzun ", count: 400) + "\nson",
+      html: html,
       inReplyTo: inReplyTo, references: inReplyTo.map { ["ilk@ornek.example", $0] } ?? [], headers: headers)
   }
 
@@ -43,7 +44,8 @@ struct OutgoingMailTests {
   func injection() {
     let line = "x\r\nBcc: kurban@ornek.example"
     for bad in [
-      mail(subject: line), mail(name: line), mail(inReplyTo: line), mail(headers: [("X-A", line)]), mail(headers: [("X-A: b\r\nBcc", "c")]), mail(to: "a@b.example>, <c@d.example"),
+      mail(subject: line), mail(name: line), mail(inReplyTo: line), mail(headers: [("X-A", line)]), mail(headers: [("X-A: b\r\nBcc", "c")]),
+      mail(to: "a@b.example>, <c@d.example"),
       mail(headers: [("Bcc", "kurban@ornek.example")]), mail(headers: [("Content-Type", "text/html")]), mail(subject: "x\u{85}Bcc: y"), mail(subject: "x\0y"),
     ] {
       #expect(throws: MailFailure.self) { try bad.encoded() }

@@ -11,8 +11,6 @@ package struct AccountSettings: Sendable {
   package let address: String?
   /// What stands beside the address as the sender.
   package let senderName: String?
-  /// What each commercial message has to say of who sends it.
-  package let contactLine: String?
   package let isActive: Bool
   private let settings: [String: JSON]
   private let secrets: ChannelSecrets
@@ -23,7 +21,7 @@ package struct AccountSettings: Sendable {
   }
 
   package static let columns: SQL = """
-    a.id, a.code, a.channel, a.provider, a.address, coalesce(a.display_name, b.sender_name, b.name) AS sender_name, b.contact_line, a.is_active, a.settings
+    a.id, a.code, a.channel, a.provider, a.address, coalesce(a.display_name, b.sender_name, b.name) AS sender_name, a.is_active, a.settings
     """
 
   package static func find(_ id: UUID, _ tx: PostgresTransaction, _ secrets: ChannelSecrets) async throws -> AccountSettings? {
@@ -45,7 +43,6 @@ package struct AccountSettings: Sendable {
     provider = row.provider
     address = row.address
     senderName = row.senderName
-    contactLine = row.contactLine
     isActive = row.isActive
     settings = row.settings
     self.secrets = secrets
@@ -73,7 +70,7 @@ package struct AccountSettings: Sendable {
   private struct Row: RowDecodable {
     let id: UUID
     let code, channel, provider: String
-    let address, senderName, contactLine: String?
+    let address, senderName: String?
     let isActive: Bool
     let settings: [String: JSON]
 
@@ -84,7 +81,6 @@ package struct AccountSettings: Sendable {
       provider = try row.decode("provider")
       address = try row.decode("address")
       senderName = try row.decode("sender_name")
-      contactLine = try row.decode("contact_line")
       isActive = try row.decode("is_active")
       settings = try JSONDecoder().decode([String: JSON].self, from: Data(try row.decode(JSONText.self, "settings").text.utf8))
     }

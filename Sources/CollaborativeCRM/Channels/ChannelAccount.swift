@@ -5,7 +5,7 @@ extension Concept {
   static let channels = Concept(
     resources: [.brands, .channelAccounts],
     endpoints: { database, _ in [ChannelEvents(database: database).endpoint] },
-    jobs: [.sendMessage, .followMessages, .receiveFromAll, .receive], schedules: [.messageFollowing, .receiving])
+    jobs: [.sendMessage, .followMessages, .receiveFromAll, .receive, .mailNotices], schedules: [.messageFollowing, .receiving, .noticeMailing])
 }
 
 extension Resource {

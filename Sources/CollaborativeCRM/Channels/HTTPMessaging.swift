@@ -84,7 +84,9 @@ struct HTTPMessaging: ChannelAdapter {
     var marker = ""
     if case .marker(let known) = position { marker = known }
     let answer = try await request("GET", "/inbox?limit=100&after=\(Self.encoded(marker))")
-    guard answer.status == 200, let items = answer.body["messages"]?.array else { throw Unavailable(description: "the provider answered \(answer.status) about its inbox") }
+    guard answer.status == 200, let items = answer.body["messages"]?.array else {
+      throw Unavailable(description: "the provider answered \(answer.status) about its inbox")
+    }
     let messages = items.compactMap { Self.message($0) }
     guard messages.count == items.count else { throw Unavailable(description: "the provider's inbox holds a message without id, sender or marker") }
     return ReceivedMessages(

@@ -83,8 +83,8 @@ private struct MessageDelivery {
         """
         UPDATE crm.outbound_message AS m SET state = 'sending', attempts = m.attempts + 1
          WHERE m.customer_id = \(customer) AND m.id = \(id) AND m.state IN ('queued', 'sending') AND m.not_before <= now()
-        RETURNING m.id, m.state, m.customer_id, m.contact_id, m.interaction_id, m.channel_account_id, m.address, m.legal_class, m.subject, m.body_text, m.body_html,
-          m.headers, m.in_reply_to, m.problem
+        RETURNING m.id, m.state, m.customer_id, m.contact_id, m.interaction_id, m.channel_account_id, m.address, m.subject, m.body_text, m.body_html,
+          m.headers, m.in_reply_to
         """)
       guard let row else { return nil }
       guard row.state == "sending" else {
@@ -117,9 +117,9 @@ private struct MessageDelivery {
 private struct BegunMessage {
   struct Row: RowDecodable {
     let id, customerID: UUID
-    let state, address, legalClass, text: String
+    let state, address, text: String
     let contactID, interactionID, accountID: UUID?
-    let subject, html, inReplyTo, problem: String?
+    let subject, html, inReplyTo: String?
     let headers: [String: String]
 
     init(row: PostgresRow) throws {
@@ -127,7 +127,6 @@ private struct BegunMessage {
       customerID = try row.decode("customer_id")
       state = try row.decode("state")
       address = try row.decode("address")
-      legalClass = try row.decode("legal_class")
       text = try row.decode("body_text")
       contactID = try row.decode("contact_id")
       interactionID = try row.decode("interaction_id")
@@ -135,7 +134,6 @@ private struct BegunMessage {
       subject = try row.decode("subject")
       html = try row.decode("body_html")
       inReplyTo = try row.decode("in_reply_to")
-      problem = try row.decode("problem")
       let fields = try JSONDecoder().decode([String: JSON].self, from: Data(try row.decode(JSONText.self, "headers").text.utf8))
       headers = fields.compactMapValues(\.string)
     }
@@ -146,18 +144,8 @@ private struct BegunMessage {
   let recipientName: String?
 
   func message(of lease: JobLease) async throws -> MessageToSend {
-    var text = row.text
-    var html = row.html
-    // The law wants to see in each commercial message who sends it.
-    if row.legalClass == "commercial", let line = account.contactLine {
-      if !text.contains(line) { text += account.channel == "email" ? "\n\n-- \n\(line)\n" : "\n\(line)" }
-      if let page = html, !page.contains(line) {
-        let footer = ("<p>\(line)</p>" as HTML).markup
-        html = page.range(of: "</body>", options: [.caseInsensitive, .backwards]).map { page.replacingCharacters(in: $0, with: footer + "</body>") } ?? page + footer
-      }
-    }
-    return MessageToSend(
-      id: row.id, address: row.address, recipientName: recipientName, senderName: account.senderName, subject: row.subject, text: text, html: html,
+    MessageToSend(
+      id: row.id, address: row.address, recipientName: recipientName, senderName: account.senderName, subject: row.subject, text: row.text, html: row.html,
       headers: row.headers, inReplyTo: row.inReplyTo, files: try await files(of: lease))
   }
 

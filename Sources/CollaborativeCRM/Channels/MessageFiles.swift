@@ -45,7 +45,8 @@ struct SentFiles {
   func files(ofCustomer customer: UUID, interaction: UUID) async throws -> [MessageToSend.File] {
     let rows = try await lease.transaction(as: .system("send messages"), deadline: .after(.seconds(30))) { tx in
       try await tx.all(
-        Row.self, "SELECT a.name, a.media_type, a.sha256 FROM crm.attachment AS a WHERE a.customer_id = \(customer) AND a.interaction_id = \(interaction) ORDER BY a.id")
+        Row.self,
+        "SELECT a.name, a.media_type, a.sha256 FROM crm.attachment AS a WHERE a.customer_id = \(customer) AND a.interaction_id = \(interaction) ORDER BY a.id")
     }
     var files: [MessageToSend.File] = []
     for row in rows {

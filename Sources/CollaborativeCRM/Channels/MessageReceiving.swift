@@ -67,7 +67,9 @@ struct MessageReceiving {
 
   private func receive() async throws {
     let begun = try await lease.transaction(as: Self.caller, deadline: deadline) { tx in
-      try await tx.run("INSERT INTO crm.channel_state (channel_account_id) VALUES (\(accountID)) ON CONFLICT ON CONSTRAINT channel_state_channel_account_id_primary DO NOTHING")
+      try await tx.run(
+        "INSERT INTO crm.channel_state (channel_account_id) VALUES (\(accountID)) ON CONFLICT ON CONSTRAINT channel_state_channel_account_id_primary DO NOTHING"
+      )
       let account = try await AccountSettings.find(accountID, tx, lease.database.secrets)
       let place = try await tx.one(Place.self, "SELECT uid_validity, uid, marker FROM crm.channel_state WHERE channel_account_id = \(accountID)")
       return (account, place)
@@ -158,7 +160,8 @@ extension ReceivedMessage {
   fileprivate func reduced(because reason: String) -> ReceivedMessage {
     ReceivedMessage(
       externalID: externalID, digest: digest, size: size, inReplyTo: nil, references: [], sender: "unknown", senderName: nil, recipients: [],
-      subject: subject.map { String($0.prefix(200)) }, text: "[\(reason)]\n\n\(sender ?? "")\n\n\(text)", html: nil, occurredAt: occurredAt, kind: kind, files: files,
+      subject: subject.map { String($0.prefix(200)) }, text: "[\(reason)]\n\n\(sender ?? "")\n\n\(text)", html: nil, occurredAt: occurredAt, kind: kind,
+      files: files,
       defects: defects + [reason], reports: [], position: position)
   }
 }

@@ -91,11 +91,15 @@ struct MailAdapter: ChannelAdapter {
       kind = "bounce"
       inReplyTo = report.originalMessageID ?? inReplyTo
       let ours = report.originalMessageID?.split(separator: "@").first.flatMap { UUID(uuidString: String($0)) }
-      reports = ours == nil ? [] : report.failures.enumerated().map { number, failure in
-        let reason = [failure.status, failure.diagnostic].compactMap(\.self).joined(separator: " ")
-        return DeliveryReportOfOurs(
-          eventID: "\(mail.messageID.prefix(180))/\(number)", messageID: ours, providerID: nil, outcome: "bounced", reason: reason.isEmpty ? nil : reason, at: arrived)
-      }
+      reports =
+        ours == nil
+        ? []
+        : report.failures.enumerated().map { number, failure in
+          let reason = [failure.status, failure.diagnostic].compactMap(\.self).joined(separator: " ")
+          return DeliveryReportOfOurs(
+            eventID: "\(mail.messageID.prefix(180))/\(number)", messageID: ours, providerID: nil, outcome: "bounced", reason: reason.isEmpty ? nil : reason,
+            at: arrived)
+        }
     }
     return ReceivedMessage(
       externalID: mail.messageID, digest: Self.digest(mail), size: item.size, inReplyTo: inReplyTo, references: mail.references, sender: mail.from?.address,

@@ -93,7 +93,9 @@ struct CallEvents {
     let isOut = data["direction"]?.string == "out"
     guard let outcome = CallOutcome(rawValue: data["outcome"]?.string ?? ""), let line = account.address else {
       throw Problem.invalid([
-        .init("/data/outcome", code: "option", Phrase("Use one of: answered, missed, busy, voicemail.", tr: "Şunlardan biri olmalı: answered, missed, busy, voicemail."))
+        .init(
+          "/data/outcome", code: "option",
+          Phrase("Use one of: answered, missed, busy, voicemail.", tr: "Şunlardan biri olmalı: answered, missed, busy, voicemail."))
       ])
     }
     var seconds: Int?

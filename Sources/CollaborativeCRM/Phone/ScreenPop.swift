@@ -37,7 +37,8 @@ enum ScreenPop {
 extension ReadOperation {
   /// Who calls, as whoever asks may see it.
   static let screenPop = ReadOperation(
-    "screen_pop", "/v1/screen_pop", tag: "interactions", access: .read(.customers), "Who is calling: customers, contacts, open conversations and tickets of a number",
+    "screen_pop", "/v1/screen_pop", tag: "interactions", access: .read(.customers),
+    "Who is calling: customers, contacts, open conversations and tickets of a number",
     input: Calling.self, row: ScreenPop.row, reading: [.customers, .service]
   ) { _, input in ScreenPop.statement(input.number) }
 }
