@@ -93,7 +93,9 @@ struct BusinessTimeTests {
     return calendars
   }
 
-  private func makePolicies(_ tx: PostgresTransaction, _ calendars: [UUID], _ random: inout SplitMix) async throws -> [(type: String, channel: String, policy: Policy)] {
+  private func makePolicies(_ tx: PostgresTransaction, _ calendars: [UUID], _ random: inout SplitMix) async throws -> [(
+    type: String, channel: String, policy: Policy
+  )] {
     var policies: [(type: String, channel: String, policy: Policy)] = []
     for type in ["question", "problem", "incident", "request", "complaint", "return", "other"] {
       for channel in ["email", "phone", "chat", "sms", "social", "web", "form", "letter"] {
@@ -127,7 +129,8 @@ struct BusinessTimeTests {
   }
 
   /// Compares every resolution clock with its count; `asOf` is when open ones are judged, in minutes since 1970, by case.
-  private func compare(_ cases: [Case], _ policies: [Policy], _ calendars: [MinuteCalendar], _ tx: PostgresTransaction, asOf: (Case) -> Int) async throws -> Int {
+  private func compare(_ cases: [Case], _ policies: [Policy], _ calendars: [MinuteCalendar], _ tx: PostgresTransaction, asOf: (Case) -> Int) async throws -> Int
+  {
     let rows = try await tx.result(
       """
       SELECT k.ticket_id, k.state, k.elapsed_seconds, extract(epoch FROM k.breaches_at)::bigint AS breaches, k.due_at <= k.breaches_at AS ordered
@@ -136,7 +139,8 @@ struct BusinessTimeTests {
     var found: [UUID: (state: String, elapsed: Double, breaches: Int?, ordered: Bool?)] = [:]
     for row in rows.rows {
       found[try row.decode(UUID.self, "ticket_id")] = (
-        try row.decode(String.self, "state"), try row.decode(Double.self, "elapsed_seconds"), try row.decode(Int?.self, "breaches"), try row.decode(Bool?.self, "ordered")
+        try row.decode(String.self, "state"), try row.decode(Double.self, "elapsed_seconds"), try row.decode(Int?.self, "breaches"),
+        try row.decode(Bool?.self, "ordered")
       )
     }
     let open = calendars.map { $0.openMinutes() }
@@ -201,7 +205,9 @@ struct BusinessTimeTests {
       #expect((100...900).contains(breached), "the cases are of both kinds: \(breached)")
 
       // Another goal, other pauses, another week, and a holiday that nobody had thought of.
-      policies = policies.map { Policy(calendar: $0.calendar, goal: $0.goal / 2 + 7, pauses: $0.pauses.contains("on_hold") ? ["pending_customer"] : ["on_hold"]) }
+      policies = policies.map {
+        Policy(calendar: $0.calendar, goal: $0.goal / 2 + 7, pauses: $0.pauses.contains("on_hold") ? ["pending_customer"] : ["on_hold"])
+      }
       try await tx.run(
         """
         UPDATE crm.sla_policy AS p SET resolution_minutes = m.goal, pauses = m.pauses::text[]
@@ -222,7 +228,9 @@ struct BusinessTimeTests {
       }
       let later = Self.instant(try day("2030-01-01") * 1_440)
       try await tx.run("SELECT crm.recompute_sla(\(cases.map(\.id)), \(later))")
-      let again = try await compare(cases, policies, calendars.map(\.model), tx) { _ in later.timeIntervalSince1970 > 0 ? Int(later.timeIntervalSince1970) / 60 : 0 }
+      let again = try await compare(cases, policies, calendars.map(\.model), tx) { _ in
+        later.timeIntervalSince1970 > 0 ? Int(later.timeIntervalSince1970) / 60 : 0
+      }
       #expect(again != breached)
       // Computing it once more changes nothing.
       #expect(try await tx.value(Int.self, "SELECT crm.recompute_sla(\(cases.map(\.id)), \(later)) AS n") == 0)
@@ -235,7 +243,8 @@ struct BusinessTimeTests {
     try await database.withRollback(as: .system("test")) { tx in
       try await tx.run("INSERT INTO crm.department (id, code, name) VALUES ('00000000-0000-0000-0000-00000000000d', 'x', 'x')")
       try await tx.run(
-        "INSERT INTO crm.customer (id, kind, name, department_id) VALUES ('00000000-0000-0000-0000-00000000000c', 'person', 'x', '00000000-0000-0000-0000-00000000000d')")
+        "INSERT INTO crm.customer (id, kind, name, department_id) VALUES ('00000000-0000-0000-0000-00000000000c', 'person', 'x', '00000000-0000-0000-0000-00000000000d')"
+      )
       try await tx.run("INSERT INTO crm.business_calendar (id, code, name) VALUES ('00000000-0000-0000-0000-0000000000ca', 'week', 'x')")
       try await tx.run(
         """

@@ -63,7 +63,10 @@ struct RoutingTests {
     let starts = Date.now.addingTimeInterval(3_600)
     _ = try await desk.done(
       .post, "/v1/absences",
-      json: ["user_id": .string(desk.zeynep), "starts_at": .string(starts.formatted(.iso8601)), "ends_at": .string(starts.addingTimeInterval(86_400).formatted(.iso8601))])
+      json: [
+        "user_id": .string(desk.zeynep), "starts_at": .string(starts.formatted(.iso8601)),
+        "ends_at": .string(starts.addingTimeInterval(86_400).formatted(.iso8601)),
+      ])
     try await desk.server.database.work("SELECT crm.route_waiting(now(), 100)")
     #expect(try await desk.done(.get, "/v1/tickets/\(owned[0].id)")["assignee_id"] == .string(desk.zeynep))
     try await desk.server.database.work("SELECT crm.route_waiting(now() + interval '2 hours', 100)")

@@ -8,7 +8,8 @@ import Testing
 struct SLATests {
   private func policy(_ desk: ServiceDesk, _ fields: [String: JSON]) async throws -> JSON {
     try await desk.done(
-      .post, "/v1/sla_policies", as: "deniz", json: .object(["code": .string("p_\(UUID().uuidString.lowercased().prefix(8))"), "name": "Söz"].merging(fields) { $1 }))
+      .post, "/v1/sla_policies", as: "deniz",
+      json: .object(["code": .string("p_\(UUID().uuidString.lowercased().prefix(8))"), "name": "Söz"].merging(fields) { $1 }))
   }
 
   @Test("the most specific policy holds, and the ticket says why")
@@ -132,10 +133,34 @@ struct SLATests {
     let ageing = try await desk.rows("/v1/service/ageing?group_by=agent")
     #expect(ageing.reduce(0) { $0 + ($1["tickets"]?.amount ?? 0) } == 1)
     let curve = try await desk.rows("/v1/service/resolution_curve")
-    #expect(curve.count == 6 && curve[0]["at_risk"] == 6 && curve[4]["unresolved_share"]?.amount.map { abs($0 - 1.0 / 6.0) < 0.000001 } == true && curve[5]["censored"] == 1, "\(curve)")
+    #expect(
+      curve.count == 6 && curve[0]["at_risk"] == 6 && curve[4]["unresolved_share"]?.amount.map { abs($0 - 1.0 / 6.0) < 0.000001 } == true
+        && curve[5]["censored"] == 1, "\(curve)")
     let open = try #require(try await desk.rows("/v1/tickets?status=eq.new").first)
     let prediction = try await desk.rows("/v1/tickets/\(open.id)/prediction")
     #expect(prediction.first?["compared_with"] == "nothing" && prediction.first?["probability_of_breach"] == .null, "\(prediction)")
     #expect(try await desk.send(.get, "/v1/service/sla", as: "ayse").status == 403)
+  }
+
+  @Test("the jobs give warnings, note breaches, ask for the next instant, and compute anew after a policy changed")
+  func jobs() async throws {
+    let desk = try await ServiceDesk(server: TestServer.start())
+    let promise = try await policy(desk, ["first_response_minutes": 1])
+    let late = try await desk.ticket(["opened_at": .string(Date.now.addingTimeInterval(-120).formatted(.iso8601))])
+    _ = try await desk.ticket()
+    try await desk.finish("service.watch", queued: true)
+    let events = try await desk.rows("/v1/sla_events?ticket_id=eq.\(late.id)&order=at")
+    #expect(events.map { $0["kind"] } == ["breach"] || events.map { $0["kind"] } == ["warning", "breach"], "\(events)")
+    let next = try await desk.server.database.admin.execute(
+      [
+        "SELECT count(*) FROM crm.job AS j WHERE j.kind = 'service.watch' AND j.key IS NOT NULL AND j.run_at > now() AND j.run_at < now() + interval '61 seconds'"
+      ],
+      context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+    #expect(try next[0].decode(Int.self, at: 0) == 1, "the second ticket's warning is asked for")
+
+    _ = try await desk.done(.patch, "/v1/sla_policies/\(promise.id)", as: "deniz", json: ["first_response_minutes": 600])
+    try await desk.finish("service.sla_recompute")
+    let now = try await desk.done(.get, "/v1/tickets/\(late.id)")
+    #expect(now["sla_state"] == "running", "\(now)")
   }
 }

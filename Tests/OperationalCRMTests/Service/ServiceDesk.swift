@@ -57,6 +57,24 @@ struct ServiceDesk: Sendable {
       .post, "/v1/tickets",
       json: .object(["customer_id": .string(customer), "subject": "Kahve makinesi bozuk", "team_id": .string(team)].merging(fields) { $1 }))
   }
+
+  /// Has a worker's handler do the jobs of this kind that are in the queue.
+  /// - Parameter queued: whether one is put there first.
+  func finish(_ kind: String, queued: Bool = false) async throws {
+    let database = Database(pool: server.database.worker)
+    if queued { _ = try await database.transaction(as: .system("test")) { tx in try await JobQueue.enqueue(kind, in: tx) } }
+    let handler = try #require(Work.handlers.first { $0.kind == kind })
+    var done = 0
+    while let job = try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(1_800)) {
+      let lease = JobLease(job: job, database: database)
+      try await handler.run(lease)
+      try await database.transaction(as: .system("test")) { tx in
+        try await tx.run("UPDATE crm.job SET status = 'done', leased_until = NULL, finished_at = now() WHERE id = \(job.id) AND status = 'running'")
+      }
+      done += 1
+    }
+    #expect(done > 0, "there was no job of the kind \(kind)")
+  }
 }
 
 extension JSON {

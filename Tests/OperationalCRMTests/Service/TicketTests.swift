@@ -92,7 +92,8 @@ struct TicketTests {
     #expect(done["assignee_id"] == .string(desk.burak))
     let number = try #require(made["number"]?.string)
     let notes = try await desk.server.database.admin.execute(
-      ["SELECT n.text FROM crm.internal_note n WHERE n.ticket_id = \(try #require(UUID(uuidString: made.id)))"], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+      ["SELECT n.text FROM crm.internal_note n WHERE n.ticket_id = \(try #require(UUID(uuidString: made.id)))"], context: .init(readOnly: true),
+      deadline: .after(.seconds(10)))[0]
     #expect(try notes[0].decode(String.self, "text") == "\(number): Burak Öztürk servise aldı.")
 
     let answering = try await desk.done(
@@ -108,7 +109,8 @@ struct TicketTests {
     let made = try await desk.ticket()
     for seconds in [900, 1_800] {
       _ = try await desk.done(
-        .post, "/v1/ticket_times", json: ["customer_id": .string(desk.customer), "ticket_id": .string(made.id), "seconds": .number(Decimal(seconds)), "kind": "call"])
+        .post, "/v1/ticket_times",
+        json: ["customer_id": .string(desk.customer), "ticket_id": .string(made.id), "seconds": .number(Decimal(seconds)), "kind": "call"])
     }
     #expect(try await desk.done(.get, "/v1/tickets/\(made.id)")["seconds_spent"] == 2_700)
     let cost = try await desk.server.database.admin.execute(

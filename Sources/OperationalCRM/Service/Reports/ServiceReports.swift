@@ -87,7 +87,8 @@ extension ReadOperation {
     input: AgeingGrouping.self,
     row: group.merging([
       "tickets": AnswerField.count, "breached": AnswerField.count, "hours_0_24": AnswerField.count, "days_1_3": AnswerField.count,
-      "days_3_7": AnswerField.count, "days_7_30": AnswerField.count, "days_30": AnswerField.count, "oldest_opened_at": AnswerField.optional(AnswerField.instant),
+      "days_3_7": AnswerField.count, "days_7_30": AnswerField.count, "days_30": AnswerField.count,
+      "oldest_opened_at": AnswerField.optional(AnswerField.instant),
     ]) { $1 }, reading: [.service], lane: .reports
   ) { _, input in
     """

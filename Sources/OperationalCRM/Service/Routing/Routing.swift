@@ -12,11 +12,13 @@ extension Resource {
   package static let routingRules = Resource(
     "routing_rules", singular: "routing_rule", table: "crm.routing_rule", area: .service,
     create: [
-      "place", "name", "channel", "channel_account_id", "type", "priority", "sla_class", "tier", "language", "product_category_id", "words", "team_id", "skills",
+      "place", "name", "channel", "channel_account_id", "type", "priority", "sla_class", "tier", "language", "product_category_id", "words", "team_id",
+      "skills",
       "raise_to", "owner_first", "strategy", "active",
     ],
     change: [
-      "place", "name", "channel", "channel_account_id", "type", "priority", "sla_class", "tier", "language", "product_category_id", "words", "team_id", "skills",
+      "place", "name", "channel", "channel_account_id", "type", "priority", "sla_class", "tier", "language", "product_category_id", "words", "team_id",
+      "skills",
       "raise_to", "owner_first", "strategy", "active",
     ], deletable: true, expand: ["team"], search: ["name"], order: "place")
 
@@ -35,7 +37,8 @@ private struct OwnPresence: OperationInput {
   let note: String?
 
   init(_ fields: inout InputReader) {
-    state = fields.option("state", "available takes new work, busy keeps own work, away and offline take none.", of: PresenceState.self, placeholder: .available)
+    state = fields.option(
+      "state", "available takes new work, busy keeps own work, away and offline take none.", of: PresenceState.self, placeholder: .available)
     note = fields.optionalText("note", "What colleagues see beside it.", maximum: 200)
   }
 }

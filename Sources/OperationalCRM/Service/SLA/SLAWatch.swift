@@ -14,7 +14,7 @@ extension JobHandler {
         let next = try await tx.value(Date?.self, "SELECT crm.watch_sla(now(), \(portion)) AS next")
         if let next, next > Date.now, next.timeIntervalSinceNow < 60 {
           let key = "service.watch:\(Int((next.timeIntervalSince1970 * 1_000).rounded(.up)))"
-          try await tx.run("SELECT crm.enqueue('service.watch', '{}', \(key), \(next) + interval '1 millisecond')")
+          try await tx.run("SELECT crm.enqueue('service.watch', '{}', \(key), \(next.addingTimeInterval(0.001)))")
         }
         return next.map { $0 <= Date.now } ?? false
       }

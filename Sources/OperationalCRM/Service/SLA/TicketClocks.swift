@@ -57,7 +57,8 @@ extension ReadOperation {
   }
 
   static let ticketPrediction = ReadOperation(
-    "ticket_prediction", "/v1/tickets/{id}/prediction", tag: "tickets", access: .read(.service), "When a ticket will probably be resolved, and whether too late",
+    "ticket_prediction", "/v1/tickets/{id}/prediction", tag: "tickets", access: .read(.service),
+    "When a ticket will probably be resolved, and whether too late",
     description: """
       From how long tickets like it took that came in the 365 days before: of the same type and priority in the same team, of the same type and priority, or all, \
       whichever first has 20 resolved ones. Open tickets count as censored (Kaplan and Meier), and what has gone already is taken into account.

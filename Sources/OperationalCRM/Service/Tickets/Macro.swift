@@ -89,7 +89,9 @@ extension BusinessOperation {
       guard try await tx.value(UUID?.self, "SELECT crm.answer_ticket(\(ticket.customerID), \(ticket.id), \(text)) AS id") != nil else {
         throw Problem(
           409, "no-way-to-answer",
-          Phrase("The ticket has no conversation to answer in, or nothing may be sent there.", tr: "Talebin yanıtlanacak bir görüşmesi yok ya da oraya ileti gönderilemiyor."))
+          Phrase(
+            "The ticket has no conversation to answer in, or nothing may be sent there.",
+            tr: "Talebin yanıtlanacak bir görüşmesi yok ya da oraya ileti gönderilemiyor."))
       }
     }
     if let text = macro.note {

@@ -6,7 +6,7 @@ extension Concept {
   /// What customers want answered or put right, and the work on it.
   static let tickets = Concept(
     resources: [.tickets, .ticketTimes, .macros],
-    operations: [.moveTicket, .assignTicket, .routeTicket, .mergeTicket, .unmergeTicket, .splitTicket, .applyMacro])
+    operations: [.openTicketOfConversation, .moveTicket, .assignTicket, .routeTicket, .mergeTicket, .unmergeTicket, .splitTicket, .applyMacro])
 }
 
 enum TicketStatus: String, CaseIterable, PostgresDecodable, Sendable {
@@ -85,7 +85,10 @@ struct LockedTicket: RowDecodable {
     let ticket = try await locked(id, tx)
     guard ticket.mergedIntoID == nil else {
       throw Problem(
-        409, "ticket-merged", Phrase("This ticket was merged into another one; work on that one, or part them.", tr: "Bu talep başka bir taleple birleştirilmiş; onun üzerinde çalışın ya da ayırın."))
+        409, "ticket-merged",
+        Phrase(
+          "This ticket was merged into another one; work on that one, or part them.",
+          tr: "Bu talep başka bir taleple birleştirilmiş; onun üzerinde çalışın ya da ayırın."))
     }
     return ticket
   }

@@ -44,7 +44,9 @@ extension LockedTicket {
     guard !status.needsReason(becoming: next) || reason != nil else {
       throw Problem.invalid([.init("/reason", code: "required", Phrase("Say why.", tr: "Nedenini yazın."))])
     }
-    try await tx.run("UPDATE crm.ticket SET status = \(next.rawValue), status_reason = \(reason), status_since = clock_timestamp() WHERE customer_id = \(customerID) AND id = \(id)")
+    try await tx.run(
+      "UPDATE crm.ticket SET status = \(next.rawValue), status_reason = \(reason), status_since = clock_timestamp() WHERE customer_id = \(customerID) AND id = \(id)"
+    )
   }
 }
 
