@@ -23,6 +23,7 @@ import duplicates
 import imports
 import issue
 import tickets
+import timeline
 from capture import Script, captured
 from load import HTTPLoad, SQLLoad
 from report import Report
@@ -221,6 +222,9 @@ class Bench:
     def tickets(self) -> None:
         tickets.measure(self)
 
+    def timeline(self) -> None:
+        timeline.measure(self)
+
     def close(self) -> None:
         for gateway in self.gateways.values():
             gateway.stop()
@@ -228,7 +232,8 @@ class Bench:
             self.cluster.remove()
 
 
-PARTS = ("read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates", "issue", "analytics", "tickets")
+PARTS = (
+    "read", "list", "create", "change", "accept", "policies", "cpu", "depth", "idle", "forecast", "imports", "duplicates", "issue", "analytics", "tickets", "timeline")
 
 
 def main() -> None:

@@ -51,6 +51,9 @@ extension Caller {
       PostgresPool.Context.Setting("muhatap.request", request?.lowercase ?? ""),
       PostgresPool.Context.Setting("muhatap.via", via),
     ]
+    if !shared.isEmpty {
+      settings.append(PostgresPool.Context.Setting("muhatap.shared_write", shared.map(\.lowercase).joined(separator: ",")))
+    }
     for area in Area.allCases where areas.contains(area) {
       settings.append(PostgresPool.Context.Setting(area.readSetting, isSystem ? "*" : reach[area]?.readableSetting ?? ""))
       settings.append(PostgresPool.Context.Setting(area.writeSetting, isSystem ? "*" : reach[area]?.writableSetting ?? ""))

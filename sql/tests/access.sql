@@ -331,6 +331,11 @@ insert into access_test.maker values
   ('crm.calendar_span', 'insert into crm.calendar_span (calendar_id, starts_at, ends_at, before)
     select access_test.id(''calendar''), timestamptz ''1900-01-01'' + make_interval(days => $7), timestamptz ''1900-01-01 01:00'' + make_interval(days => $7), -$7 where $1 is not null', 'calendar_id');
 
+insert into access_test.maker values
+  ('crm.comment', 'insert into crm.comment (id, resource, record_id, author_id, text) values ($1, ''customers'', $1, access_test.id(''subject''), ''x'')'),
+  ('crm.record_share', 'insert into crm.record_share (id, resource, record_id, area, user_id, reason)
+    values ($1, ''customers'', $1, ''customers'', access_test.id(''colleague''), ''x'')');
+
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
 declare
@@ -555,6 +560,28 @@ begin
           return next row (p.relation, who, verb, concat_ws(' ', r.department, r.visibility, r.owner), expected, actual)::access_test.failure;
         end if;
       end loop;
+    end loop;
+  end loop;
+  -- A row shared with the subject is read by whoever reads anything in its area, and written when it is shared for that: by the setting, by nobody else.
+  for r in select * from access_test.row as x where x.relation = p.relation and x.department = 'other' and x.owner = 'colleague' and x.visibility = 'private' loop
+    continue when access_test.identity(p.relation) <> 'id';
+    for scopes in select 'none' as reads, 'none' as writes union all values ('own', 'none'), ('own', 'write') loop
+      delete from crm.record_share as s where s.record_id = r.row_id;
+      insert into crm.record_share (resource, record_id, area, user_id, access, reason)
+      values ('test', r.row_id, p.area, access_test.id('subject'), case scopes.writes when 'write' then 'write' else 'read' end, 'x');
+      perform access_test.become(p.area, scopes.reads, 'none');
+      perform set_config('muhatap.shared_write', array_to_string(crm.shared_with(access_test.id('subject')), ','), true);
+      foreach verb in array array['select', 'update'] loop
+        continue when verb <> all (p.verbs);
+        expected := scopes.reads = 'own' and (verb = 'select' or scopes.writes = 'write');
+        actual := access_test.works(case verb when 'select' then format('select from %s where id = $1', p.relation)
+          else format('update %s set updated_at = now() where id = $1', p.relation) end, r.row_id);
+        if actual <> expected then
+          return next row (p.relation, 'shared, reads ' || scopes.reads, verb, 'for ' || scopes.writes, expected, actual)::access_test.failure;
+        end if;
+      end loop;
+      perform set_config('muhatap.shared_write', '', true);
+      delete from crm.record_share as s where s.record_id = r.row_id;
     end loop;
   end loop;
   -- A row may not be given away to a department that the caller cannot write for.

@@ -9,7 +9,7 @@ extension Caller {
     let result = try await database.read(
       as: .system("look up a user"), areas: [.admin],
       """
-      SELECT a.area, a.readable, a.writable, u.name, u.department_id FROM crm.access_of(\(user)) a JOIN crm.app_user u ON u.id = \(user)
+      SELECT a.area, a.readable, a.writable, u.name, u.department_id, crm.shared_with(u.id) AS shared FROM crm.access_of(\(user)) a JOIN crm.app_user u ON u.id = \(user)
       """)
     guard result.count > 0 else { return nil }
     var reach: [Area: Reach] = [:]
@@ -19,6 +19,6 @@ extension Caller {
     }
     return Caller(
       identity: .user(user), name: try result[0].decode(String.self, "name"), departmentID: try result[0].decode(UUID.self, "department_id"), reach: reach,
-      via: via)
+      shared: try result[0].decode([UUID].self, "shared"), via: via)
   }
 }

@@ -45,14 +45,18 @@ package struct Caller: Sendable {
   /// What the change log says of how the caller came in: `api`, `job`, `import:<id>`, `system:<reason>`.
   package let via: String
   package let name: String
+  /// Records shared with the caller for writing; those shared for reading are among what they read in the records' area.
+  package let shared: [UUID]
 
   package init(
-    identity: Identity, name: String = "", departmentID: UUID? = nil, reach: [Area: Reach] = [:], scopes: Set<String>? = nil, via: String = "api"
+    identity: Identity, name: String = "", departmentID: UUID? = nil, reach: [Area: Reach] = [:], shared: [UUID] = [], scopes: Set<String>? = nil,
+    via: String = "api"
   ) {
     self.identity = identity
     self.name = name
     self.departmentID = departmentID
     self.reach = reach
+    self.shared = shared
     self.scopes = scopes
     self.via = via
   }
@@ -82,6 +86,7 @@ package struct Caller: Sendable {
     areas.isEmpty
       ? self
       : Caller(
-        identity: identity, name: name, departmentID: departmentID, reach: reach.merging(areas.map { ($0, .everything) }) { $1 }, scopes: scopes, via: via)
+        identity: identity, name: name, departmentID: departmentID, reach: reach.merging(areas.map { ($0, .everything) }) { $1 }, shared: shared,
+        scopes: scopes, via: via)
   }
 }

@@ -30,7 +30,7 @@ struct CallerLookup: Sendable {
   private func find(apiKey hash: [UInt8]) async throws -> Found {
     let results = try await run([
       """
-      SELECT u.id, u.name, u.department_id, k.id AS key_id, k.scopes, extract(epoch FROM k.expires_at - now())::float8 AS seconds,
+      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared, k.id AS key_id, k.scopes, extract(epoch FROM k.expires_at - now())::float8 AS seconds,
         k.last_used_on IS DISTINCT FROM (now() AT TIME ZONE 'UTC')::date AS first_today
       FROM crm.api_key AS k JOIN crm.app_user AS u ON u.id = k.user_id
       WHERE k.key_hash = \(hash) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) AND u.active
@@ -49,7 +49,7 @@ struct CallerLookup: Sendable {
   private func find(session hash: [UInt8]) async throws -> Found {
     let results = try await run([
       """
-      SELECT u.id, u.name, u.department_id, extract(epoch FROM s.expires_at - now())::float8 AS seconds
+      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared, extract(epoch FROM s.expires_at - now())::float8 AS seconds
       FROM crm.session AS s JOIN crm.app_user AS u ON u.id = s.user_id
       WHERE s.token_hash = \(hash) AND s.revoked_at IS NULL AND s.expires_at > now() AND u.active
       """,
@@ -66,7 +66,7 @@ struct CallerLookup: Sendable {
     let user = try await userID(of: claims)
     let results = try await run([
       """
-      SELECT u.id, u.name, u.department_id, \(claims.exp - Date().timeIntervalSince1970)::float8 AS seconds
+      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared, \(claims.exp - Date().timeIntervalSince1970)::float8 AS seconds
       FROM crm.app_user AS u WHERE u.id = \(user) AND u.active
       """,
       "SELECT a.area, a.readable, a.writable FROM crm.access_of(\(user)) AS a",
@@ -123,7 +123,9 @@ struct CallerLookup: Sendable {
     return Found(
       caller: Caller(
         identity: .user(try user.decode(UUID.self, "id")), name: try user.decode(String.self, "name"),
-        departmentID: try user.decode(UUID.self, "department_id"), reach: reach, scopes: scopes),
+        departmentID: try user.decode(UUID.self, "department_id"), reach: reach,
+        // A key that was narrowed writes where it says and nowhere else.
+        shared: scopes == nil ? try user.decode([UUID].self, "shared") : [], scopes: scopes),
       until: seconds.map { .after(.seconds(max($0, 0))) })
   }
 }
