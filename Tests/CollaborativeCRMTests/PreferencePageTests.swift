@@ -45,9 +45,12 @@ struct PreferencePageTests {
     let person = try await Person.make(api)
     let code = "b\(Int.random(in: 100_000...999_999))"
     let made = try await api.send(
-      .post, "/v1/brands", as: "elif", json: ["code": .string(code), "name": "Çarşı", "contact_line": "Çarşı <A.Ş.>, MERSİS 0123456789012345"])
+      .post, "/v1/brands", as: "elif",
+      json: [
+        "code": .string(code), "name": "Çarşı", "contact_line": "Çarşı <A.Ş.>, MERSİS 0123456789012345",
+        "link_base": "https://izin.carsi.example",
+      ])
     let brand = try #require(try made.json()["id"]?.string, "\(made.text)")
-    _ = try await api.behind("UPDATE crm.brand SET link_base = 'https://izin.carsi.example' WHERE id = \(UUID(uuidString: brand))")
     _ = try await person.says("ONAY", api, ["brand_id": .string(brand)])
     #expect(try await person.gets("commercial", api, ["brand_id": .string(brand), "body_html": "<html><body><p>Merhaba</p></body></html>"]) == "queued")
     #expect(try await person.gets("transactional", api, ["brand_id": .string(brand)]) == "queued")
