@@ -9,7 +9,8 @@ struct AttachmentTests {
   private static let png: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A] + Array(repeating: 7, count: 1_000)
 
   private func upload(_ api: TestAPI, _ path: String, _ bytes: [UInt8], as person: String, name: String = "Fotoğraf.png") async throws -> TestAPI.Answer {
-    try await api.send(.post, path + "/attachments", [("name", name)], as: person, body: bytes, headers: ["content-type": "application/octet-stream"], checked: false)
+    try await api.send(
+      .post, path + "/attachments", [("name", name)], as: person, body: bytes, headers: ["content-type": "application/octet-stream"], checked: false)
   }
 
   @Test("a file is stored by its hash, told by its bytes, seen as its conversation, and goes with the answer")
@@ -69,9 +70,14 @@ struct AttachmentTests {
     arguments: [
       (Array("%PDF-1.7\n".utf8), "application/pdf"), ([0xFF, 0xD8, 0xFF, 0xE0], "image/jpeg"), (Array("RIFF0000WEBPVP8 ".utf8) + [0], "image/webp"),
       (Array("Merhaba dünya, ğüşiöç".utf8), "text/plain"), (Array("<!DOCTYPE html><p>".utf8), "text/html"), ([0, 1, 2, 3], "application/octet-stream"),
-      ([0x50, 0x4B, 3, 4] + Array(repeating: 0, count: 26) + Array("[Content_Types].xml....word/document.xml".utf8),
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-      ([0x50, 0x4B, 3, 4] + Array(repeating: 0, count: 26) + Array("mimetypeapplication/vnd.oasis.opendocument.textPK".utf8), "application/vnd.oasis.opendocument.text"),
+      (
+        [0x50, 0x4B, 3, 4] + Array(repeating: 0, count: 26) + Array("[Content_Types].xml....word/document.xml".utf8),
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+      ),
+      (
+        [0x50, 0x4B, 3, 4] + Array(repeating: 0, count: 26) + Array("mimetypeapplication/vnd.oasis.opendocument.textPK".utf8),
+        "application/vnd.oasis.opendocument.text"
+      ),
       ([0x50, 0x4B, 3, 4] + Array(repeating: 0, count: 40), "application/zip"), (Array("BEGIN:VCALENDAR\r\n".utf8), "text/calendar"),
       (Array("#!/bin/sh\n".utf8), "text/x-shellscript"), (Array("MZ".utf8), "text/plain"), ([], "text/plain"), ([0xC4], "application/octet-stream"),
     ] as [([UInt8], String)])

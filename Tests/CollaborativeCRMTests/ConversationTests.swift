@@ -9,7 +9,8 @@ import Testing
 struct ConversationTests {
   private func conversation(_ api: TestAPI, from sender: String? = nil) async throws -> (path: String, id: String, box: Mailroom) {
     let box = try await Mailroom.open(api)
-    let mail = try await box.receive(from: sender ?? "soran-\(UUID().uuidString.prefix(8))@uzak.example", subject: "Kargom nerede", id: "<\(UUID().uuidString)@x>")
+    let mail = try await box.receive(
+      from: sender ?? "soran-\(UUID().uuidString.prefix(8))@uzak.example", subject: "Kargom nerede", id: "<\(UUID().uuidString)@x>")
     return ("/v1/conversations/\(mail.conversation.lowercase)", mail.conversation.lowercase, box)
   }
 
@@ -67,7 +68,8 @@ struct ConversationTests {
     #expect(try answer.json()["state"] == .string("queued"))
     let message = try #require(try answer.json()["message_id"]?.string)
     let queued = try await api.behind(
-      "SELECT m.address, m.subject, m.legal_class, m.in_reply_to IS NOT NULL AS threaded, m.headers ->> 'References' AS references, m.interaction_id FROM crm.outbound_message AS m WHERE m.id = \(message)::uuid")[0]
+      "SELECT m.address, m.subject, m.legal_class, m.in_reply_to IS NOT NULL AS threaded, m.headers ->> 'References' AS references, m.interaction_id FROM crm.outbound_message AS m WHERE m.id = \(message)::uuid"
+    )[0]
     #expect(try queued.decode(String.self, "address") == "yanit@uzak.example")
     #expect(try queued.decode(String.self, "subject") == "Re: Kargom nerede")
     #expect(try queued.decode(String.self, "legal_class") == "transactional")
@@ -86,7 +88,8 @@ struct ConversationTests {
     let api = try await TestAPI.suite()
     let thread = try await conversation(api, from: "engelli@uzak.example")
     try await api.behind(
-      "INSERT INTO crm.suppression (address_token, channel, reason, scope) SELECT crm.address_token('email', 'engelli@uzak.example'), 'email', 'hard_bounce', 'all'")
+      "INSERT INTO crm.suppression (address_token, channel, reason, scope) SELECT crm.address_token('email', 'engelli@uzak.example'), 'email', 'hard_bounce', 'all'"
+    )
     let answer = try await api.send(.post, thread.path + "/reply", as: "zeynep", json: ["text": "x"])
     #expect(try answer.json()["state"] == .string("refused"), "\(answer.text)")
     #expect(try answer.json()["reason"] == .string("suppressed"))

@@ -64,7 +64,8 @@ struct Mailroom {
     let id = UUID.v7()
     try await api.behind(
       "INSERT INTO crm.customer (id, kind, name, department_id) SELECT \(id), 'person', \(name), d.id FROM crm.department AS d WHERE d.code = \(department)")
-    try await api.behind("INSERT INTO crm.contact (customer_id, name, department_id) SELECT c.id, c.name, c.department_id FROM crm.customer AS c WHERE c.id = \(id)")
+    try await api.behind(
+      "INSERT INTO crm.contact (customer_id, name, department_id) SELECT c.id, c.name, c.department_id FROM crm.customer AS c WHERE c.id = \(id)")
     try await api.behind(
       """
       INSERT INTO crm.contact_point (customer_id, contact_id, kind, value, department_id)

@@ -60,7 +60,8 @@ struct ReceivingTests {
     #expect(forged.customer == other && forged.conversation != first.conversation)
     let secretary = try await box.receive(from: "sekreter@uzak.example", id: "<h3@x>", answering: ["<h1@x>"])
     #expect(secretary.customer == victim && secretary.conversation == first.conversation)
-    let row = try await api.behind("SELECT contact_id IS NULL AS nobody FROM crm.interaction WHERE customer_id = \(victim) AND id = \(secretary.interaction)")[0]
+    let row = try await api.behind("SELECT contact_id IS NULL AS nobody FROM crm.interaction WHERE customer_id = \(victim) AND id = \(secretary.interaction)")[
+      0]
     #expect(try row.decode(Bool.self, "nobody"))
   }
 
@@ -119,7 +120,9 @@ struct ReceivingTests {
       try await tx.value(Int.self, "SELECT crm.make_interaction_partitions(30, (now() - interval '3 years')::date)")
     }
     #expect(made > 20)
-    let places = try await api.behind("SELECT DISTINCT tableoid::regclass::text AS place FROM crm.interaction ORDER BY 1").rows.map { try $0.decode(String.self, "place") }
+    let places = try await api.behind("SELECT DISTINCT tableoid::regclass::text AS place FROM crm.interaction ORDER BY 1").rows.map {
+      try $0.decode(String.self, "place")
+    }
     #expect(places.count == 5)
     #expect(places.contains("crm.interaction_earlier") && places.contains("crm.interaction_later"))
     #expect(try await worker.transaction(as: .system("test")) { try await $0.value(Int.self, "SELECT crm.make_interaction_partitions(30)") } == 0)

@@ -13,7 +13,8 @@ struct SharingTests {
   /// A customer of corporate sales that only its department sees, with a contact.
   private func hiddenCustomer(_ server: TestServer) async throws -> (path: String, id: JSON) {
     let customer = try await server.send(
-      .post, "/v1/customers", as: "gul", json: ["kind": "organisation", "name": .string("Gizli Holding \(UUID().uuidString.prefix(6))"), "visibility": "department"])
+      .post, "/v1/customers", as: "gul",
+      json: ["kind": "organisation", "name": .string("Gizli Holding \(UUID().uuidString.prefix(6))"), "visibility": "department"])
     #expect(customer.status == 201, "\(customer.text)")
     let id = try #require(try customer.json()["id"])
     let contact = try await server.send(.post, "/v1/contacts", as: "gul", json: ["customer_id": id, "name": "Gizli Kişi"])
@@ -37,7 +38,8 @@ struct SharingTests {
     let customer = try await hiddenCustomer(server)
     #expect(try await server.send(.get, customer.path, as: "zeynep").status == 404)
     let share = try await server.send(
-      .post, "/v1/shares", as: "gul", json: ["resource": "customers", "record_id": customer.id, "user_id": try await user(server, "zeynep"), "reason": "Şikâyet"])
+      .post, "/v1/shares", as: "gul",
+      json: ["resource": "customers", "record_id": customer.id, "user_id": try await user(server, "zeynep"), "reason": "Şikâyet"])
     #expect(share.status == 201, "\(share.text)")
     #expect(try await eventually(200) { try await server.send(.get, customer.path, as: "zeynep") }.status == 200)
     let contacts = try await server.send(.get, "/v1/contacts?customer_id=eq.\(customer.id.string ?? "")", as: "zeynep", checked: false).json()
@@ -82,7 +84,9 @@ struct SharingTests {
     let past: JSON = ["resource": "customers", "record_id": customer.id, "user_id": zeynep, "reason": "x", "ends_at": "2001-01-01T00:00:00Z"]
     #expect(try await server.send(.post, "/v1/shares", as: "gul", json: past).status == 422)
     #expect(try await server.send(.post, "/v1/shares", as: "gul", json: ["resource": "customers", "record_id": customer.id, "reason": "x"]).status == 422)
-    #expect(try await server.send(.post, "/v1/shares", as: "gul", json: ["resource": "gossip", "record_id": customer.id, "user_id": zeynep, "reason": "x"]).status == 422)
+    #expect(
+      try await server.send(.post, "/v1/shares", as: "gul", json: ["resource": "gossip", "record_id": customer.id, "user_id": zeynep, "reason": "x"]).status
+        == 422)
   }
 
   @Test("comments are seen by whoever sees the record; who is named must see it, too")

@@ -114,7 +114,9 @@ struct TimelineTests {
       INSERT INTO crm.campaign (id, code, name, assignment, starts_on, ends_on, department_id)
       SELECT \(id), 'bahar', 'Bahar', 'chosen', '2026-01-01', '2026-12-31', d.id FROM crm.department AS d WHERE d.code = 'sales'
       """)
-    try await api.behind("INSERT INTO crm.campaign_touch (customer_id, campaign_id, channel, touched_at, department_id) SELECT \(id), \(id), 'email', '2026-02-01', c.department_id FROM crm.campaign AS c WHERE c.id = \(id)")
+    try await api.behind(
+      "INSERT INTO crm.campaign_touch (customer_id, campaign_id, channel, touched_at, department_id) SELECT \(id), \(id), 'email', '2026-02-01', c.department_id FROM crm.campaign AS c WHERE c.id = \(id)"
+    )
     try await api.behind(
       """
       WITH run AS (INSERT INTO crm.analysis_run (kind, method, as_of) VALUES ('test', 'x', now()) RETURNING id)

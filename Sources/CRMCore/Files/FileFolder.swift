@@ -55,10 +55,11 @@ package struct FileFolder: Sendable {
   }
 
   package func store(_ bytes: [UInt8]) async throws -> Stored {
-    try await store(AsyncStream<[UInt8]> { stream in
-      stream.yield(bytes)
-      stream.finish()
-    })
+    try await store(
+      AsyncStream<[UInt8]> { stream in
+        stream.yield(bytes)
+        stream.finish()
+      })
   }
 
   /// A file's bytes, piece by piece; nil if it is not here.

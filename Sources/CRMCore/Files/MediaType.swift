@@ -58,7 +58,9 @@ package enum MediaType {
   private static func archive(_ head: [UInt8]) -> String {
     let text = String(decoding: head, as: Unicode.ASCII.self)
     if starts(head, with: Array("mimetypeapplication/".utf8), at: 30) {
-      let name = text.unicodeScalars.dropFirst(38).prefix { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "/.-+".unicodeScalars.contains($0)) }
+      let name = text.unicodeScalars.dropFirst(38).prefix {
+        $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "/.-+".unicodeScalars.contains($0))
+      }
       let type = String(String.UnicodeScalarView(name))
       // The next entry's mark follows at once, without a space.
       return type.hasSuffix("PK") ? String(type.dropLast(2)) : type

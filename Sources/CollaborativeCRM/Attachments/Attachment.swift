@@ -33,7 +33,8 @@ package struct NewAttachment: Sendable {
   /// A name without folders and control characters: what a stranger called a file is not trusted.
   static func safe(_ name: String) -> String {
     let last = name.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init) ?? ""
-    let clean = String(String.UnicodeScalarView(last.unicodeScalars.filter { $0.properties.generalCategory != .control && $0.properties.generalCategory != .format }))
+    let clean = String(
+      String.UnicodeScalarView(last.unicodeScalars.filter { $0.properties.generalCategory != .control && $0.properties.generalCategory != .format }))
     let short = clean.trimmingCharacters(in: .whitespaces)
     return short.isEmpty ? "file" : String(short.prefix(255))
   }

@@ -29,7 +29,9 @@ extension Endpoint {
       documentation: .init(
         "attach_to_\(target.rawValue)", tag: "attachments", target.meaning,
         description: "The body is the file, streamed. What it is is found from its bytes; programs are refused. It is seen by whoever sees what it belongs to.",
-        parameters: [.id, .init("name", in: .query, required: true, "What the file is called.", schema: ["type": "string", "minLength": 1, "maxLength": 255])],
+        parameters: [
+          .id, .init("name", in: .query, required: true, "What the file is called.", schema: ["type": "string", "minLength": 1, "maxLength": 255]),
+        ],
         input: ("application/octet-stream", ["type": "string", "format": "binary"]),
         answers: [(201, "What was stored.", "application/json", uploadedSchema)], refusals: [413, 415, 422]),
       handler: .operation { request in
@@ -107,6 +109,7 @@ extension Endpoint {
   }
 
   private static func encoded(_ name: String) -> String {
-    name.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")) ?? "file"
+    name.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"))
+      ?? "file"
   }
 }

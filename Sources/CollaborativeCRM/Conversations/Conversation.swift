@@ -68,7 +68,8 @@ struct LockedConversation: RowDecodable {
   /// - Throws: 404 if the caller may not read the conversation, 403 if they may not change it.
   static func locked(_ run: BusinessOperation.Run) async throws -> LockedConversation {
     let id = try run.id()
-    guard let conversation = try await run.tx.first(LockedConversation.self, "SELECT \(columns) FROM crm.conversation AS c WHERE c.id = \(id) FOR UPDATE") else {
+    guard let conversation = try await run.tx.first(LockedConversation.self, "SELECT \(columns) FROM crm.conversation AS c WHERE c.id = \(id) FOR UPDATE")
+    else {
       _ = try await read(run)
       throw Problem.forbidden(Phrase("You may see this conversation but not change it.", tr: "Bu görüşmeyi görebilirsiniz ama değiştiremezsiniz."))
     }

@@ -101,7 +101,8 @@ extension BusinessOperation {
     guard let route = try await run.tx.first(ReplyRoute.self, ReplyRoute.statement(conversation, channel: channel, input)) else {
       throw Problem(
         409, "no-way-to-answer",
-        Phrase("There is no address to answer to, or no active account to answer from.", tr: "Yanıtlanacak bir adres ya da yanıtı gönderecek etkin bir hesap yok."))
+        Phrase(
+          "There is no address to answer to, or no active account to answer from.", tr: "Yanıtlanacak bir adres ya da yanıtı gönderecek etkin bir hesap yok."))
     }
     let message = UUID.v7()
     let interaction = UUID.v7()

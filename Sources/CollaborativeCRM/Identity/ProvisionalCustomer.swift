@@ -24,7 +24,8 @@ extension ReadOperation {
   static let identityReview = ReadOperation(
     "identity_review", "/v1/identity/review", tag: "customers", access: .read(.customers),
     "Unknown senders, newest first, each with the known customers they may be",
-    description: "Decide by merging the provisional customer into a candidate (merge_customers) or by confirming it (confirm_customer). Nothing is merged by itself.",
+    description:
+      "Decide by merging the provisional customer into a candidate (merge_customers) or by confirming it (confirm_customer). Nothing is merged by itself.",
     input: ReviewSize.self,
     row: [
       "customer_id": AnswerField.id, "name": AnswerField.text, "since": AnswerField.instant, "candidate_id": AnswerField.optional(AnswerField.id),
@@ -51,7 +52,8 @@ extension BusinessOperation {
        WHERE id = \(id) AND provisional
       """)
     if confirmed == 1 { return .record(id) }
-    guard let provisional = try await run.tx.result("SELECT c.provisional FROM crm.customer AS c WHERE c.id = \(id)").rows.first?.decode(Bool.self, at: 0) else {
+    guard let provisional = try await run.tx.result("SELECT c.provisional FROM crm.customer AS c WHERE c.id = \(id)").rows.first?.decode(Bool.self, at: 0)
+    else {
       throw Problem.notFound
     }
     if provisional {

@@ -54,7 +54,8 @@ struct Timeline {
          WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(source.at) DESC, \(source.id) DESC LIMIT \(most))
         """
     }
-    let nothing: SQL = "SELECT NULL::timestamptz, NULL::uuid, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::numeric, NULL::text, NULL::uuid, NULL::uuid, NULL::uuid, NULL::integer WHERE false"
+    let nothing: SQL =
+      "SELECT NULL::timestamptz, NULL::uuid, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::numeric, NULL::text, NULL::uuid, NULL::uuid, NULL::uuid, NULL::integer WHERE false"
     return """
       SELECT t.at, t.id, t.kind, t.resource, t.type, t.channel, t.direction, t.status, t.title, t.text, t.amount, t.currency, t.user_id, t.contact_id,
         t.conversation_id, t.attachments
