@@ -5,7 +5,7 @@ package enum CollaborativeCRM {
   package static let concepts: [Concept] = [
     .channels, .phone, .interactions, .conversations, .timeline, .notices, .attachments, .identity, .comments, .sharing,
     .consent, .preferences, .registry,
-    .webhooks,
     .privacy, .retention,
+    .webhooks, .webChat, .webForms, .webTracking,
   ]
 }

@@ -125,6 +125,26 @@ insert into access_test.maker values
   ('crm.job', 'insert into crm.job (id, kind) values ($1, ''test'')'),
   ('crm.sign_in_attempt', 'insert into crm.sign_in_attempt (email_hash) values (sha256($1::text::bytea))');
 
+-- What pages and programs elsewhere send and are told.
+insert into crm.webhook (id, name, url, is_active, department_id) values (access_test.id('product'), 'x', 'https://test.example/', false, access_test.id('other'));
+insert into crm.web_form (id, code, name, fields, department_id) values (access_test.id('product'), 't_form', 'x', '[{"name": "name", "type": "text"}]', access_test.id('other'));
+insert into crm.channel_account (id, code, name, channel, provider, department_id) values (md5('site')::uuid, 't_site', 'x', 'web', 'web', access_test.id('other'));
+insert into crm.web_visitor (id, site_id, department_id) values (access_test.id('product'), md5('site')::uuid, access_test.id('other'));
+delete from crm.change where row_id in (access_test.id('product'), md5('site')::uuid) and relation in ('webhooks', 'web_forms', 'channel_accounts');
+insert into access_test.maker values
+  ('crm.webhook', 'insert into crm.webhook (id, name, url, is_active, department_id, owner_id, visibility) values ($1, ''x'', ''https://test.example/'', $5 is not null, $4, $5, $6)'),
+  ('crm.webhook_state', 'with hook as (insert into crm.webhook (id, name, url, is_active, department_id) values ($1, ''x'', ''https://test.example/'', false, access_test.id(''other'')) returning id)
+    insert into crm.webhook_state (webhook_id, secret) select hook.id, sha256(''x'') from hook', 'webhook_id'),
+  ('crm.webhook_delivery', 'insert into crm.webhook_delivery (id, webhook_id, xid, seq, resource, record_id, op, department_id, owner_id, audience)
+    values ($1, access_test.id(''product''), $7::text::xid8, 1, ''customers'', $1, ''insert'', $4, $5,
+      case $6 when ''company'' then ''00000000-0000-0000-0000-000000000000'' when ''private'' then $5 else $4 end)'),
+  ('crm.web_form', 'insert into crm.web_form (id, code, name, fields, department_id, owner_id, visibility) values ($1, ''x'' || $7, ''x'', ''[{"name": "name", "type": "text"}]'', $4, $5, $6)'),
+  ('crm.form_submission', 'insert into crm.form_submission (id, form_id, state, answers, department_id, owner_id, audience)
+    values ($1, access_test.id(''product''), ''spam'', ''{}'', $4, $5, case $6 when ''company'' then ''00000000-0000-0000-0000-000000000000'' when ''private'' then $5 else $4 end)'),
+  ('crm.page_count', 'insert into crm.page_count (id, site_id, day, path) values ($1, md5(''site'')::uuid, ''2000-01-01'', ''/'' || $7)'),
+  ('crm.web_visitor', 'insert into crm.web_visitor (id, site_id, department_id) values ($1, md5(''site'')::uuid, access_test.id(''other''))'),
+  ('crm.web_event', 'insert into crm.web_event (id, visitor_id, session_id, at, name, path, department_id) values ($1, access_test.id(''product''), $1, now(), ''page'', ''/'', access_test.id(''other''))');
+
 insert into crm.company_profile (code, name, tax_number, tax_office, street, district, city) values ('t_company', 'company', '1234567890', 'x', 'x', 'x', 'x');
 insert into crm.commission_plan (id, code, name, percent, valid_from) values (access_test.id('product'), 't_plan', 'plan', 1, '2000-01-01');
 insert into crm.commission_settlement (id, plan_id, month) values (access_test.id('product'), access_test.id('product'), '2000-01-01');
@@ -376,7 +396,8 @@ begin
       'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase',
       'crm.conversation', 'crm.interaction', 'crm.internal_note', 'crm.attachment', 'crm.inbox_view',
       'crm.survey_invitation', 'crm.survey_response',
-      'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision', 'crm.ticket_time'] loop
+      'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision', 'crm.ticket_time',
+      'crm.webhook', 'crm.webhook_delivery', 'crm.web_form', 'crm.form_submission'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
       new_id := case when table_name = 'crm.customer' then customer when table_name in ('crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.contract') then "order"
         when table_name = 'crm.invoice' then md5("order"::text)::uuid
@@ -549,7 +570,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.survey_invitation', 'crm.survey_response', 'crm.campaign', 'crm.conversation', 'crm.interaction', 'crm.inbox_view', 'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.survey_invitation', 'crm.survey_response', 'crm.campaign', 'crm.conversation', 'crm.interaction', 'crm.inbox_view', 'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision', 'crm.webhook', 'crm.webhook_delivery', 'crm.web_form', 'crm.form_submission') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);

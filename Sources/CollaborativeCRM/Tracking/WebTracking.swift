@@ -1,0 +1,101 @@
+import CRMCore
+import Foundation
+import PostgresClient
+
+extension Concept {
+  /// What happens on the company's own pages: counted for everybody, kept for those who agreed.
+  static let webTracking = Concept(
+    operations: [.identifyVisitor], signedEndpoints: { database, _, signer in WebTracking(database: database, signer: signer).endpoints })
+}
+
+/// What a tracked page may report.
+struct WebTracking: Sendable {
+  let database: Database
+  let signer: CursorSigner
+  private let floods = RateLimit(300, per: .seconds(60))
+  private static let path = "/v1/sites/{site}/events"
+  private static let tag = "tracking"
+
+  init(database: Database, signer: CursorSigner) {
+    self.database = database
+    self.signer = signer
+  }
+
+  private struct Report: OperationInput {
+    let consent: Bool
+    let visitor: String?
+    let events: [Event]
+
+    init(_ fields: inout InputReader) {
+      consent = fields.flag("consent", "Whether the user agreed to be recognised. Without it nothing is kept but counts; false with a token forgets the visitor.")
+      visitor = fields.optionalText("visitor", "The token from the answer before.", maximum: 1_000)
+      events = fields.list("events", "What happened, oldest first.", of: Event.self, maximum: 100)
+    }
+  }
+
+  private struct Event: OperationInput {
+    let name: String
+    let url: String
+    let title: String?
+    let referrer: String?
+
+    init(_ fields: inout InputReader) {
+      name = fields.optionalText("name", "page (if left out), or what happened on it, such as add_to_cart.", maximum: 100) ?? "page"
+      url = fields.text("url", "The page's address; of its query only the utm parameters are kept.")
+      title = fields.optionalText("title", "The page's title.", maximum: 500)
+      referrer = fields.optionalText("referrer", "Where the visitor came from; only its host is kept.")
+    }
+
+    /// As it is kept: nothing of the query but the campaign.
+    var json: JSON? {
+      guard let components = URLComponents(string: url) else { return nil }
+      let path = components.path.isEmpty ? "/" : String(components.path.prefix(2_000))
+      var members: [String: JSON] = ["name": .string(name.isEmpty ? "page" : name), "path": .string(path)]
+      for item in components.queryItems ?? [] where ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"].contains(item.name) {
+        if let value = item.value, !value.isEmpty { members[item.name] = .string(String(value.prefix(300))) }
+      }
+      if let title { members["title"] = .string(title) }
+      if let host = referrer.flatMap({ URLComponents(string: $0)?.host }) { members["referrer"] = .string(String(host.prefix(253))) }
+      return .object(members)
+    }
+  }
+
+  var endpoints: [Endpoint] {
+    [report, CrossOrigin.preflight(Self.path, "options_site_events", tag: Self.tag) { try await site($0).origins }]
+  }
+
+  private func site(_ request: Request) async throws -> PublicSite {
+    try await PublicSite.find(request.parameters["site"] ?? "", provider: "web", in: database)
+  }
+
+  private var report: Endpoint {
+    Endpoint(
+      .post, Self.path, access: .open, body: .collected,
+      documentation: .init(
+        "track_events", tag: Self.tag, "Report what happens on a page",
+        description: "Network addresses and browsers' names are never kept. Who a visitor is comes from identify_visitor alone.",
+        parameters: CrossOrigin.parameters(Self.path), input: ("application/json", InputReader.schema(of: Report.self)),
+        answers: [
+          (
+            200, "The token of a visitor who agreed; null for everybody else.", "application/json",
+            ["type": "object", "required": ["visitor"], "properties": ["visitor": AnswerField.optional(AnswerField.text)]]
+          )
+        ], refusals: [403, 422, 429]),
+      handler: .operation { request in
+        let site = try await site(request)
+        let headers = try CrossOrigin.headers(request, allowing: site.origins)
+        try floods.count(request.remoteAddress ?? "")
+        let report = try InputReader.read(Report.self, from: try request.json())
+        let known = report.visitor.flatMap { try? VisitorToken(sealed: $0, site: site.id, signer: signer, now: .now) }
+        let end = Date(timeIntervalSince1970: (Date.now.timeIntervalSince1970 + VisitorToken.lifetime * 12).rounded(.down))
+        let visitor = report.consent ? known ?? VisitorToken(visitor: .v7(), site: site.id, name: nil, email: nil, expiresAt: end) : nil
+        let events = JSONText(String(decoding: try JSON.array(report.events.compactMap(\.json)).encoded(), as: UTF8.self))
+        try await database.transaction(as: .system("web tracking"), request: request.id, deadline: request.deadline, retries: true) { tx in
+          if !report.consent, let known { try await tx.run("DELETE FROM crm.web_visitor WHERE id = \(known.visitor)") }
+          _ = try await tx.result("SELECT crm.track(\(site.id), \(visitor?.visitor), \(events)::jsonb)")
+        }
+        let json: JSON = ["visitor": try visitor.map { .string(try $0.sealed(by: signer)) } ?? .null]
+        return .json(try json.encoded(), headers: headers)
+      })
+  }
+}
