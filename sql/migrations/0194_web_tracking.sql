@@ -41,8 +41,8 @@ create table crm.web_visitor (
   constraint web_visitor_contact_id_exists foreign key (customer_id, contact_id) references crm.contact (customer_id, id),
   constraint web_visitor_known check ((customer_id is null) = (known_at is null))
 );
-comment on table crm.web_visitor is 'personal: a browser whose user agreed to be recognised.';
-comment on column crm.web_visitor.id is 'personal: what the browser''s token names.';
+comment on table crm.web_visitor is 'A browser whose user agreed to be recognised.';
+comment on column crm.web_visitor.id is 'What the browser''s token names.';
 comment on column crm.web_visitor.site_id is 'The tracked site (a channel account).';
 comment on column crm.web_visitor.consented_at is 'When its user agreed.';
 comment on column crm.web_visitor.last_seen_at is 'When it was last seen.';
@@ -75,8 +75,8 @@ create table crm.web_event (
   constraint web_event_name_length check (length(name) between 1 and 100),
   constraint web_event_path_length check (length(path) between 1 and 2000)
 );
-comment on table crm.web_event is 'personal: what a browser whose user agreed did on the company''s pages.';
-comment on column crm.web_event.visitor_id is 'personal: the visitor.';
+comment on table crm.web_event is 'What a browser whose user agreed did on the company''s pages.';
+comment on column crm.web_event.visitor_id is 'The visitor.';
 comment on column crm.web_event.session_id is 'The visit it belongs to.';
 comment on column crm.web_event.at is 'When.';
 comment on column crm.web_event.name is 'page, or what the page calls it, such as add_to_cart.';

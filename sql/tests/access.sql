@@ -133,8 +133,6 @@ insert into crm.web_visitor (id, site_id, department_id) values (access_test.id(
 delete from crm.change where row_id in (access_test.id('product'), md5('site')::uuid) and relation in ('webhooks', 'web_forms', 'channel_accounts');
 insert into access_test.maker values
   ('crm.webhook', 'insert into crm.webhook (id, name, url, is_active, department_id, owner_id, visibility) values ($1, ''x'', ''https://test.example/'', $5 is not null, $4, $5, $6)'),
-  ('crm.webhook_state', 'with hook as (insert into crm.webhook (id, name, url, is_active, department_id) values ($1, ''x'', ''https://test.example/'', false, access_test.id(''other'')) returning id)
-    insert into crm.webhook_state (webhook_id, secret) select hook.id, sha256(''x'') from hook', 'webhook_id'),
   ('crm.webhook_delivery', 'insert into crm.webhook_delivery (id, webhook_id, xid, seq, resource, record_id, op, department_id, owner_id, audience)
     values ($1, access_test.id(''product''), $7::text::xid8, 1, ''customers'', $1, ''insert'', $4, $5,
       case $6 when ''company'' then ''00000000-0000-0000-0000-000000000000'' when ''private'' then $5 else $4 end)'),
@@ -144,6 +142,9 @@ insert into access_test.maker values
   ('crm.page_count', 'insert into crm.page_count (id, site_id, day, path) values ($1, md5(''site'')::uuid, ''2000-01-01'', ''/'' || $7)'),
   ('crm.web_visitor', 'insert into crm.web_visitor (id, site_id, department_id) values ($1, md5(''site'')::uuid, access_test.id(''other''))'),
   ('crm.web_event', 'insert into crm.web_event (id, visitor_id, session_id, at, name, path, department_id) values ($1, access_test.id(''product''), $1, now(), ''page'', ''/'', access_test.id(''other''))');
+insert into access_test.maker values
+  ('crm.webhook_state', 'with hook as (insert into crm.webhook (id, name, url, is_active, department_id) values ($1, ''x'', ''https://test.example/'', false, access_test.id(''other'')) returning id)
+    insert into crm.webhook_state (webhook_id, secret) select hook.id, sha256(''x'') from hook', 'webhook_id');
 
 insert into crm.company_profile (code, name, tax_number, tax_office, street, district, city) values ('t_company', 'company', '1234567890', 'x', 'x', 'x', 'x');
 insert into crm.commission_plan (id, code, name, percent, valid_from) values (access_test.id('product'), 't_plan', 'plan', 1, '2000-01-01');
