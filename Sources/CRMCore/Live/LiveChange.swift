@@ -53,4 +53,7 @@ package struct LiveChange: Sendable {
     if let audience { if reach.readable.contains(audience) { return true } } else { return true }
     return ownerID.map(reach.readable.contains) ?? false
   }
+
+  /// Whether the record itself is opened to a caller: a shared record's id is among what they read.
+  package func isShared(with caller: Caller) -> Bool { caller.reach[area]?.readable.contains(rowID) ?? false }
 }

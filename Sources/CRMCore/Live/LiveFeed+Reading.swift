@@ -137,7 +137,7 @@ extension LiveFeed {
     }
   }
 
-  /// Reads one page for a client from the database, with the client's own rights. The client is live once nothing is between its place and memory.
+  /// Reads one page for a client from the database and decides as in memory: the log's own policy does not know records opened one by one. The client is live once nothing is between its place and memory.
   private func catchUp(_ id: Int) async {
     guard let (client, group) = state.withLock({ state in state.clients[id].flatMap { client in state.groups[client.group].map { (client, $0) } } }) else { return }
     do {
@@ -171,7 +171,6 @@ extension LiveFeed {
       let now = try await horizon()
       return (client.form.notice("heartbeat", cursor: try now.sealed(by: signer)), now, true)
     }
-    let caller = client.wish.content == nil ? group.caller : .system("follow changes")
     let only = client.wish.resources.map { $0.sorted() }
     let results = try await database.pool.execute(
       [
@@ -180,12 +179,12 @@ extension LiveFeed {
         """
         SELECT \(LiveChange.columns) FROM crm.changes_after(\(place.arguments), \(Self.page), \(only)) c ORDER BY c.xid, c.seq
         """,
-      ], context: caller.context(reading: Set(Area.allCases)), deadline: .after(.seconds(10)))
+      ], context: Caller.system("follow changes").context(reading: Set(Area.allCases)), deadline: .after(.seconds(10)))
     let horizon = ChangePosition(before: try Self.horizon(results[0]))
     let changes = try (0..<results[1].count).map { try LiveChange(results[1], $0, signer: signer) }
     let visibility: RowVisibility
     if let known = state.withLock({ $0.visibility }) { visibility = known } else { visibility = try await RowVisibility.read(from: database) }
-    let decided = client.wish.content == nil ? try await visibility.readable(changes, by: caller, in: database) : []
+    let decided = client.wish.content == nil ? try await visibility.readable(changes, by: group.caller, in: database) : []
     let bytes = group.write(changes, decided: decided, visibility: visibility, after: place)
     let isLast = changes.count < Self.page
     let last = changes.last?.position ?? place

@@ -28,7 +28,7 @@ package struct RowVisibility: Sendable {
   package func readable(_ changes: [LiveChange], by caller: Caller, in database: Database) async throws -> Set<ChangePosition> {
     if caller.isSystem { return Set(changes.map(\.position)) }
     let open = changes.filter {
-      $0.operation != "delete" && (asked.contains($0.resource) || widened.contains($0.resource) && !$0.isLogged(for: caller))
+      $0.operation != "delete" && (asked.contains($0.resource) || widened.contains($0.resource) && !$0.isLogged(for: caller) && !$0.isShared(with: caller))
     }
     guard !open.isEmpty else { return [] }
     let result = try await database.read(
@@ -42,6 +42,6 @@ package struct RowVisibility: Sendable {
   /// - Parameter decided: what `readable` said.
   package func shows(_ change: LiveChange, to caller: Caller, decided: Set<ChangePosition>) -> Bool {
     if asked.contains(change.resource) { return decided.contains(change.position) }
-    return change.isLogged(for: caller) || widened.contains(change.resource) && decided.contains(change.position)
+    return change.isLogged(for: caller) || change.isShared(with: caller) || widened.contains(change.resource) && decided.contains(change.position)
   }
 }
