@@ -18,6 +18,7 @@ begin
       ('crm_migrator',   'login bypassrls'),      -- migrations and administration only
       ('crm_app',        'login noinherit'),      -- the gateway
       ('crm_worker',     'login noinherit'),      -- jobs
+      ('crm_portal',     'nologin noinherit'),    -- what the gateway becomes for a customer's own token
       ('bi_reader',      'nologin')               -- what every BI login is a member of
     ) as roles (name, attributes)
   loop
@@ -32,6 +33,7 @@ grant crm_owner, crm_access, crm_role_admin, crm_steward to crm_migrator;
 grant crm_owner to crm_steward;
 grant bi_reader to crm_role_admin with admin option;
 grant crm_bulk to crm_worker;                                  -- crm_worker does not inherit: it must SET LOCAL ROLE, in a merge
+grant crm_portal to crm_app;                                   -- crm_app does not inherit: it must SET LOCAL ROLE, for a customer's token
 grant set on parameter session_replication_role to crm_bulk, crm_steward;   -- a merge that has validated its references set-wise skips the row-by-row checks
 
 do $$

@@ -37,6 +37,7 @@ package struct Database: Sendable {
 extension Caller {
   /// The settings that a read needs: only of the areas it touches, because each costs PostgreSQL time. A policy whose setting is missing shows nothing.
   package func context(reading areas: Set<Area>) -> PostgresPool.Context {
+    if let portalVisitor { return PostgresPool.Context(settings: portalVisitor.settings, readOnly: true) }
     var settings = [PostgresPool.Context.Setting("muhatap.caller", userID?.lowercase ?? "")]
     for area in Area.allCases where areas.contains(area) {
       settings.append(PostgresPool.Context.Setting(area.readSetting, isSystem ? "*" : reach[area]?.readableSetting ?? ""))
@@ -46,6 +47,7 @@ extension Caller {
 
   /// The settings that a write needs: what the change log says of it, and the caller's reach in the areas it touches.
   package func context(writing areas: Set<Area>, request: UUID?) -> PostgresPool.Context {
+    if let portalVisitor { return PostgresPool.Context(settings: portalVisitor.settings, readOnly: true) }
     var settings = [
       PostgresPool.Context.Setting("muhatap.caller", userID?.lowercase ?? ""),
       PostgresPool.Context.Setting("muhatap.request", request?.lowercase ?? ""),
@@ -59,6 +61,16 @@ extension Caller {
       settings.append(PostgresPool.Context.Setting(area.writeSetting, isSystem ? "*" : reach[area]?.writableSetting ?? ""))
     }
     return PostgresPool.Context(settings: settings, readOnly: false)
+  }
+}
+
+extension Caller.PortalVisitor {
+  /// The role whose rights are those of customers, and whose rows it sees. The role only reads; what a visitor does is an operation that asks it first.
+  fileprivate var settings: [PostgresPool.Context.Setting] {
+    [
+      .init("muhatap.caller", ""), .init("muhatap.portal_customer", customerID.lowercase), .init("muhatap.portal_contact", contactID?.lowercase ?? ""),
+      .init("role", "crm_portal"),
+    ]
   }
 }
 

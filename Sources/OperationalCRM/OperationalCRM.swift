@@ -14,7 +14,7 @@ package enum OperationalCRM {
     .commissions,
     .campaigns,
     .businessCalendars, .teams, .routing, .tickets, .sla, .serviceReports,
-    .surveys,
+    .surveys, .portal, .articles, .cannedAnswers,
   ]
 
   package static let resources: [Resource] = concepts.flatMap(\.resources)

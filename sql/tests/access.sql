@@ -8,7 +8,7 @@ create schema access_test;
 
 -- The people: the subject works in "home", which has "below" under it. "lent" and "open" share with home, for reading and for writing. "other" does not.
 create table access_test.id (name text primary key, id uuid not null default gen_random_uuid());
-insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model'), ('channel account'), ('thread'), ('privacy request');
+insert into access_test.id (name) values ('home'), ('below'), ('lent'), ('open'), ('other'), ('subject'), ('colleague'), ('role'), ('bare'), ('product'), ('category'), ('warehouse'), ('rule'), ('price book'), ('merge'), ('lead'), ('run'), ('pyramid'), ('model'), ('channel account'), ('portal'), ('portal contact'), ('stranger'), ('thread'), ('privacy request');
 create function access_test.id(wanted text) returns uuid language sql stable return (select i.id from access_test.id as i where i.name = wanted);
 
 insert into crm.department (id, code, name, parent_id) values
@@ -356,6 +356,21 @@ insert into access_test.maker values
   ('crm.comment', 'insert into crm.comment (id, resource, record_id, author_id, text) values ($1, ''customers'', $1, access_test.id(''subject''), ''x'')'),
   ('crm.record_share', 'insert into crm.record_share (id, resource, record_id, area, user_id, reason)
     values ($1, ''customers'', $1, ''customers'', access_test.id(''colleague''), ''x'')');
+insert into access_test.maker values
+  ('crm.portal_access', 'insert into crm.portal_access (customer_id, id) values ($2, $1)'),
+  ('crm.portal_session', 'insert into crm.portal_session (customer_id, id, access_id, token_hash, expires_at)
+    values (access_test.id(''stranger''), $1, access_test.id(''portal''), sha256($1::text::bytea), now())');
+
+insert into crm.article (id, slug, readers) values (access_test.id('product'), 't-article', 'public'), (access_test.id('rule'), 't-customers', 'customers'), (access_test.id('lead'), 't-internal', 'internal');
+insert into crm.article_version (id, article_id, title, body, state, published_at) values
+  (access_test.id('product'), access_test.id('product'), 'x', 'x', 'published', now()), (access_test.id('rule'), access_test.id('rule'), 'x', 'x', 'published', now()),
+  (access_test.id('lead'), access_test.id('lead'), 'x', 'x', 'published', now());
+insert into crm.article_version (article_id, title, body) values (access_test.id('product'), 'x', 'x');
+insert into access_test.maker values
+  ('crm.article', 'insert into crm.article (id, slug) values ($1, ''x'' || $7)'),
+  ('crm.article_version', 'insert into crm.article_version (id, article_id, title, body) values ($1, access_test.id(''product''), ''x'', ''x'')'),
+  ('crm.article_feedback', 'insert into crm.article_feedback (id, article_id, version_id, helpful) values ($1, access_test.id(''product''), access_test.id(''product''), true)'),
+  ('crm.canned_answer', 'insert into crm.canned_answer (id, code, title, body) values ($1, ''x'' || $7, ''x'', ''x'')');
 
 create sequence access_test.number;
 create function access_test.make(relation text, new_id uuid, customer uuid, "order" uuid, department uuid, owner uuid, visibility text) returns void language plpgsql as $$
@@ -365,6 +380,9 @@ begin
   execute statement using new_id, customer, "order", department, owner, visibility, nextval('access_test.number')::integer;
 end
 $$;
+
+insert into crm.customer (id, kind, name, department_id) values (access_test.id('stranger'), 'person', 'stranger', access_test.id('other'));
+insert into crm.portal_access (customer_id, id) values (access_test.id('stranger'), access_test.id('portal'));
 
 -- One row of each owned table for every department × visibility × owner.
 create table access_test.row (
@@ -396,7 +414,7 @@ begin
       'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line',
       'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase',
       'crm.conversation', 'crm.interaction', 'crm.internal_note', 'crm.attachment', 'crm.inbox_view',
-      'crm.survey_invitation', 'crm.survey_response',
+      'crm.survey_invitation', 'crm.survey_response', 'crm.portal_access',
       'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision', 'crm.ticket_time',
       'crm.webhook', 'crm.webhook_delivery', 'crm.web_form', 'crm.form_submission'] loop
       -- Whatever has parts has the order's id, so that its parts find it.
@@ -933,6 +951,127 @@ begin
 end
 $$;
 
+-- The portal: customers with their own token. "other" has an issued invoice above; it and "stranger" have one of everything that is offered.
+insert into crm.contact (customer_id, id, name) values (access_test.id('other'), access_test.id('portal contact'), 'x'), (access_test.id('stranger'), gen_random_uuid(), 'x');
+do $$
+declare
+  customer uuid;
+  "order" uuid;
+  person uuid;
+  thread uuid;
+  secrecy text;
+begin
+  perform set_config('muhatap.read_customers', '*', true);
+  foreach customer in array array[access_test.id('other'), access_test.id('stranger')] loop
+    "order" := gen_random_uuid();
+    insert into crm.sales_order (customer_id, id, department_id) values (customer, "order", access_test.id('other'));
+    insert into crm.sales_order_line (customer_id, order_id, product_id, line_number, quantity, amount)
+    values (customer, "order", case customer when access_test.id('other') then access_test.id('product') else (select p.id from crm.product as p where p.id <> access_test.id('product') limit 1) end, 1, 1, 1);
+    insert into crm.shipment (customer_id, order_id, number) values (customer, "order", 'portal');
+    foreach secrecy in array array['company', 'private'] loop
+      insert into crm.ticket (customer_id, subject, department_id, owner_id, visibility) values (customer, 'x', access_test.id('other'), access_test.id('subject'), secrecy);
+      foreach person in array array[null, (select c.id from crm.contact as c where c.customer_id = customer order by c.id limit 1)] loop
+        insert into crm.conversation (customer_id, contact_id, channel, department_id, owner_id, visibility)
+        values (customer, person, 'email', access_test.id('other'), access_test.id('subject'), secrecy) returning id into thread;
+        insert into crm.interaction (customer_id, conversation_id, contact_id, channel, direction, kind, department_id)
+        select customer, thread, person, 'email', 'in', k, access_test.id('other') from unnest(array['message', 'call']) as k;
+        insert into crm.consent_event (customer_id, contact_id, channel, address, status, source) values (customer, person, 'email', 'portal@test.example', 'ONAY', 'HS_WEB');
+      end loop;
+    end loop;
+  end loop;
+end
+$$;
+
+-- What a customer ($1), or a person at one ($2), may see. A table that is offered and not here is reported.
+create table access_test.portal_model (relation text primary key, condition text not null);
+insert into access_test.portal_model values
+  ('crm.customer', 'id = $1'), ('crm.contact', 'customer_id = $1 and id = $2'), ('crm.ticket', 'customer_id = $1 and visibility in (''company'', ''department'')'),
+  ('crm.sales_order', 'customer_id = $1'), ('crm.sales_order_line', 'customer_id = $1'), ('crm.shipment', 'customer_id = $1'),
+  ('crm.product', 'exists (select from crm.sales_order_line as l where l.customer_id = $1 and l.product_id = product.id)'),
+  ('crm.invoice', 'customer_id = $1 and status = ''issued'''),
+  ('crm.invoice_line', 'exists (select from crm.invoice as i where i.customer_id = $1 and i.id = invoice_line.invoice_id and i.status = ''issued'')'),
+  ('crm.conversation', 'customer_id = $1 and visibility <> ''private'' and ($2 is null or contact_id = $2)'),
+  ('crm.interaction', 'customer_id = $1 and visibility <> ''private'' and kind = ''message''
+    and exists (select from crm.conversation as c where c.id = interaction.conversation_id and c.visibility <> ''private'' and ($2 is null or c.contact_id = $2))'),
+  ('crm.article', 'readers <> ''internal'' and archived_at is null'),
+  ('crm.article_version', 'state = ''published'' and exists (select from crm.article as a where a.id = article_version.article_id and a.readers <> ''internal'' and a.archived_at is null)'),
+  ('crm.consent_event', 'customer_id = $1 and ($2 is null or contact_id = $2)'), ('crm.consent_purpose', 'is_offered'), ('crm.brand', 'is_active');
+
+create function access_test.portal_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  offered constant text[] := (select o.columns from crm.portal_offer as o where o.relation = p.relation);
+  model constant text := (select m.condition from access_test.portal_model as m where m.relation = p.relation);
+  who record;
+  item record;
+  seen uuid[];
+  expected uuid[];
+  total integer := 0;
+begin
+  for item in select a.attname as name from pg_attribute as a where a.attrelid = p.relation::regclass and a.attnum > 0 and not a.attisdropped loop
+    if has_column_privilege('crm_portal', p.relation, item.name, 'select') <> coalesce(item.name = any (offered), false) then
+      return next row (p.relation, 'portal', 'select', 'column ' || item.name, item.name = any (offered), not coalesce(item.name = any (offered), false))::access_test.failure;
+    end if;
+    if has_column_privilege('crm_portal', p.relation, item.name, 'insert, update, references') then
+      return next row (p.relation, 'portal', 'write', 'column ' || item.name, false, true)::access_test.failure;
+    end if;
+  end loop;
+  if has_table_privilege('crm_portal', p.relation, 'delete, truncate, trigger') then
+    return next row (p.relation, 'portal', 'delete', 'anything', false, true)::access_test.failure;
+  end if;
+  if offered is null then
+    return;
+  elsif model is null then
+    return next row (p.relation, 'portal', 'test', 'add a line to access_test.portal_model', true, false)::access_test.failure;
+    return;
+  end if;
+  for who in
+    select c as customer, o as contact from unnest(array[access_test.id('other'), access_test.id('stranger'), (select i.customer_id from crm.invoice as i where i.status = 'issued' limit 1), null]) as c
+    cross join unnest(array[null, access_test.id('portal contact')]) as o where o is null or c is not distinct from access_test.id('other')
+  loop
+    -- Neither whoever is signed in nor a reach left in a setting counts.
+    perform set_config('muhatap.read_' || a, '*', true), set_config('muhatap.caller', access_test.id('subject')::text, true) from unnest(crm.areas()) as a;
+    perform set_config('muhatap.portal_customer', coalesce(who.customer::text, ''), true), set_config('muhatap.portal_contact', coalesce(who.contact::text, ''), true);
+    perform set_config('role', 'crm_portal', true);
+    execute format('select coalesce(array_agg(x.id order by x.id), ''{}'') from %s as x', p.relation) into seen;
+    perform set_config('role', 'none', true);
+    execute format('select coalesce(array_agg(id order by id), ''{}'') from %s where %s', p.relation, model) into expected using who.customer, who.contact;
+    total := total + cardinality(expected);
+    if seen <> expected then
+      return next row (p.relation, format('portal %s %s', who.customer, who.contact), 'select', format('%s rows instead of %s', cardinality(seen), cardinality(expected)), true, false)::access_test.failure;
+    end if;
+  end loop;
+  if total = 0 then
+    return next row (p.relation, 'portal', 'test', 'make a row that a customer sees', true, false)::access_test.failure;
+  end if;
+end
+$$;
+
+-- Everything else there is, views and months of the log included: the portal's role is refused, and runs no function that works as its owner.
+create function access_test.portal_refusals() returns setof text language plpgsql as $$
+declare
+  item record;
+begin
+  for item in
+    select c.oid::regclass::text as relation from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'access_test')
+      and c.oid::regclass::text not in (select o.relation from crm.portal_offer as o) order by 1
+  loop
+    begin
+      perform set_config('role', 'crm_portal', true);
+      execute format('select from %s limit 1', item.relation);
+      return next item.relation;
+    exception when insufficient_privilege then null;
+    end;
+    perform set_config('role', 'none', true);
+  end loop;
+  return query select p.oid::regprocedure::text from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname in ('crm', 'bi', 'analytics') and has_function_privilege('crm_portal', p.oid, 'execute')
+      -- find_articles works as its owner; what it shows is tested with the knowledge base.
+      and p.oid not in ('crm.portal_customer()'::regprocedure, 'crm.portal_contact()'::regprocedure, 'crm.channels()'::regprocedure,
+        'crm.find_articles(text, text, boolean, integer)'::regprocedure);
+end
+$$;
+
 -- What the other roles need: the recording trigger, crm.protect and the making of BI logins.
 create function access_test.upkeep_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
 declare
@@ -999,6 +1138,7 @@ begin
     if p.relation in ('crm.conversation', 'crm.interaction', 'crm.attachment') then
       return query select * from access_test.participant_failures(p);
     end if;
+    return query select * from access_test.portal_failures(p);
     return query select * from access_test.frozen_failures(p);
     return query select * from access_test.upkeep_failures(p);
   end loop;

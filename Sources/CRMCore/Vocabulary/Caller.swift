@@ -7,8 +7,25 @@ package struct Caller: Sendable {
     case user(UUID)
     /// Work of the system itself; the reason is logged with every change.
     case system(reason: String)
+    /// A customer with a token of the portal: sees what is offered to customers, of their own.
+    case customer(PortalVisitor)
     /// Nobody yet: sees nothing.
     case anonymous
+  }
+
+  /// Whom a token of the portal was given to.
+  package struct PortalVisitor: Sendable, Hashable {
+    package let customerID: UUID
+    /// The person at the customer; nil for the customer as a whole.
+    package let contactID: UUID?
+    /// The access that lets them in, by which the change log names what they do.
+    package let accessID: UUID
+
+    package init(customerID: UUID, contactID: UUID?, accessID: UUID) {
+      self.customerID = customerID
+      self.contactID = contactID
+      self.accessID = accessID
+    }
   }
 
   /// The row audiences a caller reaches in one area: departments, the whole company (`companyAudience`) and the caller's own id.
@@ -72,6 +89,10 @@ package struct Caller: Sendable {
     if case .user(let id) = identity { id } else { nil }
   }
 
+  package var portalVisitor: PortalVisitor? {
+    if case .customer(let visitor) = identity { visitor } else { nil }
+  }
+
   package var isSystem: Bool {
     if case .system = identity { true } else { false }
   }
@@ -83,7 +104,8 @@ package struct Caller: Sendable {
   /// The same caller for one operation that works beyond their own reach in some areas, once they were let in: accepting a quote reserves stock
   /// that only purchasing may write. The change log still names them.
   package func extended(to areas: Set<Area>) -> Caller {
-    areas.isEmpty
+    // A customer's reach is that of a role of the database: nothing extends it.
+    areas.isEmpty || portalVisitor != nil
       ? self
       : Caller(
         identity: identity, name: name, departmentID: departmentID, reach: reach.merging(areas.map { ($0, .everything) }) { $1 }, shared: shared,

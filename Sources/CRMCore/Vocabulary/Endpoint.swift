@@ -6,8 +6,10 @@ package struct Endpoint: Sendable {
   package enum Access: Sendable, Hashable {
     /// Anyone, signed in or not.
     case open
-    /// Anyone signed in.
+    /// Any colleague signed in; not a customer with a token of the portal.
     case signedIn
+    /// A customer with a token of the portal, and nobody else.
+    case portal
     case read(Area)
     case write(Area)
   }

@@ -20,6 +20,7 @@ struct CallerLookup: Sendable {
     switch Credential.kind(of: token) {
     case .apiKey: return try await find(apiKey: Credential.hash(of: token))
     case .session: return try await find(session: Credential.hash(of: token))
+    case .portal: return try await find(portal: Credential.hash(of: token))
     case nil:
       guard let issuer else { throw Problem.unauthenticated }
       let claims = try await issuer.verify(token)
@@ -59,6 +60,22 @@ struct CallerLookup: Sendable {
     ])
     guard results[0].count == 1 else { throw Problem.unauthenticated }
     return try found(results, scopes: nil)
+  }
+
+  private func find(portal hash: [UInt8]) async throws -> Found {
+    let result = try await database.read(
+      as: .system("authentication"), areas: [.admin, .customers], deadline: .after(patience),
+      """
+      SELECT a.customer_id, a.contact_id, a.id, c.name, extract(epoch FROM s.expires_at - now())::float8 AS seconds
+        FROM crm.portal_session s JOIN crm.portal_access a ON a.customer_id = s.customer_id AND a.id = s.access_id JOIN crm.customer c ON c.id = a.customer_id
+       WHERE s.token_hash = \(hash) AND s.revoked_at IS NULL AND s.expires_at > now() AND a.revoked_at IS NULL
+      """)
+    guard let row = result.rows.first else { throw Problem.unauthenticated }
+    let visitor = Caller.PortalVisitor(
+      customerID: try row.decode("customer_id"), contactID: try row.decode("contact_id"), accessID: try row.decode("id"))
+    return Found(
+      caller: Caller(identity: .customer(visitor), name: try row.decode("name"), via: "portal:\(visitor.accessID.lowercase)"),
+      until: .after(.seconds(max(try row.decode(Double.self, "seconds"), 0))))
   }
 
   /// The user that an issuer's token names: by issuer and subject, or, the first time, by a verified e-mail address.

@@ -8,6 +8,8 @@ package struct Credential: Sendable {
     case apiKey = "mhp"
     /// `mhs_<prefix>_<secret>`: the token of a person's session.
     case session = "mhs"
+    /// `mhc_<secret>`: the token of a customer in the portal.
+    case portal = "mhc"
   }
 
   /// The whole credential, as the client sends it.

@@ -107,7 +107,12 @@ extension ExchangeHandler {
   /// Whether the caller may use the endpoint at all.
   private func admit(_ exchange: Exchange, _ caller: Caller) throws(Problem) {
     exchange.request?.caller = caller
+    let isVisitor = caller.portalVisitor != nil
     switch exchange.route?.endpoint.access {
+    case .portal where !isVisitor:
+      throw .forbidden(Phrase("This address is for customers with a token of the portal.", tr: "Bu adres, portal jetonu olan müşteriler içindir."))
+    case .signedIn where isVisitor, .read where isVisitor, .write where isVisitor:
+      throw .forbidden(Phrase("A token of the portal reaches the portal only.", tr: "Portal jetonu yalnızca portala erişir."))
     case .read(let area) where !caller.reads(area):
       throw .forbidden(
         Phrase("Reading in the area \(area.rawValue) is not among your rights.", tr: "\(area.rawValue) alanında okuma yetkiniz yok."))

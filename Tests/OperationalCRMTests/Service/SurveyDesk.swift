@@ -68,7 +68,7 @@ struct SurveyDesk {
   /// Sends what is due at an instant.
   func send(at now: Date = Date()) async throws {
     let sending = SurveySending(now: now)
-    while try await database.transaction(as: .system("test"), { try await sending.sendDue($0) }) > 0 {}
+    while try await database.transaction(as: .system("test"), deadline: .after(.seconds(60)), { try await sending.sendDue($0) }) > 0 {}
   }
 
   func invitation(_ id: String) async throws -> JSON { try await get("/v1/survey_invitations/\(id)") }

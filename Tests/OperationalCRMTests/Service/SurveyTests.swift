@@ -86,7 +86,7 @@ import Testing
 
   @Test func `nobody is asked twice within the days of rest, without an address, out of the sample, or without consent`() async throws {
     let desk = SurveyDesk(server: try await TestServer.start())
-    let now = Date().addingTimeInterval(60)
+    let now = Date().addingTimeInterval(3_600)
     let resting = try await desk.survey("csat", ["rest_days": 30])
     let customer = try await desk.customer()
     let first = try await desk.invite(resting, customer)
@@ -159,6 +159,12 @@ import Testing
     try await desk.answers(csat, [5, 4, 4, 5, 5, 4, 5, 5, 3, 1])
     let content = try #require(try await desk.get("/v1/surveys/\(csat)/results")["data"]?.array?.first)
     #expect(number(content["score"], 0.8) && number(content["lower"], 0.4901624715366418) && number(content["upper"], 0.9433178485456248), "\(content)")
+    let nobody = try await desk.admin("SELECT m.value::float8 FROM bi.metric_values('csat', '2026-03-01', '2026-03-31') AS m")
+    #expect(abs(try nobody[0].decode(Double.self, at: 0) - 0.8) < 1e-9, "the metric is the share of 4 and 5")
+    let each = try await desk.admin("SELECT count(*) FROM bi.metric_values('ces', '2026-03-01', '2026-03-31') AS m WHERE m.value IS NULL AND m.numerator IS NULL AND m.facts = 4")
+    #expect(try each[0].decode(Int.self, at: 0) == 1, "four answers in March are not told")
+    let monthly = try await desk.admin("SELECT b.score, b.lower FROM bi.survey_results b JOIN crm.survey s ON s.id = b.survey_id WHERE s.id = \(try #require(UUID(uuidString: csat)))")
+    #expect(abs(try monthly[0].decode(Double.self, at: 1) - 0.4901624715366418) < 1e-9)
     #expect(try await desk.get("/v1/surveys/\(try await desk.survey("csat"))/results")["data"]?.array?.first?["answers"] == 0)
     #expect(try await desk.server.send(.get, "/v1/surveys/\(UUID())/results", as: "zeynep").status == 404)
     #expect(try await desk.server.send(.get, "/v1/surveys/\(csat)/results?by=colour", as: "zeynep").status == 400)

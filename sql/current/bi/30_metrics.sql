@@ -60,7 +60,15 @@ select 'sla_attainment', k.outcome_on, null, case k.state when 'met' then 1 else
 from bi.ticket_sla as k where k.counts
 union all
 select 'first_response_hours', k.outcome_on, null, k.elapsed_minutes / 60, 1, k.ticket_id, k.customer_id, null, k.department_id, k.agent_id, k.channel, k.kind
-from bi.ticket_sla as k where k.counts and k.kind = 'first_response' and not k.is_censored;
+from bi.ticket_sla as k where k.counts and k.kind = 'first_response' and not k.is_censored
+union all
+select r.kind, r.answered_on, null,
+  case r.kind when 'nps' then case r.band when 'promoter' then 100 when 'detractor' then -100 else 0 end when 'csat' then case r.band when 'satisfied' then 1 else 0 end else r.score end,
+  1, r.survey_response_id, r.customer_id, null, r.department_id, r.agent_id, null, null
+from bi.survey_responses as r where r.kind <> 'form'
+union all
+select 'article_helpfulness', f.given_on, null, case when f.helpful then 1 else 0 end, 1, f.article_id, null, null, null, null, f.via, null
+from bi.article_feedback as f;
 comment on view bi.measurement is 'The facts behind every metric: one row each, with what it counts and by what it can be grouped.';
 comment on column bi.measurement.metric is 'The metric, as in bi.metric.';
 comment on column bi.measurement.occurred_on is 'The day it counts for.';
@@ -80,6 +88,7 @@ select name, label_en, label_tr, meaning, grain, unit, aggregate, owner, source,
   'select ' || case when unit like 'currency%' then 'currency, ' else '' end
     || case aggregate
       when 'sum' then 'sum(numerator)' when 'ratio' then 'sum(numerator) / nullif(sum(denominator), 0)' when 'distinct' then 'count(distinct subject_id)'
+      when 'opinion' then 'case when count(*) >= 5 then sum(numerator) / sum(denominator) end'
       when 'velocity' then 'sum(numerator) * count(denominator) / nullif(sum(denominator), 0)'
       when 'outstanding' then 'sum(numerator) * ($2::date - $1::date + 1) / nullif(sum(denominator) filter (where occurred_on >= $1), 0)' end
     || format(' as value from bi.measurement where metric = %L and occurred_on ', name) || case aggregate when 'outstanding' then '<= $2' else 'between $1 and $2' end
@@ -103,6 +112,10 @@ from (values
   ('sla_attainment', 'Promises kept', 'Tutulan sözler', 'Promises of response and resolution kept ÷ kept or broken, by the day they were done or their limit passed.', 'clock', 'share', 'ratio', 'service', 'bi.ticket_sla'),
   ('first_response_hours', 'First response', 'İlk yanıt süresi', 'Hours of the policy''s calendar until a customer was first answered, on average, where a first response was promised and given.', 'clock', 'hours', 'ratio', 'service', 'bi.ticket_sla'),
   ('days_sales_outstanding', 'Days sales outstanding', 'Ortalama tahsilat süresi', 'What is owed to us on the last day ÷ what was invoiced in the period, both with VAT, × the days of the period.', 'invoice', 'currency_days', 'outstanding', 'finance', 'bi.invoices'),
+  ('nps', 'Net promoter score', 'Net tavsiye skoru', 'Promoters (9 and 10) less detractors (0 to 6) in a hundred answers to surveys of kind nps; nothing of fewer than five answers.', 'survey response', 'points', 'opinion', 'service', 'bi.survey_responses'),
+  ('csat', 'Customer satisfaction', 'Müşteri memnuniyeti', 'Answers 4 and 5 ÷ all answers to surveys of kind csat; nothing of fewer than five answers.', 'survey response', 'share', 'opinion', 'service', 'bi.survey_responses'),
+  ('ces', 'Customer effort', 'Müşteri çabası', 'How easy it was, from 1 to 7, on average of the answers to surveys of kind ces; nothing of fewer than five answers.', 'survey response', 'points', 'opinion', 'service', 'bi.survey_responses'),
+  ('article_helpfulness', 'Articles that helped', 'Yardımcı olan makaleler', 'Answers that an article helped ÷ all answers whether it did; nothing of fewer than five answers.', 'article feedback', 'share', 'opinion', 'service', 'bi.article_feedback'),
   ('average_order', 'Average order', 'Ortalama sipariş', 'Amount of an order that was not cancelled, on average.', 'order', 'currency', 'ratio', 'sales', 'bi.orders')
 ) as metric (name, label_en, label_tr, meaning, grain, unit, aggregate, owner, source);
 comment on view bi.metric is 'The metrics: what each means and the statement that gives it; $1 and $2 are the first and the last day.';
@@ -111,8 +124,8 @@ comment on column bi.metric.label_en is 'Label in English.';
 comment on column bi.metric.label_tr is 'Label in Turkish.';
 comment on column bi.metric.meaning is 'What is counted and what is not.';
 comment on column bi.metric.grain is 'What one thing counted is.';
-comment on column bi.metric.unit is 'count, units, hours, days, share (0 to 1), or currency and currency_days (then one value a currency).';
-comment on column bi.metric.aggregate is 'sum: of the numerators. ratio: sum of the numerators ÷ sum of the denominators. distinct: how many different subjects. velocity: sum of the numerators ÷ average of the denominators. outstanding: sum of the numerators to the last day ÷ sum of the denominators in the period × its days.';
+comment on column bi.metric.unit is 'count, units, hours, days, points, share (0 to 1), or currency and currency_days (then one value a currency).';
+comment on column bi.metric.aggregate is 'sum: of the numerators. ratio: sum of the numerators ÷ sum of the denominators. distinct: how many different subjects. opinion: as ratio, but nothing below five facts. velocity: sum of the numerators ÷ average of the denominators. outstanding: sum of the numerators to the last day ÷ sum of the denominators in the period × its days.';
 comment on column bi.metric.owner is 'The department that answers for the definition.';
 comment on column bi.metric.source is 'The view whose rows are counted; bi.lineage says from which tables it comes.';
 comment on column bi.metric.sql is 'The statement over schema bi.';
@@ -142,9 +155,11 @@ returns table (group_key text, label text, currency text, value numeric, numerat
     g.currency,
     case c.aggregate
       when 'sum' then coalesce(g.numerator, 0) when 'distinct' then coalesce(g.subjects, 0) when 'ratio' then g.numerator / nullif(g.denominator, 0)
+      -- What people say is not told of fewer than five.
+      when 'opinion' then case when g.facts >= 5 then g.numerator / g.denominator end
       when 'velocity' then g.numerator * g.denominators / nullif(g.denominator, 0)
       when 'outstanding' then g.numerator * (last_day - first_day + 1) / nullif(g.denominator, 0) end,
-    g.numerator, g.denominator, coalesce(g.facts, 0)
+    case when c.aggregate <> 'opinion' or g.facts >= 5 then g.numerator end, g.denominator, coalesce(g.facts, 0)
   from bi.metric as c left join grouped as g on true
   where c.name = metric_values.metric and (g.facts is not null or metric_values.group_by is null and c.unit not like 'currency%' and c.aggregate in ('sum', 'distinct'))
 $$;

@@ -20,7 +20,7 @@ extension Resource {
       "name", "event", "legal_class", "channel", "channel_account_id", "brand_id", "base_address", "sampling_percent", "delay_hours", "rest_days", "valid_days",
       "title_en", "title_tr", "intro_en", "intro_tr", "thanks_en", "thanks_tr", "follow_up_at_most", "follow_up_days",
     ],
-    expand: ["brand", "channel_account", .many("questions", of: "survey_questions", by: "survey_id")], search: ["name", "code"], order: "name")
+    expand: [.many("questions", of: "survey_questions", by: "survey_id")], search: ["name", "code"], order: "name")
 
   /// A question of a survey; it changes only while the survey is a draft.
   package static let surveyQuestions = Resource(
