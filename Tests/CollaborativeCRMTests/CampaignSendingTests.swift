@@ -45,7 +45,9 @@ struct CampaignSendingTests {
     _ = try await person.says("ONAY", api)
     let made = try await api.send(
       .post, "/v1/campaigns", as: "elif",
-      json: ["code": .string(UUID.v7().lowercase), "name": "Yaz", "starts_on": "2026-01-01", "ends_on": "2035-12-31", "status": "running", "assignment": "chosen"])
+      json: [
+        "code": .string(UUID.v7().lowercase), "name": "Yaz", "starts_on": "2026-01-01", "ends_on": "2035-12-31", "status": "running", "assignment": "chosen",
+      ])
     let campaign = try #require(try made.json()["id"]?.string, "\(made.text)")
     let member = try await api.send(
       .post, "/v1/campaign_members", as: "elif", json: ["campaign_id": .string(campaign), "customer_id": .string(person.id), "held_out": true])
@@ -53,7 +55,8 @@ struct CampaignSendingTests {
     let sent = try await api.send(.post, "/v1/campaigns/\(campaign)/send", as: "elif", json: ["channel": "email", "body_text": "x"])
     #expect(try sent.json()["queued"] == 0)
     let (id, customer) = (try #require(UUID(uuidString: campaign)), try #require(UUID(uuidString: person.id)))
-    _ = try await api.behind("INSERT INTO crm.outbound_message (customer_id, channel, address, campaign_id) VALUES (\(customer), 'email', \(person.email), \(id))")
+    _ = try await api.behind(
+      "INSERT INTO crm.outbound_message (customer_id, channel, address, campaign_id) VALUES (\(customer), 'email', \(person.email), \(id))")
     #expect(try await api.send(.get, "/v1/message_refusals", ["customer_id": "eq.\(person.id)"]).rows().map { $0["reason"] } == ["held_out"])
   }
 

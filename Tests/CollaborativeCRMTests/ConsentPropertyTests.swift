@@ -14,7 +14,9 @@ struct ConsentPropertyTests {
   private static let batch = 2_000
   private static let rounds = 5
 
-  @Test(.timeLimit(.minutes(15))) func `no commercial message goes without consent, the registry's rules are never broken, and its deadlines are met`() async throws {
+  @Test(.timeLimit(.minutes(15))) func `no commercial message goes without consent, the registry's rules are never broken, and its deadlines are met`()
+    async throws
+  {
     let database = try await TestDatabase.clone()
     try await Sequences.prepare(database)
     let days = try await Sequences.businessDays(database)
@@ -35,11 +37,15 @@ struct ConsentPropertyTests {
     for mistake in total.mistakes.prefix(20) { Issue.record("\(mistake)") }
     #expect(total.mistakes.isEmpty, "\(total.mistakes.count) mistakes")
     // What never happens proves nothing.
-    for (what, often) in ["stored": 20_000, "sent": 5_000, "refused": 5_000, "no_consent": 10_000, "suppressed": 2_000, "consent_ended": 500, "registered": 5_000] {
+    for (what, often) in [
+      "stored": 20_000, "sent": 5_000, "refused": 5_000, "no_consent": 10_000, "suppressed": 2_000, "consent_ended": 500, "registered": 5_000,
+    ] {
       #expect(total.seen[what, default: 0] >= often * Self.sequences / 100_000, "\(what): \(total.seen[what, default: 0])")
     }
     let around = try await database.admin.execute(
-      ["SELECT count(*) FROM crm.outbound_message WHERE legal_class = 'commercial' AND state = 'sending' AND consent_event_id IS NULL AND NOT (subject::int / 16 % 10 = 0)"],
+      [
+        "SELECT count(*) FROM crm.outbound_message WHERE legal_class = 'commercial' AND state = 'sending' AND consent_event_id IS NULL AND NOT (subject::int / 16 % 10 = 0)"
+      ],
       context: .init(readOnly: true), deadline: .after(.seconds(60)))[0][0].decode(Int.self, at: 0)
     #expect(around == total.seen["sent to recorded merchants", default: 0])
   }
@@ -187,7 +193,8 @@ private struct Sequences {
     }
     let until = status == "ONAY" && Int.random(in: 0..<6, using: &numbers) == 0 ? at + pick([3_600, 86_400, 864_000]) : nil
     let said = ConsentModel.Said(
-      channel: channel, purpose: pick(["marketing", "marketing", "marketing", "newsletter"]), status: status, recipientType: pick(["BIREYSEL", "BIREYSEL", "BIREYSEL", "TACIR"]),
+      channel: channel, purpose: pick(["marketing", "marketing", "marketing", "newsletter"]), status: status,
+      recipientType: pick(["BIREYSEL", "BIREYSEL", "BIREYSEL", "TACIR"]),
       brand: pick([0, 1]), speaker: pick([.self_, .self_, .self_, .self_, .other, .nobody]), at: at, received: clock, until: until)
     models[index].said.append(said)
     return [
@@ -200,7 +207,8 @@ private struct Sequences {
   private mutating func compose(_ index: Int) -> ConsentModel.Message {
     messages[index] += 1
     return ConsentModel.Message(
-      number: (first + index) * 16 + messages[index], channel: pick(["email", "email", "email", "sms"]), purpose: pick(["marketing", "marketing", "marketing", "newsletter"]),
+      number: (first + index) * 16 + messages[index], channel: pick(["email", "email", "email", "sms"]),
+      purpose: pick(["marketing", "marketing", "marketing", "newsletter"]),
       brand: pick([0, 1]), isCommercial: Int.random(in: 0..<5, using: &numbers) > 0)
   }
 
@@ -256,7 +264,8 @@ private struct Sequences {
       """
       SELECT g.m, r.reason FROM jsonb_to_recordset(\(items)::jsonb) AS g (m int) JOIN crm.message_refusal r ON r.message_id = md5('m' || g.m)::uuid AND r.stage = 'queueing'
       """)
-    let reasons = Dictionary(try refused.rows.map { (try $0.decode(Int.self, "m"), try $0.decode(String.self, "reason")) }, uniquingKeysWith: { "\($0), \($1)" })
+    let reasons = Dictionary(
+      try refused.rows.map { (try $0.decode(Int.self, "m"), try $0.decode(String.self, "reason")) }, uniquingKeysWith: { "\($0), \($1)" })
     for (index, message) in wanted {
       compare(index, message, reasons[message.number] ?? (kept.contains(message.number) ? nil : "nothing"), "queueing")
       if kept.contains(message.number) {
@@ -304,7 +313,9 @@ private struct Sequences {
     {
       return
     }
-    count.mistakes.append("sequence \(first + index), \(stage) at \(text(clock)): \(message), expected \(expected ?? "passed"), was \(actual ?? "passed"); said \(models[index].said)")
+    count.mistakes.append(
+      "sequence \(first + index), \(stage) at \(text(clock)): \(message), expected \(expected ?? "passed"), was \(actual ?? "passed"); said \(models[index].said)"
+    )
   }
 
   /// The registry's turn: takes what is due, and hears from some people itself.
@@ -325,7 +336,9 @@ private struct Sequences {
       case .success(let transaction):
         count.seen["registered", default: 0] += 1
         settled.append(["id": .string(transfer.lowercase), "tx": .string(transaction)])
-        if record.status == "ONAY", try row.decode(Date.self, "due_at") <= now { count.mistakes.append("a consent reached the registry after its deadline: \(record)") }
+        if record.status == "ONAY", try row.decode(Date.self, "due_at") <= now {
+          count.mistakes.append("a consent reached the registry after its deadline: \(record)")
+        }
       case .failure(let error):
         count.mistakes.append("the registry refused \(record): \(error.codes) at \(text(clock))")
         settled.append(["id": .string(transfer.lowercase), "code": .string(error.codes.joined())])

@@ -142,7 +142,8 @@ struct ConsentTests {
     #expect(try await person.gets("commercial", api) == "queued")
 
     let forgotten = try await api.database.worker.execute(
-      ["SELECT crm.forget_consents(\(try #require(UUID(uuidString: person.id))))"], context: Caller.system("erasure").context(writing: Set(Area.allCases), request: nil),
+      ["SELECT crm.forget_consents(\(try #require(UUID(uuidString: person.id))))"],
+      context: Caller.system("erasure").context(writing: Set(Area.allCases), request: nil),
       deadline: .after(.seconds(10)))
     #expect(try forgotten[0][0].decode(Int.self, at: 0) == 1)
     // Somebody imports the same address again, as a new customer with a consent.

@@ -153,7 +153,9 @@ struct ErasureTests {
     try await f.erase(["customer_id": .string(person)])
     let body: [String: JSON] = ["kind": "person", "name": "Geri Dönmeyen", "department_id": .string(try await f.department()), "tax_number": "10000000146"]
     let again = try await f.api.send(.post, "/v1/customers", json: .object(body))
-    #expect(again.status == 422 && again.fieldErrors == ["/tax_number customer_tax_number_not_erased"] && again.text.contains("erased at their own request"), "\(again.text)")
+    #expect(
+      again.status == 422 && again.fieldErrors == ["/tax_number customer_tax_number_not_erased"] && again.text.contains("erased at their own request"),
+      "\(again.text)")
     for (kind, value) in [("email", "GERI@posta.example"), ("phone", "+905321110002"), ("whatsapp", "+905321110002")] {
       let point = try await f.api.send(.post, "/v1/contact_points", json: ["customer_id": .string(friend), "kind": .string(kind), "value": .string(value)])
       #expect(point.status == 422 && point.fieldErrors == ["/value contact_point_value_not_erased"], "\(point.text)")
@@ -161,8 +163,10 @@ struct ErasureTests {
     let lead = try await f.api.send(
       .post, "/v1/leads", json: ["name": "G. D.", "source": "web", "email": "geri@posta.example", "department_id": .string(try await f.department())])
     #expect(lead.status == 422, "\(lead.text)")
-    #expect(try await f.api.send(.post, "/v1/contact_points", json: ["customer_id": .string(friend), "kind": "email", "value": "baska@posta.example"]).status == 201)
-    let suppressed = try await f.sql("SELECT count(*) AS n FROM crm.suppression WHERE reason = 'erased' AND address_token = crm.address_token('email', 'geri@posta.example')")
+    #expect(
+      try await f.api.send(.post, "/v1/contact_points", json: ["customer_id": .string(friend), "kind": "email", "value": "baska@posta.example"]).status == 201)
+    let suppressed = try await f.sql(
+      "SELECT count(*) AS n FROM crm.suppression WHERE reason = 'erased' AND address_token = crm.address_token('email', 'geri@posta.example')")
     #expect(try suppressed[0].decode(Int.self, "n") == 1)
 
     let lift: JSON = ["kind": "number", "value": "10000000146", "reason": "Signed a new contract."]
@@ -177,7 +181,9 @@ struct ErasureTests {
     let person = try await f.person("Yedekteki", number: "10000000146", email: "yedek@posta.example")
     let id = try #require(UUID(uuidString: person))
     // As good as a restore: the rows as they were, without the tombstones.
-    try await f.sql("CREATE TABLE public.backup AS SELECT to_jsonb(c) AS customer, (SELECT jsonb_agg(to_jsonb(p)) FROM crm.contact_point p WHERE p.customer_id = c.id) AS points FROM crm.customer c WHERE c.id = \(id)")
+    try await f.sql(
+      "CREATE TABLE public.backup AS SELECT to_jsonb(c) AS customer, (SELECT jsonb_agg(to_jsonb(p)) FROM crm.contact_point p WHERE p.customer_id = c.id) AS points FROM crm.customer c WHERE c.id = \(id)"
+    )
     try await f.erase(["customer_id": .string(person)])
     let lines = try await Database(pool: f.api.database.worker).transaction(as: .system("test")) { tx in
       try await tx.value(JSONText.self, "SELECT jsonb_agg(l) FROM crm.tombstone_lines() AS l")

@@ -23,17 +23,26 @@ struct GateTests {
     let id = try #require(UUID(uuidString: person.id))
     let ways: [[SQL]] = [
       ["INSERT INTO crm.outbound_message (customer_id, channel, address) VALUES (\(id), 'email', \(person.email))"],
-      ["INSERT INTO crm.outbound_message (customer_id, channel, address, legal_class, consent_event_id) VALUES (\(id), 'email', \(person.email), 'commercial', NULL) ON CONFLICT DO NOTHING"],
+      [
+        "INSERT INTO crm.outbound_message (customer_id, channel, address, legal_class, consent_event_id) VALUES (\(id), 'email', \(person.email), 'commercial', NULL) ON CONFLICT DO NOTHING"
+      ],
       [
         "INSERT INTO crm.outbound_message (customer_id, channel, address, legal_class) VALUES (\(id), 'email', \(person.email), 'transactional')",
         "UPDATE crm.outbound_message SET legal_class = 'commercial' WHERE customer_id = \(id)",
       ],
-      ["WITH made AS (INSERT INTO crm.outbound_message (customer_id, channel, address) SELECT \(id), 'sms', \(person.phone) RETURNING id) SELECT count(*) FROM made"],
-      ["SELECT set_config('session_replication_role', 'replica', true)", "INSERT INTO crm.outbound_message (customer_id, channel, address) VALUES (\(id), 'email', \(person.email))"],
+      [
+        "WITH made AS (INSERT INTO crm.outbound_message (customer_id, channel, address) SELECT \(id), 'sms', \(person.phone) RETURNING id) SELECT count(*) FROM made"
+      ],
+      [
+        "SELECT set_config('session_replication_role', 'replica', true)",
+        "INSERT INTO crm.outbound_message (customer_id, channel, address) VALUES (\(id), 'email', \(person.email))",
+      ],
       ["ALTER TABLE crm.outbound_message DISABLE TRIGGER outbound_message_guard_insert"],
       ["SET LOCAL ROLE crm_bulk", "INSERT INTO crm.outbound_message (customer_id, channel, address) VALUES (\(id), 'email', \(person.email))"],
       ["INSERT INTO crm.outbound_message (customer_id, channel, address, state) VALUES (\(id), 'email', \(person.email), 'sent')"],
-      ["INSERT INTO crm.outbound_message (customer_id, channel, address, legal_class, purpose) VALUES (\(id), 'email', \(person.email), 'service', 'marketing')"],
+      [
+        "INSERT INTO crm.outbound_message (customer_id, channel, address, legal_class, purpose) VALUES (\(id), 'email', \(person.email), 'service', 'marketing')"
+      ],
       ["CREATE OR REPLACE FUNCTION crm.consent_clock() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'"],
       ["DELETE FROM crm.message_refusal"],
       ["UPDATE crm.consent_event SET status = 'ONAY'"],

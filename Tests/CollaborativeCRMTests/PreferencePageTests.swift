@@ -16,7 +16,8 @@ struct PreferencePageTests {
   }
 
   private func token(of person: Person, _ api: TestAPI) async throws -> String {
-    try await api.behind("SELECT crm.message_token(id) AS token FROM crm.outbound_message WHERE customer_id = \(UUID(uuidString: person.id)) ORDER BY id DESC LIMIT 1")[0]
+    try await api.behind(
+      "SELECT crm.message_token(id) AS token FROM crm.outbound_message WHERE customer_id = \(UUID(uuidString: person.id)) ORDER BY id DESC LIMIT 1")[0]
       .decode("token")
   }
 
@@ -27,7 +28,9 @@ struct PreferencePageTests {
     #expect(try await person.gets("commercial", api) == "queued")
     let token = try await token(of: person, api)
     let page = try await open("/u/\(token)", api)
-    #expect(page.status == 200 && page.text.contains("<html lang=\"tr\">") && page.text.contains("Abonelikten çık") && !page.text.contains(person.email), "\(page.text)")
+    #expect(
+      page.status == 200 && page.text.contains("<html lang=\"tr\">") && page.text.contains("Abonelikten çık") && !page.text.contains(person.email),
+      "\(page.text)")
     #expect(try await person.gets("commercial", api) == "queued")
     let done = try await post("/u/\(token)", "List-Unsubscribe=One-Click", api)
     #expect(done.status == 200 && done.text.contains("You are unsubscribed."), "\(done.text)")
@@ -61,7 +64,9 @@ struct PreferencePageTests {
       """)
     let link = try rows[0].decode(String.self, "link")
     #expect(try rows[0].decode(String.self, "body_text") == "Merhaba\n\nÇarşı <A.Ş.>, MERSİS 0123456789012345\nİleti almak istemiyorsanız: \(link)")
-    #expect(try rows[0].decode(String.self, "body_html").hasSuffix("<p>Çarşı &lt;A.Ş.&gt;, MERSİS 0123456789012345</p><p><a href=\"\(link)\">İleti almak istemiyorum</a></p></body></html>"))
+    #expect(
+      try rows[0].decode(String.self, "body_html").hasSuffix(
+        "<p>Çarşı &lt;A.Ş.&gt;, MERSİS 0123456789012345</p><p><a href=\"\(link)\">İleti almak istemiyorum</a></p></body></html>"))
     #expect(try rows[0].decode(String.self, "list") == "<\(link)>")
     #expect(try rows[1].decode(String.self, "body_text") == "Merhaba" && rows[1].decode(String.self, "list") == "")
   }
@@ -82,7 +87,8 @@ struct PreferencePageTests {
     #expect(made.status == 201, "\(made.text)")
     let path = try #require(try made.json()["path"]?.string)
     let turkish = try await open(path, api)
-    #expect(turkish.text.contains("Tercihleriniz") && turkish.text.contains("<label for=\"sms.marketing\">") && !turkish.text.contains(" checked"), "\(turkish.text)")
+    #expect(
+      turkish.text.contains("Tercihleriniz") && turkish.text.contains("<label for=\"sms.marketing\">") && !turkish.text.contains(" checked"), "\(turkish.text)")
     #expect(try await open(path, api, language: "en").text.contains("Your preferences"))
     let saved = try await post(path, "sms.marketing=yes&preferred_channel=sms", api)
     #expect(saved.status == 200 && saved.text.contains("name=\"sms.marketing\" value=\"yes\" checked"), "\(saved.text)")
@@ -94,7 +100,9 @@ struct PreferencePageTests {
     #expect(try await post(path, "preferred_channel=", api).status == 200)
     #expect(try await person.gets("commercial", api, ["channel": "sms"]) == "refused")
     #expect(try await post(path, "refuse_all=yes", api).status == 200)
-    let refused = try await api.send(.get, "/v1/consent_events", ["customer_id": "eq.\(person.id)", "status": "eq.RET", "select": "channel,purpose,text_version"]).rows()
+    let refused = try await api.send(
+      .get, "/v1/consent_events", ["customer_id": "eq.\(person.id)", "status": "eq.RET", "select": "channel,purpose,text_version"]
+    ).rows()
     // Refusing marketing refuses every purpose on the channel.
     #expect(refused.count == 2 && refused.allSatisfy { $0["text_version"] == .string("preference-page-1") }, "\(refused)")
     #expect(try await api.send(.post, "/v1/customers/\(person.id)/preference_link", json: ["channel": "email", "address": "x@baska.example"]).status == 422)
@@ -107,7 +115,9 @@ struct PreferencePageTests {
     let system = Caller.system("form").context(writing: Set(Area.allCases), request: nil)
     _ = try await api.behind("SELECT crm.suppress('email', \(person.email), 'unsubscribed')")
     let token: String = try await api.database.app.execute(
-      ["SELECT crm.request_opt_in(\(id), NULL, 'email', \(person.email), 'newsletter', NULL, 'HS_WEB', 'form-3', '192.0.2.7', 'Tarayıcı', 'https://izin.carsi.example')"],
+      [
+        "SELECT crm.request_opt_in(\(id), NULL, 'email', \(person.email), 'newsletter', NULL, 'HS_WEB', 'form-3', '192.0.2.7', 'Tarayıcı', 'https://izin.carsi.example')"
+      ],
       context: system, deadline: .after(.seconds(10)))[0][0].decode(at: 0)
     let mail = try await api.behind("SELECT body_text, state, legal_class FROM crm.outbound_message WHERE customer_id = \(id)")[0]
     #expect(try mail.decode(String.self, "body_text").contains("https://izin.carsi.example/o/\(token)"))

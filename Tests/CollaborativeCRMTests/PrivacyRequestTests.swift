@@ -33,7 +33,10 @@ struct PrivacyRequestTests {
     #expect(try await f.api.send(.post, "\(path)/execute", json: [:]).problem == "refused")
     #expect(try await f.api.send(.post, "\(path)/close", json: ["note": "Answered by letter."]).status == 200)
     // Neither does the database let anybody by.
-    await #expect(throws: PostgresError.self) { try await f.sql("UPDATE crm.privacy_request SET state = 'executed', executed_at = now(), closed_at = null, decision = 'granted' WHERE id = \(UUID(uuidString: id))") }
+    await #expect(throws: PostgresError.self) {
+      try await f.sql(
+        "UPDATE crm.privacy_request SET state = 'executed', executed_at = now(), closed_at = null, decision = 'granted' WHERE id = \(UUID(uuidString: id))")
+    }
   }
 
   @Test("the person is found by what they give, and an organisation is no person")
@@ -73,8 +76,12 @@ struct PrivacyRequestTests {
     let f = PrivacyFixture(api: api)
     let id = UUID(uuidString: try await f.request("erase", receivedAt: "2026-03-01T09:00:00Z"))
     func days(at: String) async throws -> [Int] {
-      try await Database(pool: api.database.worker).transaction(as: .system("test")) { tx in _ = try await tx.value(Int.self, "SELECT crm.watch_privacy_deadlines(\(at)::timestamptz)") }
-      return try await f.sql("SELECT (s.detail ->> 'days_left')::int AS days FROM crm.privacy_step s WHERE s.request_id = \(id) AND s.step IN ('reminded', 'overdue') ORDER BY s.at").rows
+      try await Database(pool: api.database.worker).transaction(as: .system("test")) { tx in
+        _ = try await tx.value(Int.self, "SELECT crm.watch_privacy_deadlines(\(at)::timestamptz)")
+      }
+      return try await f.sql(
+        "SELECT (s.detail ->> 'days_left')::int AS days FROM crm.privacy_step s WHERE s.request_id = \(id) AND s.step IN ('reminded', 'overdue') ORDER BY s.at"
+      ).rows
         .map { try $0.decode(Int.self, "days") }
     }
     #expect(try await days(at: "2026-03-20T12:00:00Z") == [])
@@ -100,7 +107,9 @@ struct PrivacyRequestTests {
     let steps = try await f.api.send(.get, "/v1/privacy_requests/\(id)/steps").rows()
     #expect(steps.compactMap { $0["step"]?.string } == ["received", "identified", "decided", "exported", "executed", "closed"])
     #expect(steps.allSatisfy { $0["actor"]?.string != nil })
-    for (method, path) in [(Request.Method.get, "/v1/privacy_requests/\(id)"), (.get, "/v1/privacy_requests/\(id)/export"), (.get, "/v1/privacy_requests/\(id)/steps")] {
+    for (method, path) in [
+      (Request.Method.get, "/v1/privacy_requests/\(id)"), (.get, "/v1/privacy_requests/\(id)/export"), (.get, "/v1/privacy_requests/\(id)/steps"),
+    ] {
       #expect([403, 404].contains(try await f.api.send(method, path, as: "elif").status), "\(path)")
     }
   }
@@ -113,7 +122,8 @@ struct PrivacyRequestTests {
     let answer = try await f.api.send(.post, "/v1/privacy_requests/\(id)/execute", json: [:])
     #expect(try answer.json()["state"]?.string == "executed", "\(answer.text)")
     let suppressed = try await f.sql(
-      "SELECT count(*) AS n FROM crm.suppression WHERE reason = 'objection' AND lifted_at IS NULL AND address_token = crm.address_token('email', 'itiraz@posta.example')")
+      "SELECT count(*) AS n FROM crm.suppression WHERE reason = 'objection' AND lifted_at IS NULL AND address_token = crm.address_token('email', 'itiraz@posta.example')"
+    )
     #expect(try suppressed[0].decode(Int.self, "n") == 1)
     #expect(try await f.api.send(.get, "/v1/customers/\(person)").json()["name"]?.string == "İtiraz Eden")
     #expect(try await f.api.send(.get, "/v1/processing_restrictions", ["customer_id": "eq.\(person)"]).rows().count == 1)

@@ -11,7 +11,9 @@ struct RegistryTests {
   private static let now = Date(timeIntervalSince1970: 1_780_466_400)
   private static let days = BusinessDays(holidays: [])
 
-  private static func record(_ status: String, _ ago: TimeInterval, source: String = "HS_WEB", recipient: String = "a@ornek.example", type: String = "EPOSTA") -> RegistryRecord {
+  private static func record(_ status: String, _ ago: TimeInterval, source: String = "HS_WEB", recipient: String = "a@ornek.example", type: String = "EPOSTA")
+    -> RegistryRecord
+  {
     RegistryRecord(recipient: recipient, recipientType: "BIREYSEL", type: type, status: status, source: source, consentDate: now.addingTimeInterval(-ago))
   }
 
@@ -24,7 +26,12 @@ struct RegistryTests {
       ([record("ONAY", 60), record("RET", 50)], record("RET", 30), .refusalUponRefusal),
       ([], record("ONAY", 60, source: "HS_2015"), .sourceOf2015), ([], record("ONAY", 60, source: "IYS_WEB"), .wrongSource),
       ([], record("ONAY", 60, recipient: "05321234567", type: "MESAJ"), .wrongRecipient), ([], record("BELKI", 60), .wrongKind),
-      ([], RegistryRecord(recipient: "a@ornek.example", recipientType: "BIREYSEL", type: "EPOSTA", status: "ONAY", source: "HS_WEB", consentDate: SimulatedRegistry.firstInstant.addingTimeInterval(-1)), .dateTooEarly),
+      (
+        [],
+        RegistryRecord(
+          recipient: "a@ornek.example", recipientType: "BIREYSEL", type: "EPOSTA", status: "ONAY", source: "HS_WEB",
+          consentDate: SimulatedRegistry.firstInstant.addingTimeInterval(-1)), .dateTooEarly
+      ),
     ] as [([RegistryRecord], RegistryRecord, RegistryRefusal)])
   func rules(_ before: [RegistryRecord], _ record: RegistryRecord, _ refusal: RegistryRefusal) throws {
     let registry = SimulatedRegistry(days: Self.days)
@@ -56,7 +63,8 @@ struct RegistryTests {
   /// A brand in the registry, and the exchange with a simulated one.
   private func exchange(_ api: TestAPI) async throws -> (brand: String, code: String, registry: SimulatedRegistry, run: RegistryExchange) {
     let code = String(Int.random(in: 100_000...999_999))
-    let brand = try await api.send(.post, "/v1/brands", as: "elif", json: ["code": .string("b\(code)"), "name": "Çarşı", "iys_code": "600", "iys_brand_code": .string(code)])
+    let brand = try await api.send(
+      .post, "/v1/brands", as: "elif", json: ["code": .string("b\(code)"), "name": "Çarşı", "iys_code": "600", "iys_brand_code": .string(code)])
     let id = try #require(try brand.json()["id"]?.string, "\(brand.text)")
     let registry = SimulatedRegistry(days: Self.days)
     let client = RegistryClient { try registry.answer($0, now: Date()) }

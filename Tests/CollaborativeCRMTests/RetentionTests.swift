@@ -13,7 +13,8 @@ struct RetentionTests {
       let person = try await f.person(name)
       let id = try await f.granted("access", of: ["customer_id": .string(person)])
       try await f.sql(
-        "UPDATE crm.privacy_request SET state = 'closed', executed_at = now(), closed_at = now() - interval '4 years', closing_note = 'x' WHERE id = \(UUID(uuidString: id))")
+        "UPDATE crm.privacy_request SET state = 'closed', executed_at = now(), closed_at = now() - interval '4 years', closing_note = 'x' WHERE id = \(UUID(uuidString: id))"
+      )
       if name.hasPrefix("Tutulan") {
         let hold = try await f.api.send(.post, "/v1/legal_holds", json: ["customer_id": .string(person), "reason": "2026/12 E."])
         #expect(hold.status == 201, "\(hold.text)")
@@ -39,8 +40,10 @@ struct RetentionTests {
     #expect(try await requester(free)?.hasPrefix("erased") == true)
     #expect(try await requester(held) == "Somebody who asks")
     let runs = try await f.api.send(.get, "/v1/retention_runs", ["rule_id": "eq.\(rule)", "order": "ran_at"]).rows()
-    #expect(runs.map { $0["dry_run"] } == [.bool(true), .bool(false)] && runs.last?["row_count"] == .number(1) && runs.last?["held_count"] == .number(1), "\(runs)")
-    let history = try await f.sql("SELECT count(*) AS n FROM crm.change WHERE row_id = \(UUID(uuidString: free)) AND (before::text LIKE '%Somebody%' OR after::text LIKE '%Somebody%')")
+    #expect(
+      runs.map { $0["dry_run"] } == [.bool(true), .bool(false)] && runs.last?["row_count"] == .number(1) && runs.last?["held_count"] == .number(1), "\(runs)")
+    let history = try await f.sql(
+      "SELECT count(*) AS n FROM crm.change WHERE row_id = \(UUID(uuidString: free)) AND (before::text LIKE '%Somebody%' OR after::text LIKE '%Somebody%')")
     #expect(try history[0].decode(Int.self, "n") == 0)
     // A second run finds nothing more.
     try await f.sql("INSERT INTO crm.job (kind) VALUES ('privacy.retention')")
@@ -62,14 +65,19 @@ struct RetentionTests {
   func analyses() async throws {
     let f = PrivacyFixture(api: try await TestAPI.start())
     let person = try await f.sql(
-      "SELECT c.id FROM crm.customer c JOIN crm.sales_order o ON o.customer_id = c.id WHERE o.status <> 'cancelled' GROUP BY c.id ORDER BY count(*) DESC LIMIT 1")[0]
-      .decode(UUID.self, "id")
+      "SELECT c.id FROM crm.customer c JOIN crm.sales_order o ON o.customer_id = c.id WHERE o.status <> 'cancelled' GROUP BY c.id ORDER BY count(*) DESC LIMIT 1"
+    )[0]
+    .decode(UUID.self, "id")
     try await f.sql("UPDATE crm.customer SET kind = 'person' WHERE id = \(person)")
     func counted() async throws -> Bool {
-      try await f.sql("SELECT EXISTS (SELECT FROM analytics.buyers() b WHERE b.customer_id = \(person)) OR EXISTS (SELECT FROM analytics.phase_fact(now()) p WHERE p.customer_id = \(person)) AS counted")[0]
-        .decode(Bool.self, "counted")
+      try await f.sql(
+        "SELECT EXISTS (SELECT FROM analytics.buyers() b WHERE b.customer_id = \(person)) OR EXISTS (SELECT FROM analytics.phase_fact(now()) p WHERE p.customer_id = \(person)) AS counted"
+      )[0]
+      .decode(Bool.self, "counted")
     }
-    func sales() async throws -> String { try await f.sql("SELECT count(*) || ' ' || sum(amount) AS sales FROM crm.sales_order")[0].decode(String.self, "sales") }
+    func sales() async throws -> String {
+      try await f.sql("SELECT count(*) || ' ' || sum(amount) AS sales FROM crm.sales_order")[0].decode(String.self, "sales")
+    }
     let before = try await sales()
     #expect(try await counted())
     try await f.erase(["customer_id": .string(person.uuidString.lowercased())])
@@ -100,7 +108,9 @@ struct RetentionTests {
     let errors = try await f.sql("SELECT row_number, code, reason_en FROM crm.import_error WHERE import_id = \(imported.id) ORDER BY row_number").rows
     #expect(try errors.map { try $0.decode(Int.self, "row_number") } == [2, 3])
     #expect(try errors.allSatisfy { try $0.decode(String.self, "reason_en").contains("erased at their own request") })
-    #expect(try await f.sql("SELECT name FROM crm.customer WHERE name IN ('Dosyadan Gelen', 'Başkası', 'Yeni Biri')").rows.map { try $0.decode(String.self, "name") } == ["Yeni Biri"])
+    #expect(
+      try await f.sql("SELECT name FROM crm.customer WHERE name IN ('Dosyadan Gelen', 'Başkası', 'Yeni Biri')").rows.map { try $0.decode(String.self, "name") }
+        == ["Yeni Biri"])
     // The keys themselves are refused whoever writes them, past the import's own check.
     await #expect(throws: PostgresError.self) {
       try await f.sql("INSERT INTO crm.external_id (relation, system, key, row_id, area) VALUES ('customers', 'shop', 'S-77', gen_random_uuid(), 'customers')")

@@ -136,7 +136,8 @@ struct WebhookTests {
     _ = try await Self.customer(server, "later")
     try await Self.settle(sender, server)
     let tried = receiver.messages.count
-    try await Self.system(server, "DELETE FROM crm.role_permission WHERE area = 'customers' AND role_id = (SELECT id FROM crm.role WHERE code = 'sales_manager')")
+    try await Self.system(
+      server, "DELETE FROM crm.role_permission WHERE area = 'customers' AND role_id = (SELECT id FROM crm.role WHERE code = 'sales_manager')")
     try await Self.system(server, "UPDATE crm.webhook_delivery SET next_attempt_at = now()")
     try await Self.settle(sender, server)
     #expect(receiver.messages.count == tried)

@@ -44,7 +44,8 @@ struct LiveEventsTests {
     var found: [String] = []
     var cursor = cursor
     for _ in 0..<1_000 {
-      let page = try await server.send(.get, "/v1/changes?limit=200&after=\(cursor)", as: person, headers: ["accept-encoding": "identity"], checked: false).json()
+      let page = try await server.send(.get, "/v1/changes?limit=200&after=\(cursor)", as: person, headers: ["accept-encoding": "identity"], checked: false)
+        .json()
       for change in page["data"]?.array ?? [] {
         // Keys are shown to the administrator by the feed, and live to nobody but whose they are.
         if change["resource"]?.string == "api_keys" { continue }
@@ -127,7 +128,9 @@ struct LiveEventsTests {
       _ = try await server.send(.post, "/v1/calendar_feeds", as: person, json: ["name": "mine"], checked: false)
     }
     try await Self.system(server, "UPDATE crm.customer SET visibility = 'company' WHERE name = 'k-2'")
-    try await Self.system(server, "INSERT INTO crm.sales_order (customer_id, ordered_at, department_id, visibility) SELECT c.id, now(), c.department_id, 'department' FROM crm.customer c")
+    try await Self.system(
+      server,
+      "INSERT INTO crm.sales_order (customer_id, ordered_at, department_id, visibility) SELECT c.id, now(), c.department_id, 'department' FROM crm.customer c")
     // Those who took part see what is private; the department's colleagues do not.
     try await Self.system(
       server,
@@ -141,7 +144,8 @@ struct LiveEventsTests {
     // The log is read behind every running transaction of the cluster, those of other tests included.
     let now = try await app.read(as: .system("test"), "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
     for _ in 0..<1_000 {
-      let open = try await app.read(as: .system("test"), "SELECT 1 WHERE pg_snapshot_xmin(pg_current_snapshot()) < \(try now[0].decode(String.self, at: 0))::xid8")
+      let open = try await app.read(
+        as: .system("test"), "SELECT 1 WHERE pg_snapshot_xmin(pg_current_snapshot()) < \(try now[0].decode(String.self, at: 0))::xid8")
       if open.count == 0 { break }
       try await Task.sleep(for: .milliseconds(50))
     }
@@ -225,7 +229,8 @@ struct LiveEventsTests {
     let seen = try await stream.changes(upTo: again)
     #expect(seen.last?.recordID == again)
     #expect(seen.count(where: { $0.resource == "customers" }) == 1)
-    try await Self.system(server, "UPDATE crm.api_key SET revoked_at = now() WHERE user_id = (SELECT id FROM crm.app_user WHERE email = 'zeynep@carsi.example')")
+    try await Self.system(
+      server, "UPDATE crm.api_key SET revoked_at = now() WHERE user_id = (SELECT id FROM crm.app_user WHERE email = 'zeynep@carsi.example')")
     while let event = try await stream.next() {
       if event.type == "end" { #expect(event.data["reason"]?.string == "unauthorized") }
     }
@@ -364,7 +369,8 @@ struct LiveEventsTests {
     #expect(frame.data.prefix(2) == [0x03, 0xEB])
     let wrong = try RawConnection(port: try #require(server.application.server.port))
     try await wrong.send(
-      "GET /v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer \(try await server.key(of: "ayse"))\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n\r\n")
+      "GET /v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer \(try await server.key(of: "ayse"))\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n\r\n"
+    )
     #expect(try await wrong.answer().status == 426)
     try await server.application.stop()
   }

@@ -227,7 +227,8 @@ struct ImportCheck {
     }
   }
 
-  private mutating func refuseMissing(_ reference: ImportPlan.Reference, code: String = "not-found", _ reason: Phrase? = nil, where condition: SQL) async throws {
+  private mutating func refuseMissing(_ reference: ImportPlan.Reference, code: String = "not-found", _ reason: Phrase? = nil, where condition: SQL) async throws
+  {
     let keys = try await tx.value(Int.self, "SELECT count(*) FROM \(tables.reference) m WHERE m.reference = \(reference.number) AND m.is_new AND \(condition)")
     if keys == 0 { return }
     let key = reference.joinKey

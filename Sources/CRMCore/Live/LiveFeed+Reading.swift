@@ -139,7 +139,9 @@ extension LiveFeed {
 
   /// Reads one page for a client from the database and decides as in memory: the log's own policy does not know records opened one by one. The client is live once nothing is between its place and memory.
   private func catchUp(_ id: Int) async {
-    guard let (client, group) = state.withLock({ state in state.clients[id].flatMap { client in state.groups[client.group].map { (client, $0) } } }) else { return }
+    guard let (client, group) = state.withLock({ state in state.clients[id].flatMap { client in state.groups[client.group].map { (client, $0) } } }) else {
+      return
+    }
     do {
       let found = try await page(for: client, group)
       let wake = state.withLock { state -> (@Sendable () -> Void)? in

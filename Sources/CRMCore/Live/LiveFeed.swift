@@ -92,7 +92,9 @@ package final class LiveFeed: Sendable {
   package func subscribe(_ wish: LiveWish, as caller: Caller, form: LiveForm, wake: @escaping @Sendable () -> Void) throws(Problem) -> LiveSubscription {
     let result = state.withLock { state -> Result<Int, Problem> in
       if state.isClosed || state.clients.count >= limits.clients { return .failure(.busy) }
-      if state.perCaller[caller.identity, default: 0] >= limits.clientsPerCaller, !caller.isSystem { return .failure(.tooManyListeners(limits.clientsPerCaller)) }
+      if state.perCaller[caller.identity, default: 0] >= limits.clientsPerCaller, !caller.isSystem {
+        return .failure(.tooManyListeners(limits.clientsPerCaller))
+      }
       state.lastID += 1
       let id = state.lastID
       state.perCaller[caller.identity, default: 0] += 1
@@ -230,7 +232,9 @@ extension Problem {
   static func tooManyListeners(_ limit: Int) -> Problem {
     Problem(
       429, "too-many-connections",
-      Phrase("You already follow changes on \(limit) connections. Close one first.", tr: "Değişiklikleri zaten \(limit) bağlantıdan izliyorsunuz. Önce birini kapatın."),
+      Phrase(
+        "You already follow changes on \(limit) connections. Close one first.",
+        tr: "Değişiklikleri zaten \(limit) bağlantıdan izliyorsunuz. Önce birini kapatın."),
       retryAfter: 30)
   }
 }

@@ -49,7 +49,9 @@ extension BusinessOperation {
     ])
   ) { run, input in
     guard try await run.tx.result("SELECT 1 FROM crm.customer AS c WHERE c.id = \(input.customerID)").count == 1 else {
-      throw Problem.invalid([.init("/customer_id", code: "not-found", Phrase("There is no such customer, or you may not see it.", tr: "Böyle bir müşteri yok ya da göremezsiniz."))])
+      throw Problem.invalid([
+        .init("/customer_id", code: "not-found", Phrase("There is no such customer, or you may not see it.", tr: "Böyle bir müşteri yok ya da göremezsiniz."))
+      ])
     }
     let way = try await run.tx.first(
       Destination.self,
@@ -63,7 +65,8 @@ extension BusinessOperation {
       """)
     guard let way, let address = way.address else {
       throw Problem.invalid([
-        .init("/address", code: "required", Phrase("No address of this channel is known; give one.", tr: "Bu kanala ait bir adres bilinmiyor; bir adres verin."))
+        .init(
+          "/address", code: "required", Phrase("No address of this channel is known; give one.", tr: "Bu kanala ait bir adres bilinmiyor; bir adres verin."))
       ])
     }
     let id = UUID.v7()

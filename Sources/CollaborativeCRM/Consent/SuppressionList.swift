@@ -19,7 +19,8 @@ private struct SuppressedAddress: OperationInput {
     channel = fields.option("channel", "The channel of the address.", of: SendingChannel.self, placeholder: .email)
     address = fields.text("address", "The address; only its keyed hash is kept.", maximum: 320)
     reason = fields.option("reason", "Why.", of: SuppressionReason.self, placeholder: .manual)
-    scope = fields.optionalOption("scope", "commercial, or all for transactional messages too; commercial when not given.", of: SuppressionScope.self) ?? .commercial
+    scope =
+      fields.optionalOption("scope", "commercial, or all for transactional messages too; commercial when not given.", of: SuppressionScope.self) ?? .commercial
     brandID = fields.optionalID("brand_id", "The brand that may not write; all when not given.")
     isForEveryChannel = fields.flag("all_channels", "Whether it holds for every channel of the address, as sms and phone of a number.", default: true)
     note = fields.optionalText("note", "Anything else to know; no names.", maximum: 500)
@@ -53,7 +54,8 @@ extension BusinessOperation {
   /// Lets messages through to an address again.
   static let liftSuppression = BusinessOperation(
     "lift_suppression", .post, "/v1/suppressions/{id}/lift", of: "suppressions", access: .write(.customers), "Lift a suppression",
-    description: "The entry stays, with its end and why it ended. Consent is needed as ever. What an erasure suppressed is lifted by the person alone, by double opt-in.",
+    description:
+      "The entry stays, with its end and why it ended. Consent is needed as ever. What an erasure suppressed is lifted by the person alone, by double opt-in.",
     input: Lifting.self, answer: .record("suppressions")
   ) { run, input in
     let id = try run.id()
@@ -67,7 +69,9 @@ extension BusinessOperation {
       throw try row.decode(String.self, "reason") == "erased"
         ? Problem(
           409, "erased",
-          Phrase("This person was erased; only they can be written to again, after they ask for it.", tr: "Bu kişi silindi; ancak kendisi isterse yeniden yazılabilir."))
+          Phrase(
+            "This person was erased; only they can be written to again, after they ask for it.",
+            tr: "Bu kişi silindi; ancak kendisi isterse yeniden yazılabilir."))
         : Problem(409, "already-lifted", Phrase("It was lifted already.", tr: "Zaten kaldırılmış."))
     }
     return .record(id)

@@ -61,7 +61,8 @@ package struct RegistryExchange: Sendable {
       let items = try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
         try await tx.all(
           Item.self,
-          "SELECT i.transfer_id, i.recipient, i.recipient_type, i.type, i.status, i.source, i.consent_date FROM crm.next_registry_items(\(brand.id), \(now), 500) i")
+          "SELECT i.transfer_id, i.recipient, i.recipient_type, i.type, i.status, i.source, i.consent_date FROM crm.next_registry_items(\(brand.id), \(now), 500) i"
+        )
       }
       if items.isEmpty { return }
       var settled: [JSON] = []

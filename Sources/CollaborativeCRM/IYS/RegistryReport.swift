@@ -22,7 +22,8 @@ extension ReadOperation {
   static let registryDifferences = ReadOperation(
     "get_registry_differences", "/v1/registry/differences", tag: "consent_events", access: .read(.marketing),
     "Where consents here and in the registry (İYS) differ, and what is late",
-    description: "overdue and on_its_way have not been passed on yet, rejected was not taken, only_here and only_there are known to one side, different to both. "
+    description:
+      "overdue and on_its_way have not been passed on yet, rejected was not taken, only_here and only_there are known to one side, different to both. "
       + "The most urgent come first, at most 1,000. Needs the right to read customers too.",
     input: ReportQuestion.self,
     row: [

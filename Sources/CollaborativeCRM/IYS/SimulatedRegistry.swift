@@ -59,10 +59,13 @@ package final class SimulatedRegistry: Sendable {
   }
 
   private func refusal(of record: RegistryRecord, stored: RegistryRecord?, now: Date) -> RegistryRefusal? {
-    guard ["BIREYSEL", "TACIR"].contains(record.recipientType), ["ARAMA", "MESAJ", "EPOSTA"].contains(record.type), ["ONAY", "RET"].contains(record.status) else {
+    guard ["BIREYSEL", "TACIR"].contains(record.recipientType), ["ARAMA", "MESAJ", "EPOSTA"].contains(record.type), ["ONAY", "RET"].contains(record.status)
+    else {
       return .wrongKind
     }
-    guard record.type == "EPOSTA" ? record.recipient.contains("@") : record.recipient.wholeMatch(of: #/\+[1-9][0-9]{6,14}/#) != nil else { return .wrongRecipient }
+    guard record.type == "EPOSTA" ? record.recipient.contains("@") : record.recipient.wholeMatch(of: #/\+[1-9][0-9]{6,14}/#) != nil else {
+      return .wrongRecipient
+    }
     guard Self.sources.contains(record.source) else { return .wrongSource }
     if record.consentDate > now { return .dateInFuture }
     if record.consentDate < Self.firstInstant { return .dateTooEarly }
@@ -83,7 +86,9 @@ package final class SimulatedRegistry: Sendable {
     if isOut { throw RegistryUnreachable() }
     switch request.path {
     case .consents(_, let brand):
-      guard let record = request.body.flatMap(RegistryRecord.init(json:)) else { return RegistryAnswer(status: 422, body: RegistryError(refusals: [.wrongKind]).json) }
+      guard let record = request.body.flatMap(RegistryRecord.init(json:)) else {
+        return RegistryAnswer(status: 422, body: RegistryError(refusals: [.wrongKind]).json)
+      }
       switch take(record, brand: brand, now: now) {
       case .success(let transaction):
         return RegistryAnswer(status: 200, body: ["transactionId": .string(transaction), "creationDate": .string(RegistryRecord.text(now))])

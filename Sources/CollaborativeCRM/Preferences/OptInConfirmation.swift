@@ -15,7 +15,8 @@ struct OptInConfirmation {
       Endpoint(
         .get, "/o/{token}", access: .open,
         documentation: .init(
-          "get_opt_in_page", tag: "channel_preferences", "A page that asks to confirm a consent", description: "Reading it changes nothing.", parameters: [token],
+          "get_opt_in_page", tag: "channel_preferences", "A page that asks to confirm a consent", description: "Reading it changes nothing.",
+          parameters: [token],
           answers: [(200, "The page.", "text/html", page), unknown]),
         handler: .operation { request in try await ask(request) }),
       Endpoint(

@@ -79,7 +79,9 @@ struct PreferencePage {
     }
     let intro = Phrase(
       "What may \(target.brandName ?? "we") send to \(target.maskedAddress)? You can change your mind at any time; refusing is free.",
-      tr: "\(target.brandName.map { "\($0), " } ?? "")\(target.maskedAddress) adresine ne gönderilebilir? Kararınızı her zaman değiştirebilirsiniz; reddetmek ücretsizdir.")
+      tr:
+        "\(target.brandName.map { "\($0), " } ?? "")\(target.maskedAddress) adresine ne gönderilebilir? Kararınızı her zaman değiştirebilirsiniz; reddetmek ücretsizdir."
+    )
     let recorded = Phrase(
       "The time, your network address and your browser's name are recorded with your answer, as proof.",
       tr: "Yanıtınızla birlikte zaman, ağ adresiniz ve tarayıcı bilginiz kanıt olarak kaydedilir.")

@@ -27,7 +27,10 @@ struct PublicPreferences {
           parameters: [token],
           input: (
             "application/x-www-form-urlencoded",
-            ["type": "object", "properties": ["preferred_channel": ["type": "string"], "refuse_all": ["type": "string"]], "additionalProperties": ["type": "string"]]
+            [
+              "type": "object", "properties": ["preferred_channel": ["type": "string"], "refuse_all": ["type": "string"]],
+              "additionalProperties": ["type": "string"],
+            ]
           ), inputIsOptional: true, answers: [(200, "The page, as it stands now.", "text/html", page), unknown]),
         handler: .operation { request in try await save(request) }),
     ]

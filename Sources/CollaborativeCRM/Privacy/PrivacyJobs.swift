@@ -29,7 +29,8 @@ extension JobHandler {
     try await attachmentSweep.run(lease)
     let database = lease.database
     let asked = try await database.read(
-      as: .system("remove files"), areas: [.admin], lane: .jobs, deadline: .after(.seconds(60)), "SELECT r.digest FROM crm.file_removal r WHERE r.removed_at IS NULL")
+      as: .system("remove files"), areas: [.admin], lane: .jobs, deadline: .after(.seconds(60)),
+      "SELECT r.digest FROM crm.file_removal r WHERE r.removed_at IS NULL")
     var gone: [String] = []
     for row in asked.rows {
       let digest = try row.decode(String.self, at: 0)

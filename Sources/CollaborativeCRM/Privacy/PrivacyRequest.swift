@@ -112,7 +112,8 @@ extension Problem {
       tr: "Kimliğin nasıl ve kim tarafından doğrulandığı kaydedilmeden hiçbir şey gösterilmez, kabul edilmez ya da yerine getirilmez."))
   static let held = Problem(
     409, "legal-hold", Phrase("A legal hold keeps the data of this person.", tr: "Bir saklama kararı bu kişinin verilerini tutuyor."),
-    detail: Phrase("Release the hold first, or refuse the request with this reason.", tr: "Önce saklama kararını kaldırın ya da başvuruyu bu gerekçeyle reddedin."))
+    detail: Phrase(
+      "Release the hold first, or refuse the request with this reason.", tr: "Önce saklama kararını kaldırın ya da başvuruyu bu gerekçeyle reddedin."))
 
   /// What the functions of privacy refuse with codes of their own; nil for anything else.
   static func privacy(_ error: PostgresError) -> Problem? {

@@ -127,7 +127,8 @@ extension BusinessOperation {
       ])
     }
     try await run.tx.run(
-      "UPDATE crm.privacy_request SET extended_by_days = \(input.days), extension_reason = \(input.reason), extension_notice_at = now() WHERE id = \(request.id)")
+      "UPDATE crm.privacy_request SET extended_by_days = \(input.days), extension_reason = \(input.reason), extension_notice_at = now() WHERE id = \(request.id)"
+    )
     return .record(request.id)
   }
 

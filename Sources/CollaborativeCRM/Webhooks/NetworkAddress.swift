@@ -23,7 +23,9 @@ package struct NetworkAddress: Sendable, Hashable {
   private var embedded: NetworkAddress? {
     guard bytes.count == 16 else { return nil }
     let zeros = [UInt8](repeating: 0, count: 10)
-    if matches(zeros + [0xFF, 0xFF], 96) || matches([0x00, 0x64, 0xFF, 0x9B] + [UInt8](repeating: 0, count: 8), 96) { return NetworkAddress(bytes: Array(bytes[12...])) }
+    if matches(zeros + [0xFF, 0xFF], 96) || matches([0x00, 0x64, 0xFF, 0x9B] + [UInt8](repeating: 0, count: 8), 96) {
+      return NetworkAddress(bytes: Array(bytes[12...]))
+    }
     if matches(zeros + [0, 0], 96), bytes[12] != 0 { return NetworkAddress(bytes: Array(bytes[12...])) }
     if matches([0x20, 0x02], 16) { return NetworkAddress(bytes: Array(bytes[2..<6])) }
     return nil

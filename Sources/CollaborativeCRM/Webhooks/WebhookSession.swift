@@ -179,7 +179,8 @@ struct WebhookSession: Sendable {
   private func body(of message: Message, _ caller: Caller, _ visibility: RowVisibility) async throws -> [UInt8]? {
     let before = ChangePosition(xid: message.position.xid, sequence: message.position.sequence - 1)
     let found = try await sender.database.read(
-      as: caller, lane: .jobs, deadline: .after(.seconds(60)), "SELECT \(LiveChange.columns) FROM crm.changes_after(\(before.arguments), 1, \([message.resource])) c")
+      as: caller, lane: .jobs, deadline: .after(.seconds(60)),
+      "SELECT \(LiveChange.columns) FROM crm.changes_after(\(before.arguments), 1, \([message.resource])) c")
     guard found.count == 1 else { return nil }
     let change = try LiveChange(found, 0)
     guard change.position == message.position else { return nil }

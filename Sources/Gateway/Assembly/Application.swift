@@ -19,7 +19,9 @@ package struct Application: Sendable {
     try await UnsafeRole.refuse(in: pool)
     let database = Database(pool: pool, files: configuration.files, secrets: configuration.secrets)
     let api = try await API(database: database, cursorKey: cursorKey)
-    let server = try await GatewayServer(configuration: configuration, database: database, endpoints: api.endpoints, live: api.liveFeed(limits: configuration.limits.live, logger: logger), logger: logger)
+    let server = try await GatewayServer(
+      configuration: configuration, database: database, endpoints: api.endpoints, live: api.liveFeed(limits: configuration.limits.live, logger: logger),
+      logger: logger)
     try await server.start()
     return Application(server: server, api: api, watching: Task { await api.followCustomFields(logger: logger) { try server.describe(api.endpoints) } })
   }

@@ -16,7 +16,8 @@ func eventsEndpoint(_ feed: LiveFeed, authenticator: Authenticator) -> Endpoint 
       parameters: [
         .init("after", in: .query, "The cursor of the last change that was seen, from here or from list_changes."),
         .init("resource", in: .query, "Only changes of these resources, comma-separated."),
-        .init("record", in: .query, "Only changes of this record and, if it is a customer, of what belongs to it.", schema: ["type": "string", "format": "uuid"]),
+        .init(
+          "record", in: .query, "Only changes of this record and, if it is a customer, of what belongs to it.", schema: ["type": "string", "format": "uuid"]),
         .init("last-event-id", in: .header, "The same as `after`, as browsers send it."),
       ],
       answers: [(200, "Changes, as long as the connection lasts.", "text/event-stream", ["type": "string"])], refusals: [426]),

@@ -37,7 +37,10 @@ struct WebSocketUpgrade {
     let pipeline = context.pipeline.syncOperations
     let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
     try pipeline.addHandlers(
-      [WebSocketFrameEncoder(), ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: Self.largestFrame)), WebSocketProtocolErrorHandler(isServer: true), socket],
+      [
+        WebSocketFrameEncoder(), ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: Self.largestFrame)), WebSocketProtocolErrorHandler(isServer: true),
+        socket,
+      ],
       position: .after(handler))
     _ = pipeline.removeHandler(handler)
     _ = pipeline.removeHandler(decoder)

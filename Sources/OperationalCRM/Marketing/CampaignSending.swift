@@ -30,7 +30,8 @@ extension BusinessOperation {
   /// Queues a campaign's message to its members, each through the gate.
   static let sendCampaign = BusinessOperation(
     "send_campaign", .post, "/v1/campaigns/{id}/send", of: "campaigns", access: .write(.marketing), "Send a message to a campaign's members",
-    description: "Whoever is not held out and has an address of the channel gets one message, if the gate lets it through: consent, suppression, preferences, caps. "
+    description:
+      "Whoever is not held out and has an address of the channel gets one message, if the gate lets it through: consent, suppression, preferences, caps. "
       + "Sends to at most 5,000 members at a time and says how many remain; send again for them. Nobody gets a second message on the same channel. "
       + "Each recipient's result is in outbound_messages and message_refusals, by campaign_id.",
     input: CampaignMessage.self,

@@ -58,7 +58,8 @@ struct Settings: Sendable {
   private static func channelSecrets(from source: inout SettingsReader) -> ChannelSecrets {
     let file = source.text(
       "channels.secrets",
-      "A JSON file with the secrets of channel accounts by their codes, such as {\"support\": {\"password\": \"…\"}}; only the program's user should be able to read it.")
+      "A JSON file with the secrets of channel accounts by their codes, such as {\"support\": {\"password\": \"…\"}}; only the program's user should be able to read it."
+    )
     guard let file else { return ChannelSecrets() }
     do {
       return ChannelSecrets(try JSONDecoder().decode([String: [String: String]].self, from: Data(contentsOf: URL(filePath: file))))

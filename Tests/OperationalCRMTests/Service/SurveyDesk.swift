@@ -77,7 +77,9 @@ struct SurveyDesk {
   func path(_ invitation: String) async throws -> String {
     let id = try #require(UUID(uuidString: invitation))
     let row = try await server.database.admin.execute(
-      ["SELECT m.body_text FROM crm.survey_invitation i JOIN crm.outbound_message m ON m.customer_id = i.customer_id AND m.id = i.message_id WHERE i.id = \(id)"],
+      [
+        "SELECT m.body_text FROM crm.survey_invitation i JOIN crm.outbound_message m ON m.customer_id = i.customer_id AND m.id = i.message_id WHERE i.id = \(id)"
+      ],
       context: .init(readOnly: true), deadline: .after(.seconds(30)))[0]
     try #require(row.count == 1, "nothing was sent")
     let text = try row[0].decode(String.self, at: 0)

@@ -12,7 +12,8 @@ import Testing
   @Test(
     "the adjusted Wald interval of a net promoter score is that of Sauro and Lewis (computed with numpy)",
     arguments: [
-      (15, 8, 36, -6.280259443326955, 42.17769534076285), (13, 12, 32, -25.95454734143251, 31.668833055718228), (0, 0, 5, -30.005697977220684, 30.005697977220684),
+      (15, 8, 36, -6.280259443326955, 42.17769534076285), (13, 12, 32, -25.95454734143251, 31.668833055718228),
+      (0, 0, 5, -30.005697977220684, 30.005697977220684),
       (5, 0, 5, 17.49145303416897, 100), (0, 7, 7, -100, -32.81229806172632), (300, 150, 1000, 10.90742015953233, 19.0028490328904),
     ])
   func promoters(promoters: Int, detractors: Int, answers: Int, lower: Double, upper: Double) async throws {
@@ -30,7 +31,10 @@ import Testing
 
   @Test(
     "Wilson's interval of a share is scipy's to twelve digits",
-    arguments: [(8, 10, 0.4901624715366418, 0.9433178485456248), (0, 10, 0, 0.27753279986288926), (10, 10, 0.7224672001371109, 1), (3, 5, 0.23072428127601297, 0.8823792257673521)])
+    arguments: [
+      (8, 10, 0.4901624715366418, 0.9433178485456248), (0, 10, 0, 0.27753279986288926), (10, 10, 0.7224672001371109, 1),
+      (3, 5, 0.23072428127601297, 0.8823792257673521),
+    ])
   func exact(hits: Int, answers: Int, lower: Double, upper: Double) async throws {
     let found = try await pair("SELECT i.lower, i.upper FROM analytics.share_interval(\(hits), \(answers)) i")
     #expect(abs(found.0 - lower) < 1e-12 && abs(found.1 - upper) < 1e-12, "\(found)")
@@ -48,12 +52,15 @@ import Testing
     #expect(abs(found - t) < 1e-9, "\(found)")
   }
 
-  @Test("a score means what its scale says", arguments: [
-    ("nps", 0, "detractor"), ("nps", 6, "detractor"), ("nps", 7, "passive"), ("nps", 8, "passive"), ("nps", 9, "promoter"), ("nps", 10, "promoter"),
-    ("csat", 2, "dissatisfied"), ("csat", 3, "neutral"), ("csat", 4, "satisfied"), ("ces", 3, "difficult"), ("ces", 5, "neutral"), ("ces", 6, "easy"),
-  ])
+  @Test(
+    "a score means what its scale says",
+    arguments: [
+      ("nps", 0, "detractor"), ("nps", 6, "detractor"), ("nps", 7, "passive"), ("nps", 8, "passive"), ("nps", 9, "promoter"), ("nps", 10, "promoter"),
+      ("csat", 2, "dissatisfied"), ("csat", 3, "neutral"), ("csat", 4, "satisfied"), ("ces", 3, "difficult"), ("ces", 5, "neutral"), ("ces", 6, "easy"),
+    ])
   func bands(kind: String, score: Int, band: String) async throws {
-    let row = try await TestDatabase.suite().admin.execute(["SELECT crm.score_band(\(kind), \(score))"], context: .init(readOnly: true), deadline: .after(.seconds(30)))[0][0]
+    let row = try await TestDatabase.suite().admin.execute(
+      ["SELECT crm.score_band(\(kind), \(score))"], context: .init(readOnly: true), deadline: .after(.seconds(30)))[0][0]
     #expect(try row.decode(String.self, at: 0) == band)
   }
 }

@@ -29,7 +29,8 @@ import Testing
     let page = try await desk.server.send(.get, path + "?score=4", as: nil, headers: ["accept-language": "tr"])
     #expect(page.status == 200 && page.headers["cache-control"] == "no-store" && page.headers["x-robots-tag"] == "noindex")
     for part in [
-      "<html lang=\"tr\">", "<h1>Bizi değerlendirin</h1>", "<legend>Ne kadar memnunsunuz?</legend>", "1: hiç · 5: çok", "value=\"4\" checked", "<label for=\"comment\">Neden?",
+      "<html lang=\"tr\">", "<h1>Bizi değerlendirin</h1>", "<legend>Ne kadar memnunsunuz?</legend>", "1: hiç · 5: çok", "value=\"4\" checked",
+      "<label for=\"comment\">Neden?",
     ] {
       #expect(page.text.contains(part), "\(part) is not in \(page.text)")
     }
@@ -122,7 +123,8 @@ import Testing
     try await desk.admin("UPDATE crm.ticket SET status = 'closed', closed_at = now() WHERE id = \(ticketID)")
     #expect(try await desk.get("/v1/survey_invitations?survey_id=eq.\(nobody)")["data"]?.array?.map { $0["skipped"] } == ["sampled_out"])
     let participation = try await desk.get("/v1/surveys/\(resting)/participation")["data"]?.array ?? []
-    #expect(participation.map { [$0["state"], $0["skipped"], $0["invitations"]] } == [["sent", .null, 2], ["skipped", "no_address", 1], ["skipped", "rested", 1]])
+    #expect(
+      participation.map { [$0["state"], $0["skipped"], $0["invitations"]] } == [["sent", .null, 2], ["skipped", "no_address", 1], ["skipped", "rested", 1]])
   }
 
   @Test func `a sample is drawn evenly, and always the same`() async throws {
@@ -143,7 +145,8 @@ import Testing
     try await desk.answers(ces, [7, 4, 6, 7, 2, 5, 6, 7], tier: "top", at: "2026-04-10T09:00:00Z")
     let whole = try #require(try await desk.get("/v1/surveys/\(ces)/results")["data"]?.array?.first)
     #expect(number(whole["score"], 5.666666666666667) && number(whole["lower"], 4.7152179574196325) && number(whole["upper"], 6.6181153759137015), "\(whole)")
-    #expect(whole["answers"] == 12 && whole["is_small"] == true && whole["is_suppressed"] == false && whole["high"] == 8 && number(whole["top_share"], 8.0 / 12))
+    #expect(
+      whole["answers"] == 12 && whole["is_small"] == true && whole["is_suppressed"] == false && whole["high"] == 8 && number(whole["top_share"], 8.0 / 12))
     let tiers = try await desk.get("/v1/surveys/\(ces)/results?by=tier")["data"]?.array ?? []
     #expect(tiers.map { $0["group_key"] } == ["top", .null] && tiers.map { $0["answers"] } == [8, 4])
     let months = try await desk.get("/v1/surveys/\(ces)/results?by=month&until=2026-04-01T00:00:00Z")["data"]?.array ?? []
@@ -178,7 +181,8 @@ import Testing
   @Test func `a survey is activated only when it is complete, and keeps its questions from then on`() async throws {
     let desk = try await desk()
     let draft = try await desk.made(
-      "/v1/surveys", ["code": .string("t\(UUID().uuidString.lowercased().filter { $0 != "-" })"), "name": "Taslak", "kind": "nps", "title_en": "x", "title_tr": "x"])
+      "/v1/surveys",
+      ["code": .string("t\(UUID().uuidString.lowercased().filter { $0 != "-" })"), "name": "Taslak", "kind": "nps", "title_en": "x", "title_tr": "x"])
     #expect(try await desk.post("/v1/surveys/\(draft)/activate").problem == "survey-incomplete")
     #expect(try await desk.post("/v1/surveys/\(draft)/invite", ["customer_id": .string(try await desk.customer())]).problem == "survey-status")
     let active = try await desk.survey("nps")

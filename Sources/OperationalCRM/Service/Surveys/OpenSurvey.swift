@@ -28,7 +28,8 @@ struct OpenSurvey: RowDecodable {
     title = Phrase(try row.decode("title_en"), tr: try row.decode("title_tr"))
     intro = Phrase(try row.decode(String?.self, "intro_en") ?? "", tr: try row.decode(String?.self, "intro_tr") ?? "")
     thanks = Phrase(
-      try row.decode(String?.self, "thanks_en") ?? "Thank you for your answer.", tr: try row.decode(String?.self, "thanks_tr") ?? "Yanıtınız için teşekkür ederiz.")
+      try row.decode(String?.self, "thanks_en") ?? "Thank you for your answer.",
+      tr: try row.decode(String?.self, "thanks_tr") ?? "Yanıtınız için teşekkür ederiz.")
     language = try Language(rawValue: row.decode("locale")) ?? .english
   }
 

@@ -59,7 +59,9 @@ struct PublicSurvey {
   private func answerWithJSON(_ request: Request) async throws -> Response {
     guard case .object(let body) = try request.json(), case .object(let answers)? = body["answers"], body.count == 1 else {
       throw Problem.invalid([
-        .init("/answers", code: "required", Phrase("Give the answers as an object by the codes of the questions.", tr: "Yanıtları soru kodlarıyla bir nesne olarak verin."))
+        .init(
+          "/answers", code: "required",
+          Phrase("Give the answers as an object by the codes of the questions.", tr: "Yanıtları soru kodlarıyla bir nesne olarak verin."))
       ])
     }
     try await record(answers, SurveyLink(token: request.parameters["token"] ?? ""), request)

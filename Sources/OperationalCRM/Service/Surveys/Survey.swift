@@ -13,7 +13,8 @@ extension Resource {
   package static let surveys = Resource(
     "surveys", singular: "survey", table: "crm.survey", area: .service,
     create: [
-      "code", "name", "kind", "event", "legal_class", "channel", "channel_account_id", "brand_id", "base_address", "sampling_percent", "delay_hours", "rest_days",
+      "code", "name", "kind", "event", "legal_class", "channel", "channel_account_id", "brand_id", "base_address", "sampling_percent", "delay_hours",
+      "rest_days",
       "valid_days", "title_en", "title_tr", "intro_en", "intro_tr", "thanks_en", "thanks_tr", "follow_up_at_most", "follow_up_days",
     ],
     change: [

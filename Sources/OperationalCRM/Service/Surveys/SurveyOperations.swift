@@ -40,7 +40,8 @@ private struct LockedSurvey: RowDecodable {
     guard statuses.contains(status) else {
       throw Problem(
         409, "survey-status", Phrase("The survey is \(status).", tr: "Anketin durumu: \(status)."),
-        detail: Phrase("This works only while it is \(statuses.joined(separator: " or ")).", tr: "Bu yalnızca şu durumlarda yapılır: \(statuses.joined(separator: ", "))."))
+        detail: Phrase(
+          "This works only while it is \(statuses.joined(separator: " or ")).", tr: "Bu yalnızca şu durumlarda yapılır: \(statuses.joined(separator: ", "))."))
     }
   }
 
@@ -84,7 +85,8 @@ private struct SurveyInvitee: OperationInput {
 extension BusinessOperation {
   static let activateSurvey = BusinessOperation(
     "activate_survey", .post, "/v1/surveys/{id}/activate", of: "surveys", access: .write(.service), "Activate a survey",
-    description: "From here on it is sent and its questions stay as they are. nps, csat and ces need exactly one question of kind score. A closed survey is opened again.",
+    description:
+      "From here on it is sent and its questions stay as they are. nps, csat and ces need exactly one question of kind score. A closed survey is opened again.",
     input: NoInput.self, answer: .record("surveys", expand: ["questions"])
   ) { run, _ in
     let survey = try await LockedSurvey.find(run.id(), run.tx)
@@ -107,7 +109,8 @@ extension BusinessOperation {
 
   static let inviteToSurvey = BusinessOperation(
     "invite_to_survey", .post, "/v1/surveys/{id}/invite", of: "survey_invitations", access: .write(.service), "Ask one person by hand",
-    description: "The message leaves within minutes, unless the person was asked lately, has no address or, for a commercial survey, has not consented: the invitation says so.",
+    description:
+      "The message leaves within minutes, unless the person was asked lately, has no address or, for a commercial survey, has not consented: the invitation says so.",
     input: SurveyInvitee.self, answer: .record("survey_invitations", status: 201, expand: ["survey"])
   ) { run, input in
     let survey = try run.id()

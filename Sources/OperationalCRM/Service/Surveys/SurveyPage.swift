@@ -41,7 +41,9 @@ struct SurveyPage {
       let low = question.low.text(in: language)
       let high = question.high.text(in: language)
       var ends: HTML = ""
-      if !low.isEmpty || !high.isEmpty { ends = "<p id=\"\(question.code)-ends\">\(String(range.lowerBound)): \(low) · \(String(range.upperBound)): \(high)</p>\n" }
+      if !low.isEmpty || !high.isEmpty {
+        ends = "<p id=\"\(question.code)-ends\">\(String(range.lowerBound)): \(low) · \(String(range.upperBound)): \(high)</p>\n"
+      }
       let choices = range.map { choice(question, value: String($0), label: String($0), type: "radio") }
       return group(question, legend, "\(ends)<div class=\"scale\">\(choices)</div>\n")
     case .choice: return group(question, legend, listed(question, "radio"))

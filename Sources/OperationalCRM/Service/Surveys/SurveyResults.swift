@@ -12,7 +12,8 @@ private struct ResultQuestion: OperationInput {
 
   init(_ fields: inout InputReader) {
     by = fields.optionalOption(
-      "by", "Divide by the customer's tier when they answered, the segments they were in then, the colleague asked about, or the month, quarter or year in Turkey.",
+      "by",
+      "Divide by the customer's tier when they answered, the segments they were in then, the colleague asked about, or the month, quarter or year in Turkey.",
       of: Grouping.self)
     from = fields.optionalInstant("from", "Answers from this instant on.")
     until = fields.optionalInstant("until", "Answers before this instant.")

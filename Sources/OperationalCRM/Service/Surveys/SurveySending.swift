@@ -150,13 +150,14 @@ struct SurveyMessage {
     tokenHash = link.hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     let intro = invitation.intro.text(in: language)
     let days = invitation.validDays
-    body = [
-      Phrase("Hello \(invitation.name),", tr: "Merhaba \(invitation.name),").text(in: language), intro.isEmpty ? subject : intro,
-      (invitation.baseAddress ?? "") + link.path,
-      Phrase(
-        "The link works for \(days) days and takes one answer.", tr: "Bağlantı \(days) gün geçerlidir ve bir kez yanıtlanabilir."
-      ).text(in: language),
-    ].joined(separator: "\n\n") + "\n"
+    body =
+      [
+        Phrase("Hello \(invitation.name),", tr: "Merhaba \(invitation.name),").text(in: language), intro.isEmpty ? subject : intro,
+        (invitation.baseAddress ?? "") + link.path,
+        Phrase(
+          "The link works for \(days) days and takes one answer.", tr: "Bağlantı \(days) gün geçerlidir ve bir kez yanıtlanabilir."
+        ).text(in: language),
+      ].joined(separator: "\n\n") + "\n"
   }
 }
 
