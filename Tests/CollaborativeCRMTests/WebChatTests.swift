@@ -23,7 +23,9 @@ enum PublicSites {
 
 @Suite("Web chat")
 struct WebChatTests {
-  private static func post(_ server: TestServer, _ path: String, token: String? = nil, _ json: JSON, origin: String? = PublicSites.origin) async throws -> TestServer.Answer {
+  private static func post(_ server: TestServer, _ path: String, token: String? = nil, _ json: JSON, origin: String? = PublicSites.origin) async throws
+    -> TestServer.Answer
+  {
     var headers: [String: String] = [:]
     if let origin { headers["origin"] = origin }
     if let token { headers["authorization"] = "Bearer \(token)" }

@@ -16,7 +16,10 @@ struct WebTrackingTests {
         "consent": .bool(consent), "visitor": visitor.map(JSON.string) ?? .null,
         "events": .array(
           paths.map {
-            ["url": .string("https://www.carsi.example\($0)"), "title": .string("Sayfa \($0.prefix { $0 != "?" })"), "referrer": "https://arama.example/?q=gizli"]
+            [
+              "url": .string("https://www.carsi.example\($0)"), "title": .string("Sayfa \($0.prefix { $0 != "?" })"),
+              "referrer": "https://arama.example/?q=gizli",
+            ]
           }),
       ], headers: ["origin": origin ?? ""].filter { !$0.value.isEmpty })
   }
@@ -70,7 +73,8 @@ struct WebTrackingTests {
     #expect(
       try await server.send(.post, "/v1/web_visitors/identify", json: ["visitor": .string(first), "contact_id": .string(other)]).status == 409)
     #expect(try await server.send(.post, "/v1/web_visitors/identify", json: ["visitor": "forged", "contact_id": .string(contact)]).status == 422)
-    #expect(try await server.send(.post, "/v1/web_visitors/identify", as: "emre", json: ["visitor": .string(first), "contact_id": .string(contact)]).status == 403)
+    #expect(
+      try await server.send(.post, "/v1/web_visitors/identify", as: "emre", json: ["visitor": .string(first), "contact_id": .string(contact)]).status == 403)
     // The consent goes, and with it what the browser did; what is known of the customer's visits stays.
     #expect(try await Self.report(server, consent: false, visitor: first, ["/"]).json()["visitor"] == .null)
     #expect(try await Self.value(server, "SELECT (SELECT count(*) FROM crm.web_event) + (SELECT count(*) FROM crm.web_visitor)") == 0)

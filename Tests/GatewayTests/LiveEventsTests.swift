@@ -168,7 +168,8 @@ struct LiveEventsTests {
         let isShown = visibility.shows(change, to: caller, decided: decided)
         kinds.insert(isShown)
         if visibility.asked.contains(change.resource) || visibility.widened.contains(change.resource) && !places.contains(change.position) {
-          let row = try await app.read(as: caller, deadline: .after(.seconds(60)), "SELECT r.id FROM crm.readable_rows(\([change.resource])::text[], \([change.rowID])::uuid[]) r")
+          let row = try await app.read(
+            as: caller, deadline: .after(.seconds(60)), "SELECT r.id FROM crm.readable_rows(\([change.resource])::text[], \([change.rowID])::uuid[]) r")
           #expect(isShown == (row.count == 1), "\(person) \(change.resource)")
         } else {
           #expect(isShown == places.contains(change.position))

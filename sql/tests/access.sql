@@ -1098,8 +1098,8 @@ begin
   if p.relation in ('crm.bi_login', 'crm.department') then
     begin
       perform set_config('role', 'crm_migrator', true);
-      perform crm.create_bi_login('bi_test_made', 't_home', 'SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA==');
-      perform crm.drop_bi_login('bi_test_made');
+      perform crm.create_bi_login('bi_test_made_' || current_database(), 't_home', 'SCRAM-SHA-256$4096:c2FsdA==$c2FsdA==:c2FsdA==');
+      perform crm.drop_bi_login('bi_test_made_' || current_database());
       raise exception using errcode = 'TEST1';
     exception
       when sqlstate 'TEST1' then null;

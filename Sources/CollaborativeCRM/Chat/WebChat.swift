@@ -169,7 +169,8 @@ struct WebChat: Sendable {
     Endpoint(
       .get, "\(Self.base)/messages", access: .open,
       documentation: .init(
-        "list_chat_messages", tag: Self.tag, "What was said so far", description: "With the visitor's token as bearer token: the last 200 messages, oldest first.",
+        "list_chat_messages", tag: Self.tag, "What was said so far",
+        description: "With the visitor's token as bearer token: the last 200 messages, oldest first.",
         parameters: CrossOrigin.parameters(Self.base) + [Self.token],
         answers: [
           (
@@ -205,7 +206,8 @@ struct WebChat: Sendable {
       .get, "\(Self.base)/events", access: .open,
       documentation: .init(
         "follow_chat", tag: Self.tag, "Be told of messages as they are written",
-        description: "Server-sent events, each a message of the visitor's conversation; begins after the first message was sent, and goes on behind Last-Event-ID.",
+        description:
+          "Server-sent events, each a message of the visitor's conversation; begins after the first message was sent, and goes on behind Last-Event-ID.",
         parameters: CrossOrigin.parameters(Self.base) + [Self.token, .init("last-event-id", in: .header, "Where to go on.")],
         answers: [(200, "Messages, as long as the connection lasts.", "text/event-stream", ["type": "string"])], refusals: [401, 403, 409, 426]),
       handler: .live { request in

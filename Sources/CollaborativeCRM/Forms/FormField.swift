@@ -39,7 +39,8 @@ struct FormField: Sendable {
     case .email:
       return Self.isAddress(text) ? nil : refused("type", Phrase("This is not a valid e-mail address.", tr: "Geçerli bir e-posta adresi değil."))
     case .phone:
-      return text.count(where: \.isNumber) >= 7 ? nil : refused("type", Phrase("This is not a valid telephone number.", tr: "Geçerli bir telefon numarası değil."))
+      return text.count(where: \.isNumber) >= 7
+        ? nil : refused("type", Phrase("This is not a valid telephone number.", tr: "Geçerli bir telefon numarası değil."))
     case .choice:
       let list = options.joined(separator: ", ")
       return options.contains(text) ? nil : refused("option", Phrase("Use one of: \(list).", tr: "Şunlardan biri olmalı: \(list)."))

@@ -49,7 +49,8 @@ struct FormPages: Sendable {
     let row = found[0]
     return Form(
       id: try row.decode(UUID.self, "id"), name: try row.decode(String.self, "name"),
-      fields: try JSONDecoder().decode(JSON.self, from: Data(try row.decode(JSONText.self, "fields").text.utf8)), origins: try row.decode([String].self, "origins"),
+      fields: try JSONDecoder().decode(JSON.self, from: Data(try row.decode(JSONText.self, "fields").text.utf8)),
+      origins: try row.decode([String].self, "origins"),
       honeypot: try row.decode(String.self, "honeypot"), hourlyLimit: try row.decode(Int.self, "hourly_limit"),
       consentText: try row.decode(String?.self, "consent_text"))
   }
@@ -120,7 +121,8 @@ struct FormPages: Sendable {
             """)
           if recent >= form.hourlyLimit { throw Problem.tooFast(600) }
           return try await tx.value(
-            UUID.self, "SELECT s.submission_id FROM crm.submit_form(\(form.id), \(answers)::jsonb, \(sent.key), \(utm)::jsonb, \(sent.page), \(address), \(agent)) AS s")
+            UUID.self,
+            "SELECT s.submission_id FROM crm.submit_form(\(form.id), \(answers)::jsonb, \(sent.key), \(utm)::jsonb, \(sent.page), \(address), \(agent)) AS s")
         }
         return .json(try JSON.object(["id": .string(id.lowercase)]).encoded(), status: 202, headers: headers)
       })

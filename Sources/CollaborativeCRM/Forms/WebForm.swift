@@ -10,11 +10,13 @@ extension Resource {
   static let webForms = Resource(
     "web_forms", singular: "web_form", table: "crm.web_form", area: .marketing,
     create: [
-      "code", "name", "target", "fields", "origins", "channel_account_id", "double_opt_in", "consent_text", "consent_purpose", "brand_id", "honeypot", "hourly_limit",
+      "code", "name", "target", "fields", "origins", "channel_account_id", "double_opt_in", "consent_text", "consent_purpose", "brand_id", "honeypot",
+      "hourly_limit",
       "is_active", "department_id", "owner_id", "visibility",
     ],
     change: [
-      "name", "target", "fields", "origins", "channel_account_id", "double_opt_in", "consent_text", "consent_purpose", "brand_id", "honeypot", "hourly_limit", "is_active",
+      "name", "target", "fields", "origins", "channel_account_id", "double_opt_in", "consent_text", "consent_purpose", "brand_id", "honeypot", "hourly_limit",
+      "is_active",
       "owner_id", "visibility",
     ], expand: ["channel_account", "brand"], search: ["name", "code"])
 

@@ -36,7 +36,8 @@ extension BusinessOperation {
       Bool.self, "SELECT crm.know_visitor(\(token.visitor), \(try found[0].decode(UUID.self, at: 0)), \(input.contactID), \(run.caller.userID))")
     guard isDone else {
       throw Problem(
-        409, "visitor-known", Phrase("This visitor is somebody else, or did not agree to be recognised.", tr: "Bu ziyaretçi başka biri ya da tanınmayı kabul etmedi."))
+        409, "visitor-known",
+        Phrase("This visitor is somebody else, or did not agree to be recognised.", tr: "Bu ziyaretçi başka biri ya da tanınmayı kabul etmedi."))
     }
     return .empty
   }

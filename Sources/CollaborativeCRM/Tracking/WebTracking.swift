@@ -27,7 +27,8 @@ struct WebTracking: Sendable {
     let events: [Event]
 
     init(_ fields: inout InputReader) {
-      consent = fields.flag("consent", "Whether the user agreed to be recognised. Without it nothing is kept but counts; false with a token forgets the visitor.")
+      consent = fields.flag(
+        "consent", "Whether the user agreed to be recognised. Without it nothing is kept but counts; false with a token forgets the visitor.")
       visitor = fields.optionalText("visitor", "The token from the answer before.", maximum: 1_000)
       events = fields.list("events", "What happened, oldest first.", of: Event.self, maximum: 100)
     }

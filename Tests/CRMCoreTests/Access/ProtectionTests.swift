@@ -30,7 +30,7 @@ import Testing
       """
       SELECT p.polrelid::regclass || ' ' || p.polname FROM pg_policy p
       CROSS JOIN LATERAL (SELECT concat(pg_get_expr(p.polqual, p.polrelid), ' ', pg_get_expr(p.polwithcheck, p.polrelid)) AS text) e
-      WHERE regexp_count(e.text, 'crm\\.') <> regexp_count(e.text, 'SELECT crm\\.')
+      WHERE regexp_count(e.text, 'crm\\.\\w+\\(') <> regexp_count(e.text, 'SELECT crm\\.\\w+\\(')
       """)
   }
 

@@ -80,6 +80,8 @@ struct ModelTests {
       // What needs an answer to a question of its own is tested where it is made.
       guard !path.contains("{"), !endpoint.documentation.parameters.contains(where: { $0.place == .query && $0.required }) else { continue }
       let answer = try await api.send(.get, path)
+      // It wants one of several parameters, whichever.
+      if path == "/v1/privacy_requests/persons" { #expect(answer.status == 400, "\(answer.text)"); continue }
       // Nothing was computed yet, and the answer says so.
       if answer.status == 404, answer.problem == "no-run" { continue }
       #expect(answer.status == (id == nil && endpoint.path.contains("{id}") ? 404 : 200), "\(path): \(answer.text.prefix(300))")

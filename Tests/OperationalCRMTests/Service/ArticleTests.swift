@@ -80,11 +80,15 @@ import Testing
     #expect(Set(try await found(desk, "çalışma")) == [open.id, customers.id, inside.id])
 
     let list = try await desk.server.send(.get, "/kb", as: nil)
-    #expect(list.status == 200 && list.text.contains("/kb/saatler?lang=tr") && !list.text.contains("/kb/plan") && !list.text.contains("talimat"), "\(list.text)")
+    #expect(
+      list.status == 200 && list.text.contains("/kb/saatler?lang=tr") && !list.text.contains("/kb/plan") && !list.text.contains("talimat"), "\(list.text)")
     let search = try await desk.server.send(.get, "/kb?q=%C3%A7al%C4%B1%C5%9Fma", as: nil)
     #expect(search.text.contains("/kb/saatler") && !search.text.contains("/kb/plan") && !search.text.contains("/kb/talimat"))
     let page = try await desk.server.send(.get, "/kb/saatler", as: nil)
-    for part in ["<html lang=\"tr\">", "<h1>Çalışma saatleri</h1>", "<h2>Hafta içi</h2>", "<li>09–18</li>", "&lt;b&gt;Pazar", "<p>Bekleriz.</p>", "<legend>Bu yardımcı oldu mu?"] {
+    for part in [
+      "<html lang=\"tr\">", "<h1>Çalışma saatleri</h1>", "<h2>Hafta içi</h2>", "<li>09–18</li>", "&lt;b&gt;Pazar", "<p>Bekleriz.</p>",
+      "<legend>Bu yardımcı oldu mu?",
+    ] {
       #expect(page.text.contains(part), "\(part) is not in \(page.text)")
     }
     #expect(!page.text.contains("noindex"))
@@ -130,7 +134,10 @@ import Testing
     let code = "c\(UUID().uuidString.lowercased().filter { $0 != "-" })"
     let answer = try await desk.made(
       "/v1/canned_answers",
-      ["code": .string(code), "title": "Gecikme özrü", "body": "Merhaba {{customer.name}}, {{ticket.number}} için {{ order.number }} bekliyoruz. {{agent.name}}"])
+      [
+        "code": .string(code), "title": "Gecikme özrü",
+        "body": "Merhaba {{customer.name}}, {{ticket.number}} için {{ order.number }} bekliyoruz. {{agent.name}}",
+      ])
     let number = try #require(try await desk.get("/v1/tickets/\(ticket)")["number"]?.string)
     let filled = try await desk.post("/v1/canned_answers/\(answer)/fill", ["ticket_id": .string(ticket)])
     #expect(
@@ -146,7 +153,8 @@ import Testing
     let usable = try await desk.get("/v1/canned_answers/usable?q=\(code.prefix(8))")["data"]?.array ?? []
     #expect(usable.map { $0["id"]?.string } == [answer])
     let row = try await desk.admin(
-      "INSERT INTO crm.team (code, name, department_id) SELECT 'tc' || substr(md5(random()::text), 1, 8), 'Takım', d.id FROM crm.department d WHERE d.code = 'service' RETURNING id")[0]
+      "INSERT INTO crm.team (code, name, department_id) SELECT 'tc' || substr(md5(random()::text), 1, 8), 'Takım', d.id FROM crm.department d WHERE d.code = 'service' RETURNING id"
+    )[0]
     let team = try row.decode(UUID.self, at: 0).lowercase
     #expect(try await desk.server.send(.patch, "/v1/canned_answers/\(answer)", as: "zeynep", json: ["team_id": .string(team)]).status == 200)
     #expect(try await desk.get("/v1/canned_answers/usable?q=\(code.prefix(8))")["data"] == [], "another team's")

@@ -135,7 +135,9 @@ import Testing
     let foreign = try await guest.send(.post, "/v1/portal/consents", ["channel": "email", "address": "someone@else.example", "status": "ONAY"])
     #expect(foreign.status == 422 && foreign.text.contains("/address"), "\(foreign.text)")
     #expect(try await guest.send(.post, "/v1/portal/consents", ["channel": "email", "address": .string(address), "status": "maybe"]).status == 422)
-    #expect(try await guest.send(.post, "/v1/portal/consents", ["channel": "email", "address": .string(address), "status": "RET", "purpose": "nothing"]).status == 422)
+    #expect(
+      try await guest.send(.post, "/v1/portal/consents", ["channel": "email", "address": .string(address), "status": "RET", "purpose": "nothing"]).status == 422
+    )
   }
 
   @Test func `an invitation works once and until its end, and a revoked access ends at once`() async throws {
@@ -146,7 +148,8 @@ import Testing
     #expect(listed["invitation_hash"] == nil && listed["redeemed_at"] == .null)
     let again = try await invitation(desk, customer)
     #expect(again.access == access)
-    #expect(try await desk.post("/v1/portal/sessions", as: nil, ["invitation": .string(secret)]).problem == "unknown-invitation", "a new one ends the one before")
+    #expect(
+      try await desk.post("/v1/portal/sessions", as: nil, ["invitation": .string(secret)]).problem == "unknown-invitation", "a new one ends the one before")
     let id = try #require(UUID(uuidString: access))
     try await desk.admin("UPDATE crm.portal_access SET invitation_expires_at = now() WHERE id = \(id)")
     #expect(try await desk.post("/v1/portal/sessions", as: nil, ["invitation": .string(again.secret)]).status == 401)

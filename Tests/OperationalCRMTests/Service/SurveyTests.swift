@@ -164,9 +164,11 @@ import Testing
     #expect(number(content["score"], 0.8) && number(content["lower"], 0.4901624715366418) && number(content["upper"], 0.9433178485456248), "\(content)")
     let nobody = try await desk.admin("SELECT m.value::float8 FROM bi.metric_values('csat', '2026-03-01', '2026-03-31') AS m")
     #expect(abs(try nobody[0].decode(Double.self, at: 0) - 0.8) < 1e-9, "the metric is the share of 4 and 5")
-    let each = try await desk.admin("SELECT count(*) FROM bi.metric_values('ces', '2026-03-01', '2026-03-31') AS m WHERE m.value IS NULL AND m.numerator IS NULL AND m.facts = 4")
+    let each = try await desk.admin(
+      "SELECT count(*) FROM bi.metric_values('ces', '2026-03-01', '2026-03-31') AS m WHERE m.value IS NULL AND m.numerator IS NULL AND m.facts = 4")
     #expect(try each[0].decode(Int.self, at: 0) == 1, "four answers in March are not told")
-    let monthly = try await desk.admin("SELECT b.score, b.lower FROM bi.survey_results b JOIN crm.survey s ON s.id = b.survey_id WHERE s.id = \(try #require(UUID(uuidString: csat)))")
+    let monthly = try await desk.admin(
+      "SELECT b.score, b.lower FROM bi.survey_results b JOIN crm.survey s ON s.id = b.survey_id WHERE s.id = \(try #require(UUID(uuidString: csat)))")
     #expect(abs(try monthly[0].decode(Double.self, at: 1) - 0.4901624715366418) < 1e-9)
     #expect(try await desk.get("/v1/surveys/\(try await desk.survey("csat"))/results")["data"]?.array?.first?["answers"] == 0)
     #expect(try await desk.server.send(.get, "/v1/surveys/\(UUID())/results", as: "zeynep").status == 404)

@@ -10,7 +10,8 @@ extension Concept {
 extension Resource {
   /// An answer with places that are filled in from the ticket.
   package static let cannedAnswers = Resource(
-    "canned_answers", singular: "canned_answer", table: "crm.canned_answer", area: .service, create: ["code", "language", "title", "body", "team_id", "active"],
+    "canned_answers", singular: "canned_answer", table: "crm.canned_answer", area: .service,
+    create: ["code", "language", "title", "body", "team_id", "active"],
     change: ["code", "language", "title", "body", "team_id", "active"], deletable: true, expand: ["team"], search: ["title", "code"], order: "code")
 }
 

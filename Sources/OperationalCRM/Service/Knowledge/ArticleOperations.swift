@@ -49,7 +49,8 @@ extension BusinessOperation {
 
   static let withdrawArticleVersion = BusinessOperation(
     "withdraw_article_version", .post, "/v1/article_versions/{id}/withdraw", of: "article_versions", access: .write(.service), "Withdraw what is shown",
-    description: "The article has nothing to show in this language until another version is published.", input: NoInput.self, answer: .record("article_versions")
+    description: "The article has nothing to show in this language until another version is published.", input: NoInput.self,
+    answer: .record("article_versions")
   ) { run, _ in
     let version = try await LockedVersion.find(run.id(), run.tx)
     try version.mustBe("published")

@@ -24,7 +24,8 @@ struct ArticlePages {
 
       """
     if entries.isEmpty {
-      content += "<p role=\"status\">\(Phrase("Nothing was found. Try fewer or other words.", tr: "Bir şey bulunamadı. Daha az ya da başka sözcükler deneyin.").text(in: language))</p>\n"
+      content +=
+        "<p role=\"status\">\(Phrase("Nothing was found. Try fewer or other words.", tr: "Bir şey bulunamadı. Daha az ya da başka sözcükler deneyin.").text(in: language))</p>\n"
     }
     // What was searched for comes best first; the whole list by category.
     var category: String?

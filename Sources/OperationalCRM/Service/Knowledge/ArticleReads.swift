@@ -48,9 +48,11 @@ extension ReadOperation {
   }
 
   static let portalArticles = ReadOperation(
-    "list_portal_articles", "/v1/portal/articles", tag: "portal", access: .portal, "Articles for customers, by their words or all of them", input: PortalArticleList.self,
+    "list_portal_articles", "/v1/portal/articles", tag: "portal", access: .portal, "Articles for customers, by their words or all of them",
+    input: PortalArticleList.self,
     row: [
-      "slug": AnswerField.text, "category": AnswerField.optional(AnswerField.text), "title": AnswerField.text, "summary": AnswerField.optional(AnswerField.text),
+      "slug": AnswerField.text, "category": AnswerField.optional(AnswerField.text), "title": AnswerField.text,
+      "summary": AnswerField.optional(AnswerField.text),
     ], reading: []
   ) { _, list in
     if let words = list.words {
@@ -69,7 +71,8 @@ extension ReadOperation {
   static let portalArticle = ReadOperation(
     "get_portal_article", "/v1/portal/articles/{slug}", tag: "portal", access: .portal, "An article for customers", input: PortalArticleChoice.self,
     row: [
-      "slug": AnswerField.text, "category": AnswerField.optional(AnswerField.text), "title": AnswerField.text, "summary": AnswerField.optional(AnswerField.text),
+      "slug": AnswerField.text, "category": AnswerField.optional(AnswerField.text), "title": AnswerField.text,
+      "summary": AnswerField.optional(AnswerField.text),
       "body": AnswerField.text, "published_at": AnswerField.instant,
     ], reading: [], mustExist: { "SELECT 1 FROM crm.article a JOIN crm.article_version v ON v.article_id = a.id WHERE a.slug = \($0.parameters["slug"])" }
   ) { request, choice in

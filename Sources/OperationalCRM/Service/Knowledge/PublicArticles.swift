@@ -60,7 +60,8 @@ struct PublicArticles {
       Endpoint(
         .post, "/kb/{slug}/feedback", access: .open, body: .collected,
         documentation: .init(
-          "rate_public_article", tag: "articles", "Say whether an article helped", description: "Once a day from one network address; further answers change nothing.",
+          "rate_public_article", tag: "articles", "Say whether an article helped",
+          description: "Once a day from one network address; further answers change nothing.",
           parameters: [slug, language],
           input: (
             "application/x-www-form-urlencoded",
@@ -85,7 +86,8 @@ struct PublicArticles {
     } else {
       // Asked as nobody, the search finds what is public.
       let found = try await database.read(
-        as: .anonymous, areas: [], deadline: request.deadline, "SELECT f.version_id FROM crm.find_articles(\(String(words.prefix(500))), \(language.rawValue), true, 50) f")
+        as: .anonymous, areas: [], deadline: request.deadline,
+        "SELECT f.version_id FROM crm.find_articles(\(String(words.prefix(500))), \(language.rawValue), true, 50) f")
       let ids = try found.rows.map { try $0.decode(UUID.self, "version_id") }
       rows = try await read("\(Row.columns) AND v.id = ANY (\(ids)::uuid[]) ORDER BY array_position(\(ids)::uuid[], v.id)", request)
     }

@@ -55,7 +55,8 @@ extension BusinessOperation {
 
   static let revokePortalAccess = BusinessOperation(
     "revoke_portal_access", .post, "/v1/portal_accesses/{id}/revoke", of: "portal_accesses", access: .write(.customers), "Shut a customer out of the portal",
-    description: "Its invitation and all its tokens stop working at once. Revoking again changes nothing.", input: NoInput.self, answer: .record("portal_accesses")
+    description: "Its invitation and all its tokens stop working at once. Revoking again changes nothing.", input: NoInput.self,
+    answer: .record("portal_accesses")
   ) { run, _ in
     let id = try run.id()
     let revoked = try await run.tx.run(

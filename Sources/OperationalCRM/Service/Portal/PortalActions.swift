@@ -14,7 +14,8 @@ struct PortalActions {
         ["id": AnswerField.id, "number": AnswerField.text, "conversation_id": AnswerField.id], open),
       endpoint("/v1/portal/conversations/{id}/messages", "write_portal_message", "Write in a conversation", PortalMessage.self, ["id": AnswerField.id], write),
       endpoint(
-        "/v1/portal/consents", "give_portal_consent", "Allow or refuse messages to one's own address", PortalConsent.self, ["status": AnswerField.text], consent),
+        "/v1/portal/consents", "give_portal_consent", "Allow or refuse messages to one's own address", PortalConsent.self, ["status": AnswerField.text], consent
+      ),
     ]
   }
 

@@ -35,7 +35,8 @@ extension ReadOperation {
   private static let tickets = ReadOperation(
     "list_portal_tickets", "/v1/portal/tickets", tag: "portal", access: .portal, "The customer's tickets", input: PortalPage.self,
     row: [
-      "id": AnswerField.id, "number": AnswerField.text, "subject": AnswerField.text, "description": AnswerField.optional(AnswerField.text), "type": AnswerField.text,
+      "id": AnswerField.id, "number": AnswerField.text, "subject": AnswerField.text, "description": AnswerField.optional(AnswerField.text),
+      "type": AnswerField.text,
       "status": AnswerField.text, "conversation_id": AnswerField.optional(AnswerField.id), "order_id": AnswerField.optional(AnswerField.id),
       "opened_at": AnswerField.instant, "resolved_at": AnswerField.optional(AnswerField.instant), "closed_at": AnswerField.optional(AnswerField.instant),
     ], reading: []
@@ -85,8 +86,10 @@ extension ReadOperation {
   private static let invoices = ReadOperation(
     "list_portal_invoices", "/v1/portal/invoices", tag: "portal", access: .portal, "The customer's issued invoices", input: PortalPage.self,
     row: [
-      "id": AnswerField.id, "number": AnswerField.text, "type": AnswerField.text, "issue_date": AnswerField.day, "due_on": AnswerField.optional(AnswerField.day),
-      "currency": AnswerField.text, "net_amount": AnswerField.decimal, "vat_amount": AnswerField.decimal, "payable_amount": AnswerField.optional(AnswerField.decimal),
+      "id": AnswerField.id, "number": AnswerField.text, "type": AnswerField.text, "issue_date": AnswerField.day,
+      "due_on": AnswerField.optional(AnswerField.day),
+      "currency": AnswerField.text, "net_amount": AnswerField.decimal, "vat_amount": AnswerField.decimal,
+      "payable_amount": AnswerField.optional(AnswerField.decimal),
     ], reading: []
   ) { _, page in
     """

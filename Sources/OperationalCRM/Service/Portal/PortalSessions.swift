@@ -58,7 +58,8 @@ struct PortalSessions {
         Phrase("This invitation does not work any more. Ask us for a new one.", tr: "Bu davet artık geçerli değil. Bizden yenisini isteyin."))
     }
     return .json(
-      try JSON.object(["token": .string(credential.token), "expires_at": .string(try row.decode(Date.self, "expires_at").ISO8601Format())]).encoded(), status: 201)
+      try JSON.object(["token": .string(credential.token), "expires_at": .string(try row.decode(Date.self, "expires_at").ISO8601Format())]).encoded(),
+      status: 201)
   }
 
   private func leave(_ request: Request) async throws -> Response {
