@@ -4,7 +4,7 @@ import Logging
 
 extension TestServer {
   /// Lets a worker do what is in the queue until the run of an analysis is over, and answers with the run as REST shows it.
-  package func finish(run id: String, within limit: Duration = .seconds(120)) async throws -> JSON {
+  package func finish(run id: String, within limit: Duration = .seconds(900)) async throws -> JSON {
     let worker = Worker(
       database: Database(pool: database.worker), handlers: Work.handlers,
       configuration: .init(name: "test-\(id)", concurrency: 1, pause: .milliseconds(100), grace: .seconds(1)),
