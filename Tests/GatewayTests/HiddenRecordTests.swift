@@ -49,11 +49,13 @@ import Testing
 
   /// Made by operations and tested beside them over HTTP; sql/tests/access.sql holds their policies against the model as it does for the kinds above.
   private static let ofOperations: Set<String> = [
-    "activities", "activity_participants", "campaign_members", "campaign_responses", "campaign_touches", "campaigns", "commission_settlement_lines",
-    "contract_lines", "contract_renewals", "contracts", "customer_observations", "customer_phases", "e_invoices", "instalments",
-    "invoice_lines", "invoice_shares", "invoices", "lead_assignments", "leads", "merges", "opportunities", "opportunity_competitors", "opportunity_lines",
-    "opportunity_stages", "order_fulfilments", "payment_allocations", "payments", "quote_answers", "quote_approvals", "quote_lines", "quotes", "shipment_lines",
-    "shipments",
+    "activities", "activity_participants", "attachments", "campaign_members", "campaign_responses", "campaign_touches", "campaigns",
+    "channel_preferences", "commission_settlement_lines", "consent_events", "contract_lines", "contract_renewals", "contracts", "conversations",
+    "customer_observations", "customer_phases", "e_invoices", "form_submissions", "inbox_views", "instalments", "interactions", "internal_notes",
+    "invoice_lines", "invoice_shares", "invoices", "lead_assignments", "leads", "merges", "opportunities", "opportunity_competitors",
+    "opportunity_lines", "opportunity_stages", "order_fulfilments", "outbound_messages", "payment_allocations", "payments", "portal_accesses",
+    "quote_answers", "quote_approvals", "quote_lines", "quotes", "routing_decisions", "shipment_lines", "shipments", "sla_events",
+    "survey_invitations", "survey_responses", "ticket_times", "tickets", "web_forms", "webhooks",
   ]
 
   /// One of each kind for three departments × company, department, private.

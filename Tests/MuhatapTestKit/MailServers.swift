@@ -21,7 +21,16 @@ package final class MailServers: Sendable {
     smtpPort = ports.smtp
   }
 
+  /// The servers did not come up.
+  package struct NotReady: Error {}
+
+  /// Starts both; ports are found free and then taken, so that another test may take one in between: then it is tried again.
   package static func start() async throws -> MailServers {
+    for _ in 0..<3 { if let servers = try await begin() { return servers } }
+    throw NotReady()
+  }
+
+  private static func begin() async throws -> MailServers? {
     // Dovecot's sockets lie in it, and a socket's path has at most 107 bytes.
     let folder = URL(filePath: "/tmp/muhatap-mail-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
@@ -35,7 +44,15 @@ package final class MailServers: Sendable {
     process.standardOutput = FileHandle.nullDevice
     try process.run()
     let ready = folder.appending(path: "ready.json")
-    for _ in 0..<600 where !FileManager.default.fileExists(atPath: ready.path) { try await Task.sleep(for: .milliseconds(50)) }
+    let began = ContinuousClock.now
+    while !FileManager.default.fileExists(atPath: ready.path) {
+      if !process.isRunning { return nil }
+      if ContinuousClock.now - began > .seconds(120) {
+        process.terminate()
+        return nil
+      }
+      try await Task.sleep(for: .milliseconds(50))
+    }
     return MailServers(folder: folder, ports: try JSONDecoder().decode(Ports.self, from: Data(contentsOf: ready)))
   }
 

@@ -181,7 +181,9 @@ insert into access_test.maker values
   ('crm.vat_rate', 'insert into crm.vat_rate (id, rate, valid_from) values ($1, 7, ''2000-01-01''::date + $7)');
 
 -- Consent and what it lets through.
+insert into crm.team (code, name, department_id) select 'member' || n, 'x', access_test.id('other') from generate_series(0, 1999) as n;
 insert into crm.brand (id, code, name) values (access_test.id('product'), 't_brand', 'brand');
+insert into crm.brand (code, name, is_active) values ('t_retired', 'retired', false);
 insert into crm.consent_event (id, channel, address, status, source) values (access_test.id('product'), 'email', 'x@test.example', 'RET', 'HS_WEB');
 delete from crm.change where row_id = access_test.id('product') and relation in ('brands', 'consent_events');
 insert into access_test.maker values
@@ -326,8 +328,7 @@ insert into access_test.maker values
   ('crm.business_interval', 'insert into crm.business_interval (id, calendar_id, day, opens, closes) values ($1, access_test.id(''calendar''), date ''2100-01-01'' + $7, ''09:00'', ''10:00'')'),
   ('crm.calendar_exception', 'insert into crm.calendar_exception (id, calendar_id, day, name) values ($1, access_test.id(''calendar''), date ''2100-01-01'' + $7, ''x'')'),
   ('crm.team', 'insert into crm.team (id, code, name, department_id) values ($1, ''x'' || $7, ''x'', access_test.id(''other''))'),
-  ('crm.team_member', 'with other as (insert into crm.team (code, name, department_id) values (''member'' || $7, ''x'', access_test.id(''other'')) returning id)
-    insert into crm.team_member (id, team_id, user_id) select $1, other.id, access_test.id(''colleague'') from other'),
+  ('crm.team_member', 'insert into crm.team_member (id, team_id, user_id) select $1, t.id, access_test.id(''colleague'') from crm.team as t where t.code = ''member'' || $7 % 2000'),
   ('crm.agent_skill', 'insert into crm.agent_skill (id, user_id, skill) values ($1, access_test.id(''colleague''), ''x'' || $7)'),
   ('crm.presence', 'insert into crm.presence (id, user_id) select $1, u.id from crm.app_user as u
     where u.email ^@ ''presence'' and not exists (select from crm.presence as p where p.user_id = u.id) limit 1'),

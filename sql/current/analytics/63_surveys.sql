@@ -74,10 +74,12 @@ $$;
 comment on function analytics.share_interval(bigint, bigint) is 'Wilson''s interval of a share, from 0 to 1; null without answers.';
 
 create function analytics.mean_interval(mean double precision, deviation double precision, answers bigint, lowest double precision, highest double precision,
-  out lower double precision, out upper double precision) language sql immutable parallel safe as $$
+  out lower double precision, out upper double precision) language sql immutable parallel safe
+-- Resolved now: a BI login may call it through a view, and cannot name anything of this schema itself.
+begin atomic
   select greatest(lowest, mean - r.reach), least(highest, mean + r.reach)
-  from (select analytics.student_quantile((answers - 1)::integer) * deviation / nullif(sqrt(answers::double precision), 0) as reach) as r
-$$;
+  from (select analytics.student_quantile((answers - 1)::integer) * deviation / nullif(sqrt(answers::double precision), 0) as reach) as r;
+end;
 comment on function analytics.mean_interval(double precision, double precision, bigint, double precision, double precision) is
   'Student''s interval of a mean, clipped to its scale; deviation is that of the sample (n - 1). Null below two answers.';
 
@@ -86,6 +88,26 @@ select r.customer_id, r.id as response_id, r.survey_id, r.kind, r.score::integer
   (r.answered_at at time zone 'Europe/Istanbul')::date as answered_on
 from crm.survey_response as r;
 comment on view analytics.survey_answer is 'The answers to surveys as results count them: one row a response, its day by the clock of Turkey.';
+
+create function analytics.survey_figures(of_kind text, answers bigint, of_high bigint, of_middle bigint, of_low bigint, of_mean double precision, of_deviation double precision)
+returns table (is_suppressed boolean, is_small boolean, score double precision, lower double precision, upper double precision, high bigint, middle bigint, low bigint,
+  top_share double precision, top_lower double precision, top_upper double precision) language sql immutable parallel safe
+-- Resolved now, as above.
+begin atomic
+  select answers < 5, answers < 30,
+    case when answers >= 5 then case of_kind when 'nps' then 100.0 * (of_high - of_low) / answers when 'csat' then of_high::double precision / answers when 'ces' then of_mean end end,
+    case when answers >= 5 then case of_kind when 'nps' then nps.lower when 'csat' then top.lower when 'ces' then mean.lower end end,
+    case when answers >= 5 then case of_kind when 'nps' then nps.upper when 'csat' then top.upper when 'ces' then mean.upper end end,
+    case when answers >= 5 and of_kind <> 'form' then of_high end, case when answers >= 5 and of_kind <> 'form' then of_middle end,
+    case when answers >= 5 and of_kind <> 'form' then of_low end,
+    case when answers >= 5 and of_kind <> 'form' then of_high::double precision / answers end,
+    case when answers >= 5 and of_kind <> 'form' then top.lower end, case when answers >= 5 and of_kind <> 'form' then top.upper end
+  from analytics.nps_interval(of_high, of_low, answers) as nps
+  cross join lateral analytics.share_interval(of_high, answers) as top
+  cross join lateral analytics.mean_interval(of_mean, of_deviation, answers, lower(crm.score_range(of_kind)), upper(crm.score_range(of_kind)) - 1) as mean;
+end;
+comment on function analytics.survey_figures(text, bigint, bigint, bigint, bigint, double precision, double precision) is
+  'What is shown of counted answers: score, 95 % interval and shares; nothing but the number of answers below five.';
 
 create function analytics.survey_result(of_survey uuid, since timestamptz default null, until timestamptz default null, group_by text default null)
 returns table (group_key text, label text, answers bigint, is_suppressed boolean, is_small boolean, score double precision, lower double precision, upper double precision,
@@ -118,17 +140,9 @@ returns table (group_key text, label text, answers bigint, is_suppressed boolean
     union all
     select null, null, 0, 0, 0, 0, null, null where survey_result.group_by is null and not exists (select from answer)
   )
-  select c.group_key, c.label, c.n, c.n < 5, c.n < 30,
-    case when c.n >= 5 then case s.kind when 'nps' then 100.0 * (c.high - c.low) / c.n when 'csat' then c.high::double precision / c.n when 'ces' then c.mean end end,
-    case when c.n >= 5 then case s.kind when 'nps' then nps.lower when 'csat' then top.lower when 'ces' then mean.lower end end,
-    case when c.n >= 5 then case s.kind when 'nps' then nps.upper when 'csat' then top.upper when 'ces' then mean.upper end end,
-    case when c.n >= 5 and s.kind <> 'form' then c.high end, case when c.n >= 5 and s.kind <> 'form' then c.middle end, case when c.n >= 5 and s.kind <> 'form' then c.low end,
-    case when c.n >= 5 and s.kind <> 'form' then c.high::double precision / c.n end,
-    case when c.n >= 5 and s.kind <> 'form' then top.lower end, case when c.n >= 5 and s.kind <> 'form' then top.upper end
+  select c.group_key, c.label, c.n, f.is_suppressed, f.is_small, f.score, f.lower, f.upper, f.high, f.middle, f.low, f.top_share, f.top_lower, f.top_upper
   from survey as s cross join counted as c
-  cross join lateral analytics.nps_interval(c.high, c.low, c.n) as nps
-  cross join lateral analytics.share_interval(c.high, c.n) as top
-  cross join lateral analytics.mean_interval(c.mean, c.deviation, c.n, lower(crm.score_range(s.kind)), upper(crm.score_range(s.kind)) - 1) as mean
+  cross join lateral analytics.survey_figures(s.kind, c.n, c.high, c.middle, c.low, c.mean, c.deviation) as f
   order by c.group_key nulls last
 $$;
 comment on function analytics.survey_result(uuid, timestamptz, timestamptz, text) is
@@ -136,5 +150,6 @@ comment on function analytics.survey_result(uuid, timestamptz, timestamptz, text
 
 grant execute on function analytics.student_quantile(integer), analytics.nps_interval(bigint, bigint, bigint), analytics.share_interval(bigint, bigint),
   analytics.mean_interval(double precision, double precision, bigint, double precision, double precision),
+  analytics.survey_figures(text, bigint, bigint, bigint, bigint, double precision, double precision),
   analytics.survey_result(uuid, timestamptz, timestamptz, text) to crm_app, crm_worker, bi_reader;
 grant select on analytics.survey_answer to crm_app, crm_worker, bi_reader;

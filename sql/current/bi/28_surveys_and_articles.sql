@@ -57,8 +57,16 @@ comment on column bi.survey_responses.is_followed_up is 'Whether it led to a fol
 comment on column bi.survey_responses.department_id is 'The department.';
 
 create view bi.survey_results with (security_invoker = true) as
-select s.id as survey_id, s.code, s.kind, r.group_key as month, r.answers, r.is_suppressed, r.is_small, r.score, r.lower, r.upper, r.high, r.middle, r.low
-from crm.survey as s cross join lateral analytics.survey_result(s.id, null, null, 'month') as r;
+select s.id as survey_id, s.code, s.kind, c.month, c.answers, f.is_suppressed, f.is_small, f.score, f.lower, f.upper, f.high, f.middle, f.low
+from (
+  select a.survey_id, to_char(a.answered_on, 'YYYY-MM') as month, count(*) as answers,
+    count(*) filter (where a.band in ('promoter', 'satisfied', 'easy')) as high, count(*) filter (where a.band in ('passive', 'neutral')) as middle,
+    count(*) filter (where a.band in ('detractor', 'dissatisfied', 'difficult')) as low,
+    avg(a.score::double precision) as mean, stddev_samp(a.score::double precision) as deviation
+  from analytics.survey_answer as a group by a.survey_id, month
+) as c
+join crm.survey as s on s.id = c.survey_id
+cross join lateral analytics.survey_figures(s.kind, c.answers, c.high, c.middle, c.low, c.mean, c.deviation) as f;
 comment on view bi.survey_results is 'One row a survey and month with answers: the score and its 95 % interval; nothing but the number of answers below five.';
 comment on column bi.survey_results.survey_id is 'The survey.';
 comment on column bi.survey_results.code is 'Its short name.';
