@@ -278,7 +278,9 @@ struct LiveEventsTests {
       }
       if rest.last?.recordID != last { stream = try await EventStream(server, after: stream.lastID ?? cursor) }
     }
-    let all = try await Self.feed(server, as: "deniz", after: start, upTo: last)
+    // "Now" may have begun a little before the connection, where other databases of the server held the log back: what was made here is counted.
+    let all = try await Self.feed(server, as: "deniz", after: start, upTo: last).filter { $0.hasPrefix("customers ") }
+    rest.removeAll { $0.resource != "customers" }
     let before = text2.components(separatedBy: "\ndata: ").dropFirst().dropLast().count(where: { $0.contains("\"resource\":\"customers\"") })
     #expect(before + rest.count >= all.count, "\(before) + \(rest.count) of \(all.count)")
     #expect(rest.count <= all.count)
