@@ -15,7 +15,7 @@ struct SchemathesisTests {
     "--exclude-path-regex", "/events$",
   ]
 
-  @Test("schemathesis finds no 5xx and no answer that the OpenAPI document does not describe", .timeLimit(.minutes(40)))
+  @Test("schemathesis finds no 5xx and no answer that the OpenAPI document does not describe", .timeLimit(.minutes(60)))
   func conformance() async throws {
     let server = try await TestServer.suite()
     let python = try await Command("scripts/python", []).run().trimmingCharacters(in: .whitespacesAndNewlines)
