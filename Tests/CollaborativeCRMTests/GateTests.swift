@@ -93,6 +93,20 @@ struct GateTests {
     #expect(stages.map { "\($0["stage"]?.string ?? "") \($0["reason"]?.string ?? "")" } == ["sending no_consent", "sending refused"])
   }
 
+  @Test func `a time of day or a zone that does not exist is refused by name, also in a filter`() async throws {
+    let api = try await TestAPI.start()
+    for (member, value) in [("starts", ""), ("starts", "25:00"), ("starts", "now"), ("ends", "9:30"), ("time_zone", ""), ("time_zone", "Europe/Nowhere")] {
+      var rule: [String: JSON] = ["starts": "21:00", "ends": "09:00"]
+      rule[member] = .string(value)
+      let answer = try await api.send(.post, "/v1/quiet_hours", as: "elif", json: .object(rule))
+      #expect(answer.status == 422 && answer.text.contains("\"/\(member)\""), "\(member) \(value): \(answer.text)")
+    }
+    let made = try await api.send(.post, "/v1/quiet_hours", as: "elif", json: ["starts": "21:00", "ends": "08:59:30.5"])
+    #expect(try made.json()["ends"] == "08:59:30.5", "\(made.text)")
+    #expect(try await api.send(.get, "/v1/quiet_hours", ["starts": "gte.21:00", "order": "ends"]).rows().count == 1)
+    #expect(try await api.send(.get, "/v1/quiet_hours", ["starts": "eq.x"]).status == 400)
+  }
+
   @Test func `quiet hours move a commercial message, in the person's own zone, and caps refuse what is too much`() async throws {
     let api = try await TestAPI.start()
     let person = try await Person.make(api)

@@ -1,11 +1,7 @@
 import CRMCore
-import Crypto
 import Foundation
 import Gateway
-import Logging
 import MuhatapTestKit
-import PostgresClient
-import Testing
 
 /// A client of the WebSocket, frame by frame.
 final class LiveSocket: Sendable {

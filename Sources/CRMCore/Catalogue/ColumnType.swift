@@ -11,6 +11,8 @@ package indirect enum ColumnType: Sendable, Hashable {
   case text
   case uuid
   case date
+  /// A time of day, in no zone.
+  case time
   /// An instant in UTC.
   case timestamp
   case json
@@ -33,6 +35,7 @@ package indirect enum ColumnType: Sendable, Hashable {
     case "text", "varchar", "bpchar", "name", "citext": self = .text
     case "uuid": self = .uuid
     case "date": self = .date
+    case "time": self = .time
     case "timestamptz": self = .timestamp
     case "json", "jsonb": self = .json
     case "bytea": self = .bytes
@@ -53,6 +56,7 @@ package indirect enum ColumnType: Sendable, Hashable {
     case .text: Phrase("text", tr: "metin")
     case .uuid: Phrase("a UUID such as 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f5a6", tr: "0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f5a6 gibi bir UUID")
     case .date: Phrase("a date such as 2026-03-31", tr: "2026-03-31 gibi bir tarih")
+    case .time: Phrase("a time of day such as 09:30", tr: "09:30 gibi bir saat")
     case .timestamp: Phrase("an instant such as 2026-03-31T09:30:00Z", tr: "2026-03-31T09:30:00Z gibi bir an")
     case .json: Phrase("a JSON object", tr: "bir JSON nesnesi")
     case .bytes: Phrase("base64 text", tr: "base64 metni")
@@ -73,6 +77,7 @@ package indirect enum ColumnType: Sendable, Hashable {
     case .text: ["type": "string"]
     case .uuid: ["type": "string", "format": "uuid"]
     case .date: ["type": "string", "format": "date"]
+    case .time: ["type": "string", "pattern": #"^(([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?|24:00(:00)?)$"#]
     case .timestamp: ["type": "string", "format": "date-time"]
     case .json: ["type": "object"]
     case .bytes: ["type": "string", "contentEncoding": "base64"]
@@ -86,7 +91,7 @@ package indirect enum ColumnType: Sendable, Hashable {
   /// Whether values have an order, so that `gt` and sorting make sense.
   package var isOrdered: Bool {
     switch self {
-    case .integer, .double, .numeric, .text, .uuid, .date, .timestamp: true
+    case .integer, .double, .numeric, .text, .uuid, .date, .time, .timestamp: true
     case .boolean, .json, .bytes, .array, .other: false
     }
   }

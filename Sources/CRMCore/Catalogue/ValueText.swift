@@ -13,7 +13,7 @@ extension ColumnType {
   package func parameter(fromText text: String) throws(ValueMismatch) -> String {
     if text.utf8.contains(0) { throw .nulCharacter }
     switch self {
-    case .text, .other: return text
+    case .text: return text
     case .boolean:
       guard text == "true" || text == "false" else { throw .type }
       return text
@@ -29,13 +29,16 @@ extension ColumnType {
     case .date:
       guard Self.isDate(text.utf8) else { throw .type }
       return text
+    case .time:
+      guard Self.isTimeOfDay(text) else { throw .type }
+      return text
     case .timestamp:
       guard Self.isInstant(text) else { throw .type }
       return text
     case .bytes:
       guard let data = Data(base64Encoded: text) else { throw .type }
       return "\\x" + data.map { String(format: "%02x", $0) }.joined()
-    case .json, .array: throw .type
+    case .json, .array, .other: throw .type
     }
   }
 
@@ -59,7 +62,7 @@ extension ColumnType {
     case (.integer, .number(let number)), (.double, .number(let number)), (.numeric, .number(let number)):
       return try parameter(fromText: "\(number)")
     case (.numeric, .string(let text)), (.text, .string(let text)), (.uuid, .string(let text)), (.date, .string(let text)),
-      (.timestamp, .string(let text)), (.bytes, .string(let text)), (.other, .string(let text)):
+      (.time, .string(let text)), (.timestamp, .string(let text)), (.bytes, .string(let text)):
       return try parameter(fromText: text)
     default: throw .type
     }
@@ -119,6 +122,18 @@ extension ColumnType {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
     let length = [31, leap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
     return day <= length
+  }
+
+  /// `09:30`, `09:30:15` or `09:30:15.5`, and `24:00` for the end of a day.
+  static func isTimeOfDay(_ text: String) -> Bool {
+    let bytes = Array(text.utf8)
+    guard bytes.count >= 5, bytes[2] == UInt8(ascii: ":"), let hour = number(bytes[0..<2]), let minute = number(bytes[3..<5]), minute < 60 else { return false }
+    if hour == 24 { return text == "24:00" || text == "24:00:00" }
+    guard hour < 24 else { return false }
+    if bytes.count == 5 { return true }
+    guard bytes.count >= 8, bytes[5] == UInt8(ascii: ":"), let second = number(bytes[6..<8]), second < 60 else { return false }
+    let fraction = bytes[8...]
+    return fraction.isEmpty || fraction.first == UInt8(ascii: ".") && (2...7).contains(fraction.count) && number(fraction.dropFirst()) != nil
   }
 
   /// RFC 3339: `2026-03-31T09:30:00Z`, with an optional fraction and any offset. An offset is required: an instant without one means nothing.

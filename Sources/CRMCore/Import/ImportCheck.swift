@@ -94,7 +94,7 @@ struct ImportCheck {
         wrong.append(isRequired ? isWrong : "\(isWrong) AND \(field.sql) IS NOT NULL")
         continue
       // PostgreSQL reads words such as yesterday.
-      case .date, .timestamp: wrong.append("ascii(\(try expression.text(field.source))) NOT BETWEEN 48 AND 57")
+      case .date, .time, .timestamp: wrong.append("ascii(\(try expression.text(field.source))) NOT BETWEEN 48 AND 57")
       default: break
       }
       if isRequired {

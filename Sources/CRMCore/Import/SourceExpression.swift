@@ -66,6 +66,7 @@ struct SourceExpression {
     case .numeric: return "(\(number(text)))::numeric"
     case .uuid: return "(\(text))::uuid"
     case .date: return "(\(text))::date"
+    case .time: return "(\(text))::time"
     case .json: return "(\(text))::jsonb"
     case .array: return "(\(text))::text[]"
     case .timestamp:
@@ -91,6 +92,7 @@ struct SourceExpression {
     case .numeric(_, let scale): return check(number(text), "numeric", scale)
     case .uuid: return check(text, "uuid", none)
     case .date: return check(text, "date", none)
+    case .time: return check(text, "time", none)
     case .json: return check(text, "jsonb", none)
     case .timestamp: return check(text, timeZone == nil ? "timestamptz" : "timestamp", none)
     }

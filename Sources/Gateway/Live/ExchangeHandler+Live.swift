@@ -98,18 +98,7 @@ extension ExchangeHandler {
   private func sendLive(_ bytes: [UInt8], _ exchange: Exchange, _ context: ChannelHandlerContext) {
     guard !bytes.isEmpty else { return }
     lastSent = .now()
-    exchange.bytesSent += bytes.count
-    switch wire {
-    case .http1:
-      var buffer = context.channel.allocator.buffer(capacity: bytes.count + 16)
-      if !exchange.isHTTP10 { buffer.writeString("\(String(bytes.count, radix: 16))\r\n") }
-      buffer.writeBytes(bytes)
-      if !exchange.isHTTP10 { buffer.writeStaticString("\r\n") }
-      write(NIOAny(buffer), size: bytes.count, isLast: false, exchange, context)
-    case .http2:
-      write(NIOAny(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes)))), size: bytes.count, isLast: false, exchange, context)
-    }
-    context.flush()
+    sendPiece(bytes, exchange, context)
   }
 
   /// Shows a client to which nothing else was sent that the connection lives.

@@ -170,6 +170,12 @@ extension ExchangeHandler {
       continuation.resume(throwing: ClientGone())
       return
     }
+    sendPiece(bytes, exchange, context)
+    if outstanding <= server.configuration.limits.streamWindow { continuation.resume() } else { roomWaiter = continuation }
+  }
+
+  /// Sends one piece of a body whose length is not known beforehand: a chunk in HTTP/1.1, a DATA frame in HTTP/2, the bytes alone in HTTP/1.0.
+  func sendPiece(_ bytes: [UInt8], _ exchange: Exchange, _ context: ChannelHandlerContext) {
     exchange.bytesSent += bytes.count
     switch wire {
     case .http1:
@@ -183,7 +189,6 @@ extension ExchangeHandler {
         NIOAny(HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: bytes)))), size: bytes.count, isLast: false, exchange, context)
     }
     context.flush()
-    if outstanding <= server.configuration.limits.streamWindow { continuation.resume() } else { roomWaiter = continuation }
   }
 
   private func streamEnded(_ exchange: Exchange, _ result: Result<Void, any Error>) {

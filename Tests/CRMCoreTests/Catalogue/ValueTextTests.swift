@@ -16,7 +16,9 @@ struct ValueTextTests {
       (.numeric(precision: 18, scale: 2), "1e3"), (.numeric(precision: 18, scale: 2), "."), (.numeric(precision: 18, scale: 2), "1."),
       (.uuid, "x"), (.uuid, "0192f3a45b6c7d8e9fa0b1c2d3e4f5a6"), (.date, "2025-02-29"), (.date, "2025-13-01"), (.date, "25-01-01"), (.date, "0000-01-01"),
       (.timestamp, "2025-01-01"), (.timestamp, "2025-01-01T00:00:00"), (.timestamp, "2025-01-01T24:00:00Z"), (.timestamp, "2025-01-01 00:00:00Z"),
-      (.timestamp, "2025-01-01T00:00:00+25:00"), (.timestamp, "infinity"), (.boolean, "t"), (.boolean, "1"), (.text, "a\0b"), (.bytes, "%%%"), (.json, "{}"),
+      (.timestamp, "2025-01-01T00:00:00+25:00"), (.timestamp, "infinity"), (.time, ""), (.time, "9:30"), (.time, "24:01"), (.time, "25:00"), (.time, "23:60"),
+      (.time, "10:00:60"), (.time, "10:00:00."), (.time, "10:00:00.1234567"), (.time, "now"), (.time, "10:00Z"), (.time, "10-00"),
+      (.other("interval"), "1 day"), (.boolean, "t"), (.boolean, "1"), (.text, "a\0b"), (.bytes, "%%%"), (.json, "{}"),
     ])
   func refused(type: ColumnType, text: String) {
     #expect(throws: ValueMismatch.self) { _ = try type.parameter(fromText: text) }
@@ -28,6 +30,7 @@ struct ValueTextTests {
       (ColumnType.integer(bits: 16), "-32768", "-32768"), (.integer(bits: 64), "9223372036854775807", "9223372036854775807"), (.double, "1e300", "1e300"),
       (.numeric(precision: 18, scale: 2), "9999999999999999.99", "9999999999999999.99"), (.numeric(precision: 18, scale: 2), "0001.500", "0001.500"),
       (.uuid, "0192F3A4-5B6C-7D8E-9FA0-B1C2D3E4F5A6", "0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f5a6"), (.date, "2024-02-29", "2024-02-29"),
+      (.time, "09:30", "09:30"), (.time, "23:59:59.999999", "23:59:59.999999"), (.time, "24:00", "24:00"), (.time, "00:00:00", "00:00:00"),
       (.timestamp, "2024-02-29T23:59:59.123456+03:00", "2024-02-29T23:59:59.123456+03:00"), (.timestamp, "2024-02-29t00:00:00z", "2024-02-29t00:00:00z"),
       (.boolean, "true", "true"), (.text, "Çağrı 🙂", "Çağrı 🙂"), (.bytes, "AP8=", "\\x00ff"),
     ])

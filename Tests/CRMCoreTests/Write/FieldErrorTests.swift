@@ -160,6 +160,17 @@ struct FieldErrorTests {
         try await api.send(.put, "/v1/customers/external/erp/\(String(repeating: "k", count: 300))", json: ["kind": "person", "name": "x"]).status))
   }
 
+  @Test("a time zone that nobody knows is refused where it is set, before a report counts days in it")
+  func unknownTimeZones() async throws {
+    let api = try await TestAPI.suite()
+    for (zone, status) in [("Europe/Nowhere", 422), ("ABC5", 422), ("asia/tokyo", 201), ("Etc/GMT+3", 201)] {
+      let location = try await api.send(
+        .post, "/v1/locations", json: ["code": .string("Z-\(UUID.v7().lowercase)"), "name": "Zone", "time_zone": .string(zone)])
+      #expect(location.status == status, "\(zone): \(location.text)")
+      if status == 422 { #expect(location.text.contains("Europe/Istanbul"), "\(location.text)") }
+    }
+  }
+
   @Test("sixty-four levels, a long note and unusual letters are stored as they are")
   func extremesStored() async throws {
     let api = try await TestAPI.suite()
