@@ -29,6 +29,9 @@ struct ModelOutput {
     column = names[1]
   }
 
+  /// Whether the rows are stored by customer, so that asking for them costs next to nothing; the others are worked out in a view.
+  var isStored: Bool { Self.relations[name]?.hasPrefix("crm.") == true }
+
   /// `FROM` and the beginning of `WHERE` for the output's rows `o`, and the column.
   func column(in compiler: QueryCompiler, _ path: FieldPath) throws(Problem) -> (rows: SQL, column: Catalogue.Column) {
     let candidates = Self.relations[name].flatMap { compiler.model.catalogue.tables[$0] }

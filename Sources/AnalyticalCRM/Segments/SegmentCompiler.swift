@@ -58,19 +58,18 @@ struct SegmentCompiler {
       areas: compiling.scope.areas.union(compiling.sources.areas).union([.customers]), leaves: compiling.leaves)
   }
 
-  /// The customers that fit what the rule demands of their own fields, whatever else it says.
+  /// The customers that fit what the rule demands of their own fields and of what models say of them, whatever else it says.
   private static func narrowing(_ rule: SegmentRule, _ compiler: QueryCompiler) throws(Problem) -> SQL? {
     guard case .all(let parts) = rule else { return nil }
-    var scope = try ConditionScope("customers", alias: "t", compiler: compiler, pointer: "")
-    let fields = parts.compactMap { part -> Filter? in
-      guard case .field(let path, let comparison, let operand) = part,
-        path.names[0] == "custom" || path.names.count == 1 && scope.entity.column(path.names[0]) != nil
-      else { return nil }
-      return .compare(path, comparison, operand)
+    var narrowing = try SegmentCompiler(compiler, asOf: nil, currency: nil, customers: nil)
+    let cheap = parts.filter { part in
+      guard case .field(let path, _, _) = part else { return false }
+      if let output = narrowing.output(path) { return output.isStored }
+      return path.names[0] == "custom" || path.names.count == 1 && narrowing.scope.entity.column(path.names[0]) != nil
     }
-    if fields.isEmpty { return nil }
-    let condition = try scope.condition(.all(fields))
-    return "SELECT t.id FROM \(scope.from) WHERE \(condition)"
+    if cheap.isEmpty { return nil }
+    let condition = try narrowing.condition(.all(cheap))
+    return "SELECT t.id FROM \(narrowing.scope.from) WHERE \(condition)"
   }
 
   private mutating func condition(_ rule: SegmentRule) throws(Problem) -> SQL {
@@ -79,7 +78,7 @@ struct SegmentCompiler {
     case .any(let parts): return try join(parts, with: " OR ", empty: "false")
     case .not(let part): return "(\(try condition(part))) IS NOT TRUE"
     case .field(let path, let comparison, let operand):
-      if scope.entity.column(path.names[0]) == nil, let output = ModelOutput(path) { return try self.output(output, path, comparison, operand) }
+      if let output = output(path) { return try self.output(output, path, comparison, operand) }
       let holds = try scope.condition(.compare(path, comparison, operand))
       return add(holds, path.pointer, path.description, comparison, operand, value: try scope.shown(path))
     case .measure(let measure, let comparison, let value, let pointer):
@@ -89,6 +88,9 @@ struct SegmentCompiler {
       return add(holds, pointer, measure.name, comparison, .value(value), windowDays: measure.windowDays, value: "(\(number))::text")
     }
   }
+
+  /// What a model says of a customer, where a path names that and no field of the customer's own.
+  private func output(_ path: FieldPath) -> ModelOutput? { scope.entity.column(path.names[0]) == nil ? ModelOutput(path) : nil }
 
   private mutating func join(_ parts: [SegmentRule], with separator: StaticString, empty: SQL) throws(Problem) -> SQL {
     var conditions: [SQL] = []
