@@ -104,7 +104,7 @@ import Testing
     let first = try await people.key(of: user.id)
     try await people.serve { (server) async throws in
       let made = try await server.post(
-        "/v1/api_keys", #"{"name":"export","scopes":["sales:read"],"expires_at":"2099-01-01T00:00:00Z"}"#, ["Authorization: Bearer \(first)"])
+        "/v1/api_keys", #"{"name":"export","scopes":["sales:read"],"expires_at":"2099-01-01T00:00:00.000Z"}"#, ["Authorization: Bearer \(first)"])
       #expect(made.status == 201)
       let key = try #require(made.json["key"] as? String)
       let id = try #require(made.json["id"] as? String)

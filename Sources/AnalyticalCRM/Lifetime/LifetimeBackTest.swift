@@ -46,8 +46,7 @@ extension BusinessOperation {
 
 extension JobHandler {
   static let lifetimeBackTest = JobHandler.analysis("lifetime_backtest", deadline: 3_600) { run, tx, progress in
-    let style = Date.ISO8601FormatStyle.iso8601.year().month().day().timeZone(separator: .colon).time(includingFractionalSeconds: true)
-    guard let text = run.parameters["calibration_end"]?.string, let end = try? Date(text, strategy: style) else {
+    guard let end = run.parameters["calibration_end"]?.string.flatMap({ Date(instant: $0) }) else {
       throw HopelessJob("calibration_end is no instant")
     }
     let currency = try await run.currency(before: end, in: tx)

@@ -211,10 +211,7 @@ extension InputReader {
   package mutating func optionalInstant(_ name: String, _ meaning: String) -> Date? { instant(name, meaning, required: false) }
   package mutating func instant(_ name: String, _ meaning: String) -> Date { instant(name, meaning, required: true) ?? Date(timeIntervalSince1970: 0) }
   private mutating func instant(_ name: String, _ meaning: String, required: Bool) -> Date? {
-    column(name, required: required, meaning, .timestamp) { text throws(Refusal) in
-      (try? Date(text, strategy: .iso8601.year().month().day().timeZone(separator: .colon).time(includingFractionalSeconds: text.contains("."))))
-        ?? (try? Date(text, strategy: .iso8601))
-    }
+    column(name, required: required, meaning, .timestamp) { text throws(Refusal) in Date(instant: text) }
   }
   package mutating func flag(_ name: String, _ meaning: String, default value: Bool = false) -> Bool {
     column(name, required: false, meaning, .boolean, schema: ["default": .bool(value)]) { text throws(Refusal) in text == "true" } ?? value

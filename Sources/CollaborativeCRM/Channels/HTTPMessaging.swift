@@ -106,9 +106,7 @@ struct HTTPMessaging: ChannelAdapter {
   }
 
   static func instant(_ value: JSON?) -> Date? {
-    guard let text = value?.string else { return nil }
-    return (try? Date(text, strategy: .iso8601.year().month().day().timeZone(separator: .colon).time(includingFractionalSeconds: text.contains("."))))
-      ?? (try? Date(text, strategy: .iso8601))
+    value?.string.flatMap { Date(instant: $0) }
   }
 
   private static func encoded(_ text: String) -> String {

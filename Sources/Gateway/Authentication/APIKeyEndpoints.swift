@@ -169,7 +169,7 @@ private struct APIKeyInput {
     switch body["expires_at"] {
     case nil, .null: expiresAt = nil
     case .string(let text):
-      expiresAt = try? Date(text, strategy: .iso8601)
+      expiresAt = Date(instant: text)
       if expiresAt.map({ $0 <= Date() }) ?? true {
         errors.append(
           .init(

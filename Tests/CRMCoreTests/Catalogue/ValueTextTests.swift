@@ -38,6 +38,19 @@ struct ValueTextTests {
     #expect(try type.parameter(fromText: text) == expected)
   }
 
+  @Test(
+    "an instant is read in every spelling of RFC 3339, to the microsecond",
+    arguments: [
+      ("2026-03-31T09:30:00Z", 1_774_949_400.0), ("2026-03-31T12:30:00+03:00", 1_774_949_400), ("2026-03-31T09:30:00.000Z", 1_774_949_400),
+      ("2026-03-31T09:30:00.25Z", 1_774_949_400.25), ("2026-03-31T12:30:00.123456+03:00", 1_774_949_400.123456),
+    ])
+  func instants(text: String, seconds: Double) throws {
+    #expect(abs(try #require(Date(instant: text)).timeIntervalSince1970 - seconds) < 1e-6, "\(text)")
+  }
+
+  @Test("a text that is no instant is none", arguments: ["2026-03-31", "2026-03-31T09:30:00", "2026-02-30T00:00:00Z", "2026-03-31 09:30:00Z", "now", ""])
+  func noInstants(text: String) { #expect(Date(instant: text) == nil) }
+
   @Test("money may come as a number or as text, and keeps its digits")
   func moneyFromJSON() throws {
     #expect(try money.parameter(from: .number(Decimal(string: "1234567890123456.78") ?? 0)) == "1234567890123456.78")
