@@ -69,7 +69,7 @@ extension Caller.PortalVisitor {
   fileprivate var settings: [PostgresPool.Context.Setting] {
     [
       .init("muhatap.caller", ""), .init("muhatap.portal_customer", customerID.lowercase), .init("muhatap.portal_contact", contactID?.lowercase ?? ""),
-      .init("role", "crm_portal"),
+      .init("muhatap.portal_whole", seesOrganisation ? "on" : ""), .init("role", "crm_portal"),
     ]
   }
 }

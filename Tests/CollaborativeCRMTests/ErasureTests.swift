@@ -207,4 +207,92 @@ struct ErasureTests {
     try await f.sql("DROP TABLE public.backup")
     #expect(try await f.dump().allSatisfy { !$0.line.contains("Yedekteki") && !$0.line.contains("yedek@posta.example") })
   }
+
+  @Test("what an erased person could come in with is gone: portal tokens, unanswered surveys, the mark of the browser", arguments: ["customer", "contact"])
+  func tokens(_ root: String) async throws {
+    let f = PrivacyFixture(api: try await TestAPI.start())
+    let person = try await f.person("Portaldaki")
+    let customer = try #require(UUID(uuidString: person))
+    let contact = try await f.sql(
+      "INSERT INTO crm.contact (customer_id, name, department_id) SELECT c.id, c.name, c.department_id FROM crm.customer AS c WHERE c.id = \(customer) RETURNING id")[0]
+      .decode(UUID.self, "id")
+    try await Database(pool: f.api.database.worker).transaction(as: .system("test")) { tx in
+      let (access, survey, site, visitor) = (UUID.v7(), UUID.v7(), UUID.v7(), UUID.v7())
+      try await tx.run("INSERT INTO crm.portal_access (customer_id, id, contact_id, redeemed_at) VALUES (\(customer), \(access), \(contact), now())")
+      try await tx.run(
+        "INSERT INTO crm.portal_session (customer_id, access_id, token_hash, expires_at) VALUES (\(customer), \(access), sha256('x'), now() + interval '1 day')")
+      try await tx.run("INSERT INTO crm.survey (id, code, name, kind, title_en, title_tr) VALUES (\(survey), 'm', 'M', 'csat', 'M', 'M')")
+      for state in ["due", "sent", "answered"] {
+        try await tx.run(
+          """
+          INSERT INTO crm.survey_invitation (customer_id, survey_id, contact_id, event_id, state, token_hash, expires_at, sent_at, answered_at, department_id)
+          SELECT c.id, \(survey), \(contact), crm.uuid_v7(), \(state), CASE WHEN \(state)::text <> 'due' THEN sha256(\(state)::text::bytea) END,
+            CASE WHEN \(state)::text <> 'due' THEN now() END, CASE WHEN \(state)::text <> 'due' THEN now() END, CASE WHEN \(state)::text = 'answered' THEN now() END,
+            c.department_id FROM crm.customer AS c WHERE c.id = \(customer)
+          """)
+      }
+      try await tx.run(
+        """
+        INSERT INTO crm.channel_account (id, code, name, channel, provider, department_id)
+        SELECT \(site), 'site', 'Site', 'web', 'web', d.id FROM crm.department AS d WHERE d.code = 'marketing'
+        """)
+      try await tx.run(
+        """
+        INSERT INTO crm.web_visitor (id, site_id, customer_id, contact_id, known_at, department_id)
+        SELECT \(visitor), \(site), \(customer), \(contact), now(), d.id FROM crm.department AS d WHERE d.code = 'marketing'
+        """)
+      try await tx.run(
+        """
+        INSERT INTO crm.web_event (visitor_id, session_id, at, name, path, department_id)
+        SELECT v.id, v.session_id, now(), 'page', '/masa', v.department_id FROM crm.web_visitor AS v WHERE v.id = \(visitor)
+        """)
+    }
+    func left() async throws -> String {
+      try await f.sql(
+        """
+        SELECT concat_ws(' ', (SELECT count(*) FROM crm.portal_access), (SELECT count(*) FROM crm.portal_session),
+          (SELECT string_agg(i.state, ',' ORDER BY i.state) FROM crm.survey_invitation AS i), (SELECT count(*) FROM crm.web_visitor), (SELECT count(*) FROM crm.web_event)) AS left
+        """)[0].decode(String.self, "left")
+    }
+    #expect(try await left() == "1 1 answered,due,sent 1 1")
+    try await f.erase(
+      root == "customer" ? ["customer_id": .string(person)] : ["customer_id": .string(person), "contact_id": .string(contact.lowercase)])
+    #expect(try await left() == "0 0 answered 0 0")
+  }
+
+  @Test("the commands keep who was erased erased: tombstones are printed without names, and applied after a restore", .timeLimit(.minutes(3)))
+  func commands() async throws {
+    let f = PrivacyFixture(api: try await TestAPI.start())
+    let person = try await f.person("Komuttaki", number: "10000000146", email: "komut@posta.example")
+    let id = try #require(UUID(uuidString: person))
+    let program = Command.repository.appending(path: ".build/debug/muhatap").path
+    func muhatap(_ arguments: String...) async throws -> Command.Output {
+      try await Command(program, ["admin", "tombstones"] + arguments, environment: ["DATABASE_URL": f.api.database.url()]).output()
+    }
+    try await f.erase(["customer_id": .string(person)])
+    let printed = try await muhatap("export")
+    let lines = printed.standardOutput.split(separator: "\n")
+    #expect(printed.exitCode == 0 && lines.count >= 3, "\(printed.standardError)")
+    #expect(!printed.standardOutput.contains("komut") && !printed.standardOutput.contains("10000000146") && !printed.standardOutput.contains("Komuttaki"))
+    for line in lines { #expect((try? JSONDecoder().decode(JSON.self, from: Data(line.utf8)))?["kind"]?.string != nil, "\(line)") }
+
+    let file = FileManager.default.temporaryDirectory.appending(path: "tombstones-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: file) }
+    try printed.standardOutput.write(to: file, atomically: true, encoding: .utf8)
+    // As good as a restore from before the erasure.
+    try await f.sql("DELETE FROM crm.erasure_tombstone")
+    try await f.sql("UPDATE crm.customer SET name = 'Komuttaki', tax_number = '10000000146', erased_at = NULL WHERE id = \(id)")
+    let applied = try await muhatap("apply", file.path)
+    #expect(applied.exitCode == 0 && applied.standardOutput.contains("\(lines.count) tombstones were added; 1 persons were erased again."), "\(applied)")
+    #expect(try await f.api.send(.get, "/v1/customers/\(person)").json()["name"]?.string?.hasPrefix("erased ") == true)
+    // Again, and without a file: nothing is left to do.
+    #expect(try await muhatap("apply", file.path).standardOutput.contains("0 tombstones were added; 0 persons"))
+    #expect(try await muhatap("apply").standardOutput.contains("0 tombstones were added; 0 persons"))
+
+    try "not a tombstone\n".write(to: file, atomically: true, encoding: .utf8)
+    for (name, wrong) in [("a file of something else", file.path), ("no file", file.path + ".missing")] {
+      let refused = try await muhatap("apply", wrong)
+      #expect(refused.exitCode != 0 && !refused.standardError.contains("SELECT") && !refused.standardError.isEmpty, "\(name): \(refused)")
+    }
+  }
 }

@@ -970,8 +970,9 @@ begin
     values (customer, "order", case customer when access_test.id('other') then access_test.id('product') else (select p.id from crm.product as p where p.id <> access_test.id('product') limit 1) end, 1, 1, 1);
     insert into crm.shipment (customer_id, order_id, number) values (customer, "order", 'portal');
     foreach secrecy in array array['company', 'private'] loop
-      insert into crm.ticket (customer_id, subject, department_id, owner_id, visibility) values (customer, 'x', access_test.id('other'), access_test.id('subject'), secrecy);
       foreach person in array array[null, (select c.id from crm.contact as c where c.customer_id = customer order by c.id limit 1)] loop
+        insert into crm.ticket (customer_id, contact_id, subject, department_id, owner_id, visibility)
+        values (customer, person, 'x', access_test.id('other'), access_test.id('subject'), secrecy);
         insert into crm.conversation (customer_id, contact_id, channel, department_id, owner_id, visibility)
         values (customer, person, 'email', access_test.id('other'), access_test.id('subject'), secrecy) returning id into thread;
         insert into crm.interaction (customer_id, conversation_id, contact_id, channel, direction, kind, department_id)
@@ -983,17 +984,17 @@ begin
 end
 $$;
 
--- What a customer ($1), or a person at one ($2), may see. A table that is offered and not here is reported.
+-- What a customer ($1), or a person at one ($2) who may be marked to see everybody's ($3), may see. A table that is offered and not here is reported.
 create table access_test.portal_model (relation text primary key, condition text not null);
 insert into access_test.portal_model values
-  ('crm.customer', 'id = $1'), ('crm.contact', 'customer_id = $1 and id = $2'), ('crm.ticket', 'customer_id = $1 and visibility in (''company'', ''department'')'),
+  ('crm.customer', 'id = $1'), ('crm.contact', 'customer_id = $1 and id = $2'), ('crm.ticket', 'customer_id = $1 and visibility in (''company'', ''department'') and ($2 is null or $3 or contact_id = $2)'),
   ('crm.sales_order', 'customer_id = $1'), ('crm.sales_order_line', 'customer_id = $1'), ('crm.shipment', 'customer_id = $1'),
   ('crm.product', 'exists (select from crm.sales_order_line as l where l.customer_id = $1 and l.product_id = product.id)'),
   ('crm.invoice', 'customer_id = $1 and status = ''issued'''),
   ('crm.invoice_line', 'exists (select from crm.invoice as i where i.customer_id = $1 and i.id = invoice_line.invoice_id and i.status = ''issued'')'),
-  ('crm.conversation', 'customer_id = $1 and visibility <> ''private'' and ($2 is null or contact_id = $2)'),
+  ('crm.conversation', 'customer_id = $1 and visibility <> ''private'' and ($2 is null or $3 or contact_id = $2)'),
   ('crm.interaction', 'customer_id = $1 and visibility <> ''private'' and kind = ''message''
-    and exists (select from crm.conversation as c where c.id = interaction.conversation_id and c.visibility <> ''private'' and ($2 is null or c.contact_id = $2))'),
+    and exists (select from crm.conversation as c where c.id = interaction.conversation_id and c.visibility <> ''private'' and ($2 is null or $3 or c.contact_id = $2))'),
   ('crm.article', 'readers <> ''internal'' and archived_at is null'),
   ('crm.article_version', 'state = ''published'' and exists (select from crm.article as a where a.id = article_version.article_id and a.readers <> ''internal'' and a.archived_at is null)'),
   ('crm.consent_event', 'customer_id = $1 and ($2 is null or contact_id = $2)'), ('crm.consent_purpose', 'is_offered'), ('crm.brand', 'is_active');
@@ -1026,19 +1027,21 @@ begin
     return;
   end if;
   for who in
-    select c as customer, o as contact from unnest(array[access_test.id('other'), access_test.id('stranger'), (select i.customer_id from crm.invoice as i where i.status = 'issued' limit 1), null]) as c
-    cross join unnest(array[null, access_test.id('portal contact')]) as o where o is null or c is not distinct from access_test.id('other')
+    select c as customer, o as contact, w as whole
+    from unnest(array[access_test.id('other'), access_test.id('stranger'), (select i.customer_id from crm.invoice as i where i.status = 'issued' limit 1), null]) as c
+    cross join unnest(array[null, access_test.id('portal contact')]) as o cross join unnest(array[false, true]) as w where o is null or c is not distinct from access_test.id('other')
   loop
     -- Neither whoever is signed in nor a reach left in a setting counts.
     perform set_config('muhatap.read_' || a, '*', true), set_config('muhatap.caller', access_test.id('subject')::text, true) from unnest(crm.areas()) as a;
-    perform set_config('muhatap.portal_customer', coalesce(who.customer::text, ''), true), set_config('muhatap.portal_contact', coalesce(who.contact::text, ''), true);
+    perform set_config('muhatap.portal_customer', coalesce(who.customer::text, ''), true), set_config('muhatap.portal_contact', coalesce(who.contact::text, ''), true),
+      set_config('muhatap.portal_whole', case when who.whole then 'on' else '' end, true);
     perform set_config('role', 'crm_portal', true);
     execute format('select coalesce(array_agg(x.id order by x.id), ''{}'') from %s as x', p.relation) into seen;
     perform set_config('role', 'none', true);
-    execute format('select coalesce(array_agg(id order by id), ''{}'') from %s where %s', p.relation, model) into expected using who.customer, who.contact;
+    execute format('select coalesce(array_agg(id order by id), ''{}'') from %s where %s', p.relation, model) into expected using who.customer, who.contact, who.whole;
     total := total + cardinality(expected);
     if seen <> expected then
-      return next row (p.relation, format('portal %s %s', who.customer, who.contact), 'select', format('%s rows instead of %s', cardinality(seen), cardinality(expected)), true, false)::access_test.failure;
+      return next row (p.relation, format('portal %s %s %s', who.customer, who.contact, who.whole), 'select', format('%s rows instead of %s', cardinality(seen), cardinality(expected)), true, false)::access_test.failure;
     end if;
   end loop;
   if total = 0 then
@@ -1068,7 +1071,7 @@ begin
   return query select p.oid::regprocedure::text from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
     where n.nspname in ('crm', 'bi', 'analytics') and has_function_privilege('crm_portal', p.oid, 'execute')
       -- find_articles works as its owner; what it shows is tested with the knowledge base.
-      and p.oid not in ('crm.portal_customer()'::regprocedure, 'crm.portal_contact()'::regprocedure, 'crm.channels()'::regprocedure,
+      and p.oid not in ('crm.portal_customer()'::regprocedure, 'crm.portal_contact()'::regprocedure, 'crm.channels()'::regprocedure, 'crm.portal_sees_all()'::regprocedure,
         'crm.find_articles(text, text, boolean, integer)'::regprocedure);
 end
 $$;

@@ -18,12 +18,15 @@ package struct Caller: Sendable {
     package let customerID: UUID
     /// The person at the customer; nil for the customer as a whole.
     package let contactID: UUID?
+    /// Whether a person sees the tickets and conversations of everybody at the organisation.
+    package let seesOrganisation: Bool
     /// The access that lets them in, by which the change log names what they do.
     package let accessID: UUID
 
-    package init(customerID: UUID, contactID: UUID?, accessID: UUID) {
+    package init(customerID: UUID, contactID: UUID?, seesOrganisation: Bool, accessID: UUID) {
       self.customerID = customerID
       self.contactID = contactID
+      self.seesOrganisation = seesOrganisation
       self.accessID = accessID
     }
   }

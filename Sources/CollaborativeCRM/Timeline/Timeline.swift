@@ -25,7 +25,7 @@ struct Timeline {
     self.customer = customer
     let filter = try InputReader.read(TimelineFilter.self, from: request.query)
     limit = filter.limit
-    kinds = filter.kinds.filter { request.caller.reads($0.area) && (filter.channels == nil || $0.source.channel != nil) }
+    kinds = filter.kinds.filter { request.caller.reads($0.area) && (filter.channels == nil || $0.source(of: customer).channel != nil) }
     channels = filter.channels
     from = filter.from
     until = filter.until
@@ -43,7 +43,7 @@ struct Timeline {
   var statement: SQL {
     let most = limit + 1
     let branches = kinds.map { kind -> SQL in
-      let source = kind.source
+      let source = kind.source(of: customer)
       var conditions: [SQL] = ["\(source.customer) = \(customer)"]
       if let channels, let channel = source.channel { conditions.append("\(channel) = ANY (\(channels))") }
       if let from { conditions.append("\(source.at) >= \(from)") }
@@ -136,7 +136,8 @@ extension Endpoint {
         "customer_timeline", tag: "customers", "Everything that happened with a customer, newest first",
         description: """
           Interactions on every channel, activities, orders, quotes, invoices, payments, tickets, campaign touches, tier changes, consents and the service's \
-          internal notes, as far as the caller may read each of them.
+          internal notes, as far as the caller may read each of them. That a ticket came, its subject and how it stands, and what score a survey found, is seen \
+          by whoever reads the customer; what a ticket describes only by whoever reads the ticket.
           """,
         parameters: [.id] + InputReader.fields(of: TimelineFilter.self).map { .init($0.name, in: .query, $0.meaning, schema: .object($0.schema)) },
         answers: [(200, "A page of the timeline.", "application/json", Timeline.schema)]),

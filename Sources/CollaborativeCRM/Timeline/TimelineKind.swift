@@ -1,7 +1,9 @@
 import CRMCore
+import Foundation
 import PostgresClient
 
-/// What a customer's timeline is made of. Each kind is read from one table, under that table's own policies.
+/// What a customer's timeline is made of. Each kind is read from one table, under that table's own policies; of tickets and answers to surveys everybody who
+/// reads the customer sees the outline, from functions that ask the rest for whom it is.
 enum TimelineKind: String, CaseIterable, Sendable {
   case interaction, activity, order, quote, invoice, payment, ticket
   case campaignTouch = "campaign_touch"
@@ -13,10 +15,10 @@ enum TimelineKind: String, CaseIterable, Sendable {
   /// The area without which the table shows nothing, so that it need not be asked at all.
   var area: Area {
     switch self {
-    case .interaction, .consent: .customers
+    case .interaction, .consent, .ticket, .surveyResponse: .customers
     case .activity, .order, .quote: .sales
     case .invoice, .payment: .finance
-    case .ticket, .internalNote, .surveyResponse: .service
+    case .internalNote: .service
     case .campaignTouch: .marketing
     case .tierChange: .analytics
     }
@@ -33,7 +35,7 @@ enum TimelineKind: String, CaseIterable, Sendable {
     let columns: SQL
   }
 
-  var source: Source {
+  func source(of customer: UUID) -> Source {
     switch self {
     case .interaction:
       Source(
@@ -78,9 +80,9 @@ enum TimelineKind: String, CaseIterable, Sendable {
           """)
     case .ticket:
       Source(
-        from: "crm.ticket AS x", customer: "x.customer_id", at: "x.opened_at", id: "x.id", channel: "x.channel",
+        from: "crm.tickets_in_timeline(\(customer)) AS x", customer: "x.customer_id", at: "x.opened_at", id: "x.id", channel: "x.channel",
         columns: """
-          'tickets', x.type, x.channel, NULL, x.status, x.number || ' · ' || x.subject, left(x.description, 500), NULL, NULL,
+          'tickets', x.type, x.channel, NULL, x.status, x.title, left(x.description, 500), NULL, NULL,
           x.assignee_id, x.contact_id, x.conversation_id, NULL
           """)
     case .campaignTouch:
@@ -113,7 +115,7 @@ enum TimelineKind: String, CaseIterable, Sendable {
           """)
     case .surveyResponse:
       Source(
-        from: "crm.survey_response AS x", customer: "x.customer_id", at: "x.answered_at", id: "x.id", channel: nil,
+        from: "crm.survey_responses_in_timeline(\(customer)) AS x", customer: "x.customer_id", at: "x.answered_at", id: "x.id", channel: nil,
         columns: """
           'survey_responses', x.kind, NULL, 'in', x.band, x.score::text, NULL, NULL, NULL, x.agent_id, x.contact_id, NULL, NULL
           """)

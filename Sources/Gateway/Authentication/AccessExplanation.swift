@@ -17,7 +17,10 @@ struct AccessExplanation: Sendable {
         "properties": [
           "rule": ["type": "string", "enum": .array(names.map(JSON.string))],
           "explanation": ["type": "string"], "role": ["type": ["string", "null"], "description": "The role that gives it."],
-          "from_department": ["type": ["string", "null"]], "to_department": ["type": ["string", "null"]],
+          "from_department": ["type": ["string", "null"]],
+          "to_department": ["type": ["string", "null"], "description": "The department that a rule or a share opens it to; a share without one is with you."],
+          "reason": ["type": ["string", "null"], "description": "Why this one record is shared."],
+          "ends_at": ["type": ["string", "null"], "format": "date-time", "description": "When the share ends."],
         ],
       ],
     ]
@@ -49,7 +52,7 @@ struct AccessExplanation: Sendable {
 
   /// The rules that open records which belong to departments.
   private enum Rule: String, CaseIterable {
-    case owner, company, department, shareRule = "share_rule", all
+    case owner, company, department, shareRule = "share_rule", share, all
 
     var explanation: Phrase {
       switch self {
@@ -57,6 +60,7 @@ struct AccessExplanation: Sendable {
       case .company: Phrase("The record is open to the whole company.", tr: "Kayıt tüm şirkete açık.")
       case .department: Phrase("The record belongs to your department or one below it.", tr: "Kayıt departmanınıza ya da altındaki bir departmana ait.")
       case .shareRule: Phrase("A share rule opens the record's department to yours.", tr: "Bir paylaşım kuralı kaydın departmanını sizinkine açıyor.")
+      case .share: Phrase("This one record is shared.", tr: "Yalnızca bu kayıt paylaşıldı.")
       case .all: Phrase("Your role reaches every department.", tr: "Rolünüz her departmana ulaşıyor.")
       }
     }
@@ -92,18 +96,22 @@ struct AccessExplanation: Sendable {
     let rules = try await database.read(
       as: .system("explain access"), areas: [.admin], deadline: request.deadline,
       """
-      SELECT x.verb, x.rule, r.code AS role, f.name AS from_department, t.name AS to_department
+      SELECT x.verb, x.rule, r.code AS role, f.name AS from_department, t.name AS to_department, NULL::text AS reason, NULL::timestamptz AS ends_at
       FROM crm.explain_access(\(caller.userID), \(area.rawValue), \(department), \(owner), \(try record[0].decode(UUID?.self, "audience"))) AS x
       LEFT JOIN crm.role AS r ON r.id = x.role_id
       LEFT JOIN crm.department AS f ON f.id = x.from_department_id
       LEFT JOIN crm.department AS t ON t.id = x.to_department_id
       WHERE \(isOwned)
-      ORDER BY x.verb, x.rule, r.code
+      UNION ALL
+      SELECT s.verb, 'share', NULL, NULL, t.name, s.reason, s.ends_at
+      FROM crm.explain_shares(\(caller.userID), \(id)) AS s LEFT JOIN crm.department AS t ON t.id = s.to_department_id
+      WHERE \(isOwned)
+      ORDER BY verb, rule, role
       """)
     let writable = caller.reach[area]?.writable ?? []
     let mayWrite =
       isOwned
-      ? department.map(writable.contains) == true || owner.map(writable.contains) == true
+      ? department.map(writable.contains) == true || owner.map(writable.contains) == true || caller.shared.contains(id)
       : !writable.subtracting(caller.userID.map { [$0] } ?? []).isEmpty
     var writer = JSONWriter(capacity: 1024)
     writer.beginObject()
@@ -136,10 +144,14 @@ struct AccessExplanation: Sendable {
     writer.string(rule)
     writer.key("explanation")
     writer.string(Rule(rawValue: rule)?.explanation.text(in: language) ?? rule)
-    for name in ["role", "from_department", "to_department"] {
+    for name in ["role", "from_department", "to_department", "reason"] {
       guard let text = try row.decode(String?.self, name) else { continue }
       writer.key(name)
       writer.string(text)
+    }
+    if let end = try row.decode(Date?.self, "ends_at") {
+      writer.key("ends_at")
+      writer.string(end.ISO8601Format())
     }
     writer.endObject()
   }

@@ -66,13 +66,14 @@ struct CallerLookup: Sendable {
     let result = try await database.read(
       as: .system("authentication"), areas: [.admin, .customers], deadline: .after(patience),
       """
-      SELECT a.customer_id, a.contact_id, a.id, c.name, extract(epoch FROM s.expires_at - now())::float8 AS seconds
+      SELECT a.customer_id, a.contact_id, a.whole_organisation, a.id, c.name, extract(epoch FROM s.expires_at - now())::float8 AS seconds
         FROM crm.portal_session s JOIN crm.portal_access a ON a.customer_id = s.customer_id AND a.id = s.access_id JOIN crm.customer c ON c.id = a.customer_id
        WHERE s.token_hash = \(hash) AND s.revoked_at IS NULL AND s.expires_at > now() AND a.revoked_at IS NULL
       """)
     guard let row = result.rows.first else { throw Problem.unauthenticated }
     let visitor = Caller.PortalVisitor(
-      customerID: try row.decode("customer_id"), contactID: try row.decode("contact_id"), accessID: try row.decode("id"))
+      customerID: try row.decode("customer_id"), contactID: try row.decode("contact_id"), seesOrganisation: try row.decode("whole_organisation"),
+      accessID: try row.decode("id"))
     return Found(
       caller: Caller(identity: .customer(visitor), name: try row.decode("name"), via: "portal:\(visitor.accessID.lowercase)"),
       until: .after(.seconds(max(try row.decode(Double.self, "seconds"), 0))))

@@ -110,18 +110,46 @@ import Testing
     #expect(try wrong.status == 422 && wrong.json()["errors"]?.array?.first?["pointer"] == "/order_id", "\(wrong.text)")
   }
 
-  @Test func `a person sees their own conversations and the company's tickets`() async throws {
+  @Test func `a person sees their own tickets and conversations, and everybody's only when marked to`() async throws {
     let desk = try await desk()
     let company = try await desk.made("/v1/customers", ["kind": "organisation", "name": "Çınar A.Ş."])
     let first = try await desk.made("/v1/contacts", ["customer_id": .string(company), "name": "Ali"])
     let second = try await desk.made("/v1/contacts", ["customer_id": .string(company), "name": "Veli"])
     let ali = try await visitor(desk, company, contact: first)
     let veli = try await visitor(desk, company, contact: second)
+    let everybody = try await visitor(desk, company)
     #expect(try await ali.list("/v1/portal/me").map { $0["contact_name"] } == ["Ali"])
-    #expect(try await ali.send(.post, "/v1/portal/tickets", ["subject": "Fatura", "description": "Nerede?"]).status == 201)
-    #expect(try await ali.list("/v1/portal/conversations").count == 1)
+    let opened = try await ali.send(.post, "/v1/portal/tickets", ["subject": "Fatura", "description": "Nerede?"])
+    #expect(opened.status == 201)
+    let conversation = try opened.json()["conversation_id"]?.string ?? ""
+    let order = try await order(desk, company, number: "P-\(UUID())")
+    for guest in [ali, everybody] {
+      #expect(try await guest.list("/v1/portal/conversations").count == 1)
+      #expect(try await guest.list("/v1/portal/tickets").map { $0["subject"] } == ["Fatura"])
+    }
     #expect(try await veli.list("/v1/portal/conversations") == [])
-    #expect(try await veli.list("/v1/portal/tickets").map { $0["subject"] } == ["Fatura"])
+    #expect(try await veli.list("/v1/portal/tickets") == [])
+    #expect(try await veli.send(.get, "/v1/portal/conversations/\(conversation)/messages").status == 404)
+    #expect(try await veli.send(.post, "/v1/portal/conversations/\(conversation)/messages", ["text": "x"]).status == 404)
+    // What is the organisation's and nobody's in it is seen by all.
+    for guest in [ali, veli, everybody] { #expect(try await guest.list("/v1/portal/orders").map { $0["id"]?.string } == [order]) }
+
+    // Marked, the token that is out sees everybody's at once, and with the mark taken back no longer.
+    func mark(_ whole: Bool) async throws {
+      let marked = try await desk.post(
+        "/v1/customers/\(company)/portal_invitations", ["contact_id": .string(second), "whole_organisation": .bool(whole)])
+      #expect(marked.status == 201, "\(marked.text)")
+      for _ in 0..<100 {
+        if try await (veli.list("/v1/portal/tickets").count == 1) == whole { return }
+        try await Task.sleep(for: .milliseconds(50))
+      }
+      Issue.record("the mark was not heeded")
+    }
+    try await mark(true)
+    #expect(try await veli.list("/v1/portal/conversations").count == 1)
+    #expect(try await veli.send(.post, "/v1/portal/conversations/\(conversation)/messages", ["text": "Ben de bekliyorum."]).status == 201)
+    try await mark(false)
+    #expect(try await veli.list("/v1/portal/conversations") == [])
   }
 
   @Test func `a customer allows and refuses messages to their own addresses`() async throws {

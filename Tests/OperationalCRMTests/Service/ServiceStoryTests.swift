@@ -120,6 +120,10 @@ struct ServiceStoryTests {
     #expect(
       ofService.contains { $0["resource"] == "internal_notes" && $0["text"] == "Garantisi bitmiş." } && ofService.contains { $0["resource"] == "tickets" })
     #expect(ofSales.contains { $0["resource"] == "activities" }, "the follow-up")
+    let outline = try #require(ofSales.first { $0["resource"] == "tickets" })
+    #expect(outline["status"] == "closed" && outline["title"]?.string?.contains("Makine bozuk") == true && outline["text"] == .null, "\(outline)")
+    #expect(ofService.first { $0["resource"] == "tickets" }?["text"] == "Kahve makinesi çalışmıyor.")
+    #expect(ofSales.contains { $0["resource"] == "survey_responses" && $0["title"] == "3" })
     #expect(!ofSales.contains { $0["resource"] == "internal_notes" } && !"\(ofSales)".contains("Garantisi"), "\(ofSales)")
 
     // Writing once more, after all was closed, begins anew.

@@ -37,6 +37,55 @@ struct TicketTests {
     #expect(mistaken.status == 422 && mistaken.text.contains("/priority"), "\(mistaken.text)")
   }
 
+  /// As if a ticket had been in its status for so many hours more.
+  private func pass(hours: Int, _ desk: ServiceDesk, _ id: String) async throws {
+    _ = try await desk.server.database.admin.execute(
+      [
+        "SET LOCAL session_replication_role = replica",
+        "UPDATE crm.ticket SET status_since = status_since - make_interval(hours => \(hours)) WHERE id = \(UUID(uuidString: id))",
+      ], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+  }
+
+  @Test("a resolved ticket closes by itself after its policy's time, not before, and not when it was taken up again")
+  func closing() async throws {
+    let desk = try await ServiceDesk(server: TestServer.start())
+    let survey = try await SurveyDesk(server: desk.server).survey("csat", ["event": "ticket_closed"])
+    _ = try await desk.done(
+      .post, "/v1/sla_policies", as: "deniz", json: ["code": "hizli", "name": "Hızlı", "priority": "urgent", "resolution_minutes": 60, "closes_after_hours": 24])
+    _ = try await desk.done(
+      .post, "/v1/sla_policies", as: "deniz",
+      json: ["code": "asla", "name": "Kapanmaz", "priority": "low", "resolution_minutes": 60, "closes_after_hours": .null])
+    let refused = try await desk.send(.post, "/v1/sla_policies", as: "deniz", json: ["code": "x", "name": "x", "closes_after_hours": 0])
+    #expect(refused.status == 422 && refused.text.contains("/closes_after_hours"), "\(refused.text)")
+    let (due, early, reopened, never, without) = (
+      try await desk.ticket(["priority": "urgent"]).id, try await desk.ticket(["priority": "urgent"]).id, try await desk.ticket(["priority": "urgent"]).id,
+      try await desk.ticket(["priority": "low"]).id, try await desk.ticket(["priority": "normal"]).id
+    )
+    for id in [due, early, reopened, never, without] {
+      _ = try await desk.done(.post, "/v1/tickets/\(id)/status", json: ["status": "resolved"])
+      try await pass(hours: id == early ? 23 : 25, desk, id)
+    }
+    _ = try await desk.done(.post, "/v1/tickets/\(reopened)/status", json: ["status": "open", "reason": "Yine bozuldu"])
+    try await desk.finish("service.watch", queued: true)
+    func status(_ id: String) async throws -> JSON? { try await desk.done(.get, "/v1/tickets/\(id)")["status"] }
+    let closed = try await desk.done(.get, "/v1/tickets/\(due)")
+    #expect(closed["status"] == "closed" && closed["status_reason"] == "not_reopened" && closed["closed_at"] != .null, "\(closed)")
+    for id in [early, never, without] { #expect(try await status(id) == "resolved") }
+    #expect(try await status(reopened) == "open")
+    try await pass(hours: 2, desk, early)
+    try await desk.finish("service.watch", queued: true)
+    #expect(try await status(early) == "closed")
+
+    // Whoever asks how it was asks once a ticket, however often it is closed.
+    #expect(try await desk.rows("/v1/survey_invitations?survey_id=eq.\(survey)&ticket_id=eq.\(due)").count == 1)
+    _ = try await desk.done(.post, "/v1/tickets/\(due)/status", json: ["status": "open", "reason": "Yine bozuldu"])
+    _ = try await desk.done(.post, "/v1/tickets/\(due)/status", json: ["status": "resolved"])
+    try await pass(hours: 25, desk, due)
+    try await desk.finish("service.watch", queued: true)
+    #expect(try await status(due) == "closed")
+    #expect(try await desk.rows("/v1/survey_invitations?survey_id=eq.\(survey)&ticket_id=eq.\(due)").count == 1)
+  }
+
   @Test("a change answers with the version it leads to, so that the next one with If-Match is accepted")
   func versions() async throws {
     let desk = try await ServiceDesk.suite()

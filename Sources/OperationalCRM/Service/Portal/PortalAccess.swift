@@ -4,10 +4,14 @@ import PostgresClient
 
 private struct PortalInvitation: OperationInput {
   let contactID: UUID?
+  let wholeOrganisation: Bool
   let validDays: Int
 
   init(_ fields: inout InputReader) {
     contactID = fields.optionalID("contact_id", "The person to let in; the customer as a whole when it is left out.")
+    wholeOrganisation =
+      fields.optionalFlag(
+        "whole_organisation", "Whether this person sees the tickets and conversations of everybody at the organisation; only their own when left out.") ?? false
     validDays = fields.optionalInteger("valid_days", "Days for which the link works; 7 when left out.", in: 1...30) ?? 7
   }
 }
@@ -17,7 +21,8 @@ extension BusinessOperation {
     "invite_to_portal", .post, "/v1/customers/{id}/portal_invitations", of: "portal_accesses", access: .write(.customers), "Let a customer into the portal",
     description: """
       The invitation is shown once, stored only as a hash and works once; with it the customer gets a token from POST /v1/portal/sessions. Whoever was invited \
-      before gets a new invitation, which ends the one before; tokens that are out go on working.
+      before gets a new invitation, which ends the one before; tokens that are out go on working. A person sees their own tickets and conversations, and \
+      everybody's where `whole_organisation` says so (inviting again changes it, also for tokens that are out); orders and invoices are the organisation's.
       """,
     input: PortalInvitation.self,
     answer: .json(
@@ -33,7 +38,8 @@ extension BusinessOperation {
     try await run.tx.run("SELECT pg_advisory_xact_lock(hashtext('crm.portal_access'), hashtext(\(customer.lowercase)))")
     let renewed = try await run.tx.result(
       """
-      UPDATE crm.portal_access SET invitation_hash = \(invitation.hash), invitation_expires_at = now() + make_interval(days => \(input.validDays))
+      UPDATE crm.portal_access SET invitation_hash = \(invitation.hash), invitation_expires_at = now() + make_interval(days => \(input.validDays)),
+             whole_organisation = \(input.wholeOrganisation)
        WHERE customer_id = \(customer) AND contact_id IS NOT DISTINCT FROM \(input.contactID)::uuid AND revoked_at IS NULL
       RETURNING id, invitation_expires_at
       """)
@@ -42,8 +48,8 @@ extension BusinessOperation {
       ? renewed
       : try await run.tx.result(
         """
-        INSERT INTO crm.portal_access (customer_id, contact_id, invitation_hash, invitation_expires_at)
-        VALUES (\(customer), \(input.contactID), \(invitation.hash), now() + make_interval(days => \(input.validDays)))
+        INSERT INTO crm.portal_access (customer_id, contact_id, whole_organisation, invitation_hash, invitation_expires_at)
+        VALUES (\(customer), \(input.contactID), \(input.wholeOrganisation), \(invitation.hash), now() + make_interval(days => \(input.validDays)))
         RETURNING id, invitation_expires_at
         """)
     guard let row = made.rows.first else { throw Problem.notFound }

@@ -13,11 +13,11 @@ extension Resource {
     "sla_policies", singular: "sla_policy", table: "crm.sla_policy", area: .service,
     create: [
       "code", "name", "sla_class", "tier", "priority", "type", "channel", "calendar_id", "first_response_minutes", "next_response_minutes",
-      "resolution_minutes", "pauses", "warn_percent", "active", "note",
+      "resolution_minutes", "closes_after_hours", "pauses", "warn_percent", "active", "note",
     ],
     change: [
       "code", "name", "sla_class", "tier", "priority", "type", "channel", "calendar_id", "first_response_minutes", "next_response_minutes",
-      "resolution_minutes", "pauses", "warn_percent", "active", "note",
+      "resolution_minutes", "closes_after_hours", "pauses", "warn_percent", "active", "note",
     ],
     expand: ["calendar", .many("steps", of: "escalation_steps", by: "policy_id")], search: ["name", "code"], order: "code")
 

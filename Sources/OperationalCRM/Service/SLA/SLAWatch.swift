@@ -3,7 +3,7 @@ import Foundation
 import PostgresClient
 
 extension JobHandler {
-  /// Warnings, breaches, escalation, absences and waiting tickets. A minute's run also asks for another one at the next instant that something is due, so
+  /// Warnings, breaches, escalation, absences, waiting tickets, and those that close by themselves. A minute's run also asks for another one at the next instant that something is due, so
   /// that nothing waits for the minute to pass.
   static let watchSLA = JobHandler("service.watch") { lease in
     let caller = Caller.system("watch the promises of service")
@@ -17,6 +17,12 @@ extension JobHandler {
           try await tx.run("SELECT crm.enqueue('service.watch', '{}', \(key), \(next.addingTimeInterval(0.001)))")
         }
         return next.map { $0 <= Date.now } ?? false
+      }
+    }
+    var closed = portion
+    while closed == portion {
+      closed = try await lease.transaction(as: caller, deadline: .after(.seconds(60))) { tx in
+        try await tx.value(Int.self, "SELECT crm.close_resolved(now(), \(portion)) AS closed")
       }
     }
     try await lease.complete(as: caller, deadline: .after(.seconds(60))) { tx in
