@@ -33,7 +33,9 @@ extension ConnectionLoop {
   func connected(_ lane: PostgresPool.Lane, _ result: Result<Connector.Handle, PostgresError>) {
     switch result {
     case .failure(let error):
-      logger.warning("no connection to PostgreSQL", metadata: ["lane": "\(lane)", "reason": "\(error.message)"])
+      if lanes[lane.rawValue].shouldReport(error, at: now) {
+        logger.warning("no connection to PostgreSQL", metadata: ["lane": "\(lane)", "reason": "\(error.message)"])
+      }
       lanes[lane.rawValue].connectFailed(error, at: now)
       // What cannot be read today cannot be read tomorrow.
       if error.kind == .usage { lanes[lane.rawValue].remove { _ in true }.forEach { $0.fail(error) } }

@@ -30,6 +30,8 @@ struct LaneState {
   var failures = 0
   /// Why the last attempt failed; nil if it succeeded.
   var connectError: PostgresError?
+  /// When a failure may be logged again: one outage is one trouble, though it is met several times a second.
+  private var nextReport = Deadline(nanoseconds: 0)
   /// When to try again.
   var nextAttempt = Deadline(nanoseconds: 0)
 
@@ -115,5 +117,13 @@ struct LaneState {
     connecting -= 1
     failures = 0
     connectError = nil
+    nextReport = Deadline(nanoseconds: 0)
+  }
+
+  /// Whether a failed attempt is to be logged, which is for the first, for one that has another reason than the one before, and then every ten seconds.
+  mutating func shouldReport(_ error: PostgresError, at now: Deadline) -> Bool {
+    guard nextReport <= now || connectError?.message != error.message else { return false }
+    nextReport = Deadline(nanoseconds: now.nanoseconds + 10_000_000_000)
+    return true
   }
 }

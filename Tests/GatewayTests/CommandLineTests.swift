@@ -95,6 +95,54 @@ struct CommandLineTests {
     #expect(empty.standardOutput.contains("muhatap migrate up"), "\(empty.standardOutput)")
   }
 
+  @Test("doctor does not pass a superuser, whom serve refuses")
+  func doctorAsSuperuser() async throws {
+    let database = try await TestDatabase.suite()
+    let found = try await muhatap("doctor", environment: ["DATABASE_URL": database.url(as: "postgres")])
+    #expect(found.exitCode == 1 && found.standardOutput.contains("superuser"), "\(found.standardOutput)")
+    let migrator = try await muhatap("doctor", environment: ["DATABASE_URL": database.url(as: "crm_migrator")])
+    #expect(migrator.standardOutput.contains("migrations are applied"), "\(migrator.standardOutput)")
+  }
+
+  @Test("serve says which address is taken")
+  func takenAddress() async throws {
+    let server = try await TestServer.suite()
+    let port = server.address.split(separator: ":").last.map(String.init) ?? ""
+    let refused = try await muhatap(
+      "serve", environment: ["DATABASE_URL": server.database.url(), "MUHATAP_HTTP_CURSOR_KEY": Self.cursorKey, "MUHATAP_HTTP_PORT": port])
+    #expect(refused.exitCode == 1)
+    #expect(refused.standardError.contains("127.0.0.1:\(port)") && refused.standardError.contains("in use"), "\(refused.standardError)")
+  }
+
+  @Test("what the command line refuses is said in a sentence with what there is instead")
+  func refusals() async throws {
+    let server = try await TestServer.suite()
+    let environment = ["DATABASE_URL": server.database.url(as: "crm_migrator")]
+    let department = try await muhatap("admin", "bi-login", "bi_x", "--department", "satis", environment: environment)
+    #expect(department.standardError.contains("There is no department satis. There are:") && department.standardError.contains("sales"))
+    let login = try await muhatap("admin", "bi-login", "sales", "--department", "sales", environment: environment)
+    #expect(login.standardError.contains("/login:"), "\(login.standardError)")
+    let role = try await muhatap("admin", "user", "a@b.example", "--name", "A", "--department", "sales", "--role", "kral", environment: environment)
+    #expect(role.standardError.contains("There is no role kral. There are:") && role.standardError.contains("sales_rep"))
+    let address = try await muhatap("admin", "user", "kein", "--name", "A", "--department", "sales", environment: environment)
+    #expect(address.standardError.contains("/email:"), "\(address.standardError)")
+    let file = try await muhatap("import", "/nowhere.csv", "--resource", "customers", "--mapping", "/nowhere.json", "--as", "x", environment: environment)
+    #expect(file.standardError.contains("/nowhere.csv cannot be read."), "\(file.standardError)")
+    for output in [department, login, role, address, file] {
+      #expect(output.exitCode != 0)
+      #expect(!output.standardError.contains("SQLSTATE") && !output.standardError.contains(".swift") && !output.standardError.contains("NSCocoa"))
+    }
+  }
+
+  @Test("a database that cannot be reached is logged once, not several times a second")
+  func unreachable() async throws {
+    let refused = try await muhatap(
+      "serve",
+      environment: ["DATABASE_URL": "postgresql://crm_app@127.0.0.1:1/muhatap", "MUHATAP_HTTP_CURSOR_KEY": Self.cursorKey, "MUHATAP_HTTP_PORT": "0"])
+    #expect(refused.exitCode == 1)
+    #expect((1...3).contains(refused.standardOutput.components(separatedBy: "no connection to PostgreSQL").count - 1), "\(refused.standardOutput)")
+  }
+
   @Test("a user and a key made by the command line sign in")
   func administration() async throws {
     let server = try await TestServer.suite()

@@ -23,7 +23,13 @@ extension ResourceAPI {
           for (index, item) in batch.items.enumerated() {
             let pointer = "/items/\(index)/data"
             if batch.isAtomic {
-              results.append(.done(try await item.run(writer, tx, caller: request.caller, pointer: pointer)))
+              do {
+                results.append(.done(try await item.run(writer, tx, caller: request.caller, pointer: pointer)))
+              } catch var problem as Problem where problem.errors.isEmpty {
+                // Of a thousand items, which one?
+                problem.errors = [.init("/items/\(index)", code: problem.code, problem.title)]
+                throw problem
+              }
             } else {
               results.append(try await separately(item, writer, tx, request, pointer: pointer))
             }
@@ -43,7 +49,15 @@ extension ResourceAPI {
       case .delete: continue
       }
     }
-    if !errors.isEmpty { throw .invalid(errors) }
+    guard !errors.isEmpty else { return }
+    var problem = Problem.invalid(Array(errors.prefix(maximumMistakes)))
+    if errors.count >= maximumMistakes {
+      problem = Problem(
+        problem.status, problem.code, problem.title,
+        detail: Phrase("The first \(maximumMistakes) mistakes; there may be more.", tr: "İlk \(maximumMistakes) hata; devamı olabilir."), errors: problem.errors
+      )
+    }
+    throw problem
   }
 
   /// Runs an item in a savepoint: what goes wrong with it is undone and reported, and the others go on.
@@ -159,18 +173,11 @@ extension ResourceAPI {
     }
 
     private static func refuseUnknown(_ json: JSON, _ pointer: String, _ known: [String]) throws(Problem) {
-      guard let members = json.object else {
+      guard json.object != nil else {
         throw .invalid([.init(pointer, code: "type", Phrase("Send a JSON object.", tr: "Bir JSON nesnesi gönderin."))])
       }
-      let unknown = members.keys.filter { !known.contains($0) }.sorted()
-      if unknown.isEmpty { return }
-      let list = known.joined(separator: ", ")
-      throw .invalid(
-        unknown.map {
-          .init(
-            "\(pointer)/\($0.jsonPointerEscaped)", code: "unknown-field",
-            Phrase("There is no such field. Use: \(list).", tr: "Böyle bir alan yok. Şunları kullanın: \(list)."))
-        })
+      let unknown = json.unknownMembers(besides: known, at: pointer)
+      if !unknown.isEmpty { throw .invalid(unknown) }
     }
 
     private static func item(_ json: JSON, _ pointer: String, _ deletable: Bool) throws(Problem) -> Item {

@@ -7,7 +7,7 @@ extension ResourceAPI {
     Endpoint(
       .get, "/v1/\(entity.name)/{id}/history", access: .read(entity.resource.area),
       documentation: .init(
-        "history_of_\(entity.resource.singular)", tag: entity.name, "Changes of a \(entity.resource.singular), newest first",
+        "history_of_\(entity.resource.singular)", tag: entity.name, "Changes of \(entity.resource.oneOfThem), newest first",
         parameters: [.id, .limit, .cursor], answers: [(200, "A page of changes.", "application/json", Self.changesSchema)]),
       handler: .read { request in
         let id = try request.recordID()
@@ -18,7 +18,7 @@ extension ResourceAPI {
         // A record that the caller may not see has no history for them either, though they once saw it; a deleted one keeps its own.
         let statement: SQL = """
           \(Self.changeColumns) FROM crm.history(\(entity.name), \(id), \(customer)) c
-          WHERE (EXISTS (SELECT FROM \(entity.table.sql) r WHERE r.\(entity.idColumn.identifier) = \(id))
+          WHERE NOT (c.op = 'update' AND c.before = '{}' AND c.after = '{}') AND (EXISTS (SELECT FROM \(entity.table.sql) r WHERE r.\(entity.idColumn.identifier) = \(id))
             OR EXISTS (SELECT FROM crm.change d WHERE d.row_id = \(id) AND d.relation = \(entity.name) AND d.op = 'delete'))\(page.condition)
           ORDER BY c.xid DESC, c.seq DESC LIMIT \(page.limit + 1)
           """
@@ -36,7 +36,11 @@ extension ResourceAPI {
       .get, "/v1/changes", access: .signedIn,
       documentation: .init(
         "list_changes", tag: "changes", "Follow all changes in commit order",
-        description: "Without `after` the feed starts at its beginning. The answer always has a cursor: ask again with it after a while.",
+        description: """
+          Without `after` the feed starts at its beginning. The answer always has a cursor: ask again with it after a while. What an import inserted comes \
+          without its values, and an update whose before and after are {} tells that the record was moved to fewer readers: read it, and if it is not \
+          there, it is gone for you.
+          """,
         parameters: [
           .init("after", in: .query, "next_cursor of the answer before."),
           .init(
@@ -107,10 +111,11 @@ private struct ChangePage {
   init(_ request: Request, signer: CursorSigner, subject: String, newestFirst: Bool) throws(Problem) {
     var limit = Query.defaultLimit
     var cursor: String?
+    var parameter = "cursor"
     for (name, value) in request.query {
       switch name {
       case "limit": limit = try Query.limit(value)
-      case "cursor", "after": cursor = value
+      case "cursor", "after": (parameter, cursor) = (name, value)
       case "resource" where !newestFirst: continue
       default: throw .badParameter(name, Phrase("This address does not know this parameter.", tr: "Bu adres bu parametreyi tanımıyor."))
       }
@@ -125,8 +130,8 @@ private struct ChangePage {
       start = (xid: "0", sequence: "0")
       return
     }
-    let place = try signer.open(cursor, for: fingerprint)
-    guard place.count == 2, let xid = place[0], let sequence = place[1] else { throw .badCursor() }
+    let place = try signer.open(cursor, for: fingerprint, pointer: parameter)
+    guard place.count == 2, let xid = place[0], let sequence = place[1] else { throw .badCursor(parameter) }
     condition = " AND (c.xid, c.seq) < (\(xid)::xid8, \(sequence)::bigint)"
     start = (xid: xid, sequence: sequence)
   }

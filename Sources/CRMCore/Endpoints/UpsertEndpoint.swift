@@ -7,14 +7,14 @@ extension ResourceAPI {
     Endpoint(
       .put, "/v1/\(entity.name)/external/{system}/{key}", access: .write(entity.resource.area), body: .collected,
       documentation: .init(
-        "upsert_\(entity.resource.singular)", tag: entity.name, "Create or change a \(entity.resource.singular) by another system's key",
+        "upsert_\(entity.resource.singular)", tag: entity.name, "Create or change \(entity.resource.oneOfThem) by another system's key",
         parameters: [
           .init(
             "system", in: .path, required: true, "The other system, such as erp.",
             schema: ["type": "string", "pattern": "^[a-z][a-z0-9_.-]{0,62}$"]),
           .init(
             "key", in: .path, required: true, "The record's key there.",
-            schema: ["type": "string", "minLength": 1, "maxLength": 255, "pattern": .string(InputSchema.storable)]), .prefer,
+            schema: ["type": "string", "minLength": 1, "maxLength": 255, "pattern": .string(InputSchema.storable)]), .ifMatch, .prefer,
         ],
         input: ("application/json", ResourceSchema.createReference(entity)),
         answers: [
@@ -26,21 +26,25 @@ extension ResourceAPI {
         // Refused before anyone waits for the key.
         guard json.object != nil else { throw Problem.invalid([RowInput.noObject("")]) }
         guard let system = request.parameters["system"], let key = request.parameters["key"] else { throw Problem.unknownRoute }
+        let version = try request.expectedVersion()
+        // Whoever names a version means a record that is there.
+        let mustExist = request.headers["if-match"] != nil
         return try await database.write(request, model: model) { tx in
-          try await upsert(json, entity, system: system, key: key, tx, caller: request.caller).response
+          try await upsert(json, entity, system: system, key: key, version: version, mustExist: mustExist, tx, caller: request.caller).response
         }
       })
   }
 
-  private func upsert(_ json: JSON, _ entity: Model.Entity, system: String, key: String, _ tx: PostgresTransaction, caller: Caller)
-    async throws -> RowWriter.Written
-  {
+  private func upsert(
+    _ json: JSON, _ entity: Model.Entity, system: String, key: String, version: Int?, mustExist: Bool, _ tx: PostgresTransaction, caller: Caller
+  ) async throws -> RowWriter.Written {
     // Two writers with the same new key would both find nothing; the lock lets the second find what the first made.
     try await tx.run("SELECT pg_advisory_xact_lock(hashtextextended(\(entity.name) || '/' || \(system) || '/' || \(key), 0))")
     if let known = try await known(entity, system: system, key: key, tx) {
       let changeable = json.object.map { members in JSON.object(members.filter { entity.mayChange($0.key) || !entity.mayCreate($0.key) }) } ?? json
-      return try await writer(entity).change(changeable, id: known, version: nil) { try await tx.result($0) }
+      return try await writer(entity).change(changeable, id: known, version: version) { try await tx.result($0) }
     }
+    if mustExist { throw RowWriter.versionMismatch }
     let written = try await writer(entity).create(entity.keyed(json, system: system, key: key), caller: caller) { try await tx.result($0) }
     do {
       try await tx.run(

@@ -21,7 +21,7 @@ extension ResourceAPI {
     Endpoint(
       .post, "/v1/\(entity.name)", access: .write(entity.resource.area), body: .collected,
       documentation: .init(
-        "create_\(entity.resource.singular)", tag: entity.name, "Create a \(entity.resource.singular)",
+        "create_\(entity.resource.singular)", tag: entity.name, "Create \(entity.resource.oneOfThem)",
         parameters: [.idempotencyKey, .prefer], input: ("application/json", ResourceSchema.createReference(entity)),
         answers: [(201, "The new record.", "application/json", ResourceSchema.reference(entity))],
         components: ResourceSchema.inputComponents(entity, customFields.current[entity.name])),
@@ -38,7 +38,7 @@ extension ResourceAPI {
     Endpoint(
       .patch, "/v1/\(entity.name)/{id}", access: .write(entity.resource.area), body: .collected,
       documentation: .init(
-        "change_\(entity.resource.singular)", tag: entity.name, "Change a \(entity.resource.singular)",
+        "change_\(entity.resource.singular)", tag: entity.name, "Change \(entity.resource.oneOfThem)",
         description: "Fields that are left out stay as they are (RFC 7396); null empties a field.",
         parameters: [.id, .ifMatch, .prefer], input: ("application/merge-patch+json", ResourceSchema.changeReference(entity)),
         answers: [(200, "The changed record.", "application/json", ResourceSchema.reference(entity))],
@@ -58,7 +58,7 @@ extension ResourceAPI {
     Endpoint(
       .delete, "/v1/\(entity.name)/{id}", access: .write(entity.resource.area),
       documentation: .init(
-        "delete_\(entity.resource.singular)", tag: entity.name, "Delete a \(entity.resource.singular)",
+        "delete_\(entity.resource.singular)", tag: entity.name, "Delete \(entity.resource.oneOfThem)",
         parameters: [.id, .ifMatch, .prefer], answers: [(204, "It is gone.", nil, nil)]),
       handler: .operation { request in
         let id = try request.recordID()

@@ -61,7 +61,7 @@ package struct ImportAPI: Sendable {
         input: (
           "application/json",
           [
-            "type": "object", "required": ["resource", "mapping"],
+            "type": "object", "required": ["resource", "mapping"], "additionalProperties": false,
             "properties": [
               "resource": [
                 "type": "string", "description": "What a row becomes, such as customers; orders with lines in the mapping for a file of order lines.",
@@ -74,6 +74,8 @@ package struct ImportAPI: Sendable {
         answers: [(201, "The import.", "application/json", Self.reference)]),
       handler: .operation { request in
         let json = try request.json()
+        let unknown = json.unknownMembers(besides: ["resource", "mapping", "file_name"])
+        if !unknown.isEmpty { throw Problem.invalid(unknown) }
         guard let resource = json["resource"]?.string, let mapping = json["mapping"], mapping.object != nil else {
           throw Problem.invalid([
             .init("", code: "required", Phrase("Give resource (text) and mapping (an object).", tr: "resource (metin) ve mapping (nesne) verin."))
@@ -119,13 +121,17 @@ package struct ImportAPI: Sendable {
         "run_import", tag: "imports", "Check the file, and merge it unless dry_run",
         description: "A dry run changes nothing: it counts what would be new, changed, unchanged and refused, and shows samples.",
         parameters: [.id, .idempotencyKey],
-        input: ("application/json", ["type": "object", "properties": ["dry_run": ["type": "boolean", "default": false]]]), inputIsOptional: true,
+        input: ("application/json", ["type": "object", "additionalProperties": false, "properties": ["dry_run": ["type": "boolean", "default": false]]]),
+        inputIsOptional: true,
         answers: [(202, "A worker will do it; follow the import's status.", "application/json", Self.reference)]),
       handler: .operation { request in
         let id = try request.recordID()
         var dryRun = false
         if case .bytes(let bytes) = request.body, !bytes.isEmpty {
-          switch try request.json()["dry_run"] {
+          let json = try request.json()
+          let unknown = json.unknownMembers(besides: ["dry_run"])
+          if !unknown.isEmpty { throw Problem.invalid(unknown) }
+          switch json["dry_run"] {
           case nil: break
           case .bool(let given): dryRun = given
           default: throw Problem.invalid([.init("/dry_run", code: "type", Phrase("true or false", tr: "true ya da false"))])

@@ -56,6 +56,7 @@ extension Importer {
     guard status.count == 1 else { throw Problem.notFound }
     let now = ImportJob.Status(rawValue: try status[0].decode(String.self, at: 0)) ?? .failed
     let isStuck = try status[0].decode(Bool.self, at: 1)
+    guard try status[0].decode(Bool.self, at: 2) else { throw Self.noFile }
     guard [.staged, .checked, .failed].contains(now) || isStuck && now != .undoing else { throw Self.notNow(now) }
     let job = try await JobQueue.enqueue(JobHandler.runImport, payload: ["import": .string(id.lowercase), "dry_run": .bool(dryRun)], in: tx)
     try await tx.run(
@@ -75,5 +76,7 @@ extension Importer {
     try await tx.run("UPDATE crm.import SET status = 'undoing', step = 'queued', job_id = \(job), updated_at = now() WHERE id = \(id)")
   }
 
-  private static func state(_ id: UUID) -> SQL { "SELECT status, crm.import_is_stuck(id) FROM crm.import WHERE id = \(id) FOR UPDATE" }
+  private static func state(_ id: UUID) -> SQL {
+    "SELECT status, crm.import_is_stuck(id), file_columns IS NOT NULL FROM crm.import WHERE id = \(id) FOR UPDATE"
+  }
 }

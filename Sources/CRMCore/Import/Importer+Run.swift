@@ -62,13 +62,7 @@ extension Importer {
       let tables = try await tx.one(ImportTables.self, ImportTables.names(of: job.id))
       let identifiers = try await tx.result(ImportTables.columns(of: job.id)).rows.map { try $0.decode(Identifier.self, at: 0) }
       guard let names, identifiers.count == names.count, try await tx.value(Int.self, "SELECT count(*) FROM \(tables.file)") == job.rowsStaged
-      else {
-        throw Problem(
-          409, "no-file",
-          Phrase(
-            "The file is not here: it was not sent, waited for more than \(Self.daysKept) days, or was lost in a crash of the database. Send it again.",
-            tr: "Dosya burada değil: gönderilmedi, \(Self.daysKept) günden uzun bekledi ya da veritabanı çökünce kayboldu. Yeniden gönderin."))
-      }
+      else { throw Self.noFile }
       let plan = try await plan(job.id, job.resource, mapping, fileColumns: names, identifiers: identifiers, as: caller)
       let expression = SourceExpression(
         columns: Dictionary(zip(names, identifiers), uniquingKeysWith: { first, _ in first }), timeZone: mapping.timeZone,

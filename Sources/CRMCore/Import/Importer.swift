@@ -56,7 +56,7 @@ package struct Importer: Sendable {
     do {
       mayRepeat = try await staging.run(source)
     } catch {
-      try await fail(id, error, as: caller)
+      try await fail(id, error, as: caller, losesFile: true)
       throw error
     }
     try await database.transaction(as: caller) { tx in
@@ -126,7 +126,8 @@ package struct Importer: Sendable {
   }
 
   /// Writes down why an import failed.
-  func fail(_ id: UUID, _ error: any Error, as caller: Caller) async throws {
+  /// - Parameter losesFile: whether the file did not come whole, so that what is staged of it must not be taken for it.
+  func fail(_ id: UUID, _ error: any Error, as caller: Caller, losesFile: Bool = false) async throws {
     var writer = JSONWriter(capacity: 512)
     let problem =
       (error as? Problem) ?? (error as? PostgresError).flatMap { WriteProblem(catalogue: model.catalogue).problem(for: $0) } ?? .unexpected
@@ -137,11 +138,20 @@ package struct Importer: Sendable {
     try await Task {
       try await database.transaction(as: caller) { tx in
         try await tx.run(
-          "UPDATE crm.import SET status = 'failed', step = NULL, problem = \(text)::jsonb, finished_at = now(), updated_at = now() WHERE id = \(id)"
-        )
+          """
+          UPDATE crm.import SET status = 'failed', step = NULL, problem = \(text)::jsonb, finished_at = now(), updated_at = now(),
+            file_columns = CASE WHEN \(losesFile) THEN NULL ELSE file_columns END
+          WHERE id = \(id)
+          """)
       }
     }.value
   }
+
+  static let noFile = Problem(
+    409, "no-file",
+    Phrase(
+      "The file is not here: it was not sent, did not come whole, waited for more than \(daysKept) days, or was lost in a crash of the database. Send it again.",
+      tr: "Dosya burada değil: gönderilmedi, eksik geldi, \(daysKept) günden uzun bekledi ya da veritabanı çökünce kayboldu. Yeniden gönderin."))
 
   static func notNow(_ status: ImportJob.Status) -> Problem {
     Problem(

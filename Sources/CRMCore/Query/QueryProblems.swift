@@ -12,9 +12,11 @@ extension Problem {
 
   package static func unknownOperator(_ name: String, at pointer: String) -> Problem {
     let valid = Comparison.allCases.map(\.rawValue)
-    let nearest = nearestName(to: name, in: valid) ?? valid.joined(separator: ", ")
+    let list = valid.joined(separator: ", ")
+    let hint = nearestName(to: name, in: valid)
     let message = Phrase(
-      "\"\(clipped(name))\" is not an operator. Use: \(nearest).", tr: "\"\(clipped(name))\" bir işleç değil. Şunu kullanın: \(nearest).")
+      "\"\(clipped(name))\" is not an operator.\(hint.map { " Did you mean \"\($0)\"?" } ?? "") There are: \(list).",
+      tr: "\"\(clipped(name))\" bir işleç değil.\(hint.map { " \"\($0)\" mı demek istediniz?" } ?? "") Olanlar: \(list).")
     return badRequest("unknown-operator", message, errors: [FieldError(pointer, code: "unknown-operator", message)])
   }
 

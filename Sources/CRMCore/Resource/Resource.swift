@@ -21,6 +21,11 @@ package struct Resource: Sendable {
   package let name: String
   /// What one of them is called, in OpenAPI and in messages.
   package let singular: String
+  /// `singular` behind its article, for descriptions: an absence, a unit.
+  package var oneOfThem: String {
+    let beginsWithVowel = singular.first.map { "aeiou".contains($0) } ?? false
+    return "\(beginsWithVowel && !singular.hasPrefix("uni") && !singular.hasPrefix("use") ? "an" : "a") \(singular)"
+  }
   /// `schema.table`
   package let table: String
   /// Whose permission is asked before row-level security decides on each row.

@@ -66,3 +66,15 @@ extension Request {
     headers["prefer"]?.split(separator: ",").contains { String($0).trimmed.lowercased() == preference } ?? false
   }
 }
+
+extension JSON {
+  /// The members of an object beyond those that are known, each as a mistake at its place: left out silently, a misspelt one would not do what was asked.
+  package func unknownMembers(besides known: [String], at pointer: String = "") -> [Problem.FieldError] {
+    let list = known.joined(separator: ", ")
+    return (object ?? [:]).keys.filter { !known.contains($0) }.sorted().map {
+      .init(
+        "\(pointer)/\($0.jsonPointerEscaped)", code: "unknown-field",
+        Phrase("There is no such field. Use: \(list).", tr: "Böyle bir alan yok. Şunları kullanın: \(list)."))
+    }
+  }
+}

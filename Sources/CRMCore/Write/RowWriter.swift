@@ -16,6 +16,10 @@ struct RowWriter: Sendable {
     let headers: [(name: String, value: String)]
   }
 
+  static let versionMismatch = Problem(
+    412, "version-mismatch",
+    Phrase("The record was changed since you read it. Read it again.", tr: "Kayıt, siz okuduktan sonra değişmiş. Yeniden okuyun."))
+
   typealias Run = @Sendable (SQL) async throws -> PostgresResult
 
   var compiler: WriteCompiler { WriteCompiler(model: model, entity: entity) }
@@ -69,11 +73,7 @@ struct RowWriter: Sendable {
     guard found.count == 1 else {
       return entity.resource.mergeable ? try entity.merged(409, try await run(entity.survivor(of: id))) : .notFound
     }
-    if let version, try found[0].decode(Int.self, at: 0) != version {
-      return Problem(
-        412, "version-mismatch",
-        Phrase("The record was changed since you read it. Read it again.", tr: "Kayıt, siz okuduktan sonra değişmiş. Yeniden okuyun."))
-    }
+    if let version, try found[0].decode(Int.self, at: 0) != version { return Self.versionMismatch }
     let missing = Set(try found[0].decode([String].self, at: 1))
     let errors = customFields.filter { missing.contains($0.name) }.map { CustomFieldCheck.required($0, "\(pointer)/custom/\($0.name)") }
     if !errors.isEmpty { return .invalid(errors) }

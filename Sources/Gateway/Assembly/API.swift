@@ -46,11 +46,11 @@ package struct API: Sendable {
   /// Every resource the API has.
   package static let declared = Resource.access + concepts.flatMap(\.resources)
 
-  /// Follows changes of custom fields until the task is cancelled; `changed` is told after each.
-  package func followCustomFields(logger: Logger, changed: @Sendable () throws -> Void = {}) async {
+  /// Follows changes of custom fields until the task is cancelled; `changed` is told after each and must not take long, because the next change waits for it.
+  package func followCustomFields(logger: Logger, changed: @Sendable () -> Void = {}) async {
     for await _ in database.pool.notifications(on: ["muhatap_custom_field"]) {
       do {
-        if try await customFields.reload(from: database) { try changed() }
+        if try await customFields.reload(from: database) { changed() }
       } catch {
         logger.warning("custom fields could not be read again; the ones read before stay in use", metadata: ["error": "\(error)"])
       }

@@ -23,7 +23,23 @@ package struct Application: Sendable {
       configuration: configuration, database: database, endpoints: api.endpoints, live: api.liveFeed(limits: configuration.limits.live, logger: logger),
       logger: logger)
     try await server.start()
-    return Application(server: server, api: api, watching: Task { await api.followCustomFields(logger: logger) { try server.describe(api.endpoints) } })
+    return Application(server: server, api: api, watching: Task { await follow(api, server, logger) })
+  }
+
+  /// Keeps custom fields as they are defined, and the description of the API with them. Describing takes much longer than reading the definitions:
+  /// it is done beside, once for all changes that came meanwhile, so that a new field is taken at once.
+  private static func follow(_ api: API, _ server: GatewayServer, _ logger: Logger) async {
+    let (changes, changed) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    async let describing: Void = {
+      for await _ in changes {
+        do { try server.describe(api.endpoints) } catch {
+          logger.warning("the API could not be described anew; the description before stays", metadata: ["error": "\(error)"])
+        }
+      }
+    }()
+    await api.followCustomFields(logger: logger) { changed.yield() }
+    changed.finish()
+    await describing
   }
 
   /// Lets requests under way end, then stops.

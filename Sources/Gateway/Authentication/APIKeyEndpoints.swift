@@ -54,7 +54,7 @@ struct APIKeyEndpoints: Sendable {
       .post, "/v1/api_keys", access: .signedIn, body: .collected,
       documentation: .init(
         "create_api_key", tag: "access", "Make an API key",
-        description: "The key is shown once. It signs in as you, narrowed to its scopes. A key cannot make a wider one than itself.",
+        description: "The key is shown once. It signs in as you, narrowed to its scopes. A key cannot make a wider one than itself, nor one that outlives it.",
         input: (
           "application/json",
           [
@@ -63,7 +63,7 @@ struct APIKeyEndpoints: Sendable {
               "name": ["type": "string", "minLength": 1, "maxLength": 200],
               "scopes": [
                 "type": ["array", "null"],
-                "items": ["type": "string", "enum": .array(Area.allCases.flatMap { ["\($0.rawValue):read", "\($0.rawValue):write"] }.map(JSON.string))],
+                "items": ["type": "string", "enum": .array(Area.scopes.map(JSON.string))],
               ],
               "expires_at": ["type": ["string", "null"], "format": "date-time"],
             ],
@@ -106,11 +106,13 @@ struct APIKeyEndpoints: Sendable {
   private func create(_ request: Request) async throws -> Response {
     let wanted = try APIKeyInput(try request.json(), caller: request.caller)
     let credential = Credential(.apiKey)
+    let maker = bearerToken(request.headers["authorization"]).map(Credential.hash(of:))
     let result = try await database.transaction(as: request.caller, request: request.id, deadline: request.deadline) { tx in
       try await tx.result(
         """
         INSERT INTO crm.api_key AS k (user_id, name, prefix, key_hash, scopes, expires_at)
-        VALUES (\(request.caller.userID), \(wanted.name), \(credential.prefix), \(credential.hash), \(wanted.scopes), \(wanted.expiresAt))
+        SELECT \(request.caller.userID), \(wanted.name)::text, \(credential.prefix)::text, \(credential.hash)::bytea, \(wanted.scopes)::text[],
+               least(\(wanted.expiresAt)::timestamptz, (SELECT m.expires_at FROM crm.api_key AS m WHERE m.key_hash = \(maker)::bytea))
         RETURNING \(Self.columns)
         """)
     }
@@ -131,7 +133,7 @@ private struct APIKeyInput {
   let expiresAt: Date?
 
   init(_ body: JSON, caller: Caller) throws(Problem) {
-    var errors: [Problem.FieldError] = []
+    var errors = body.unknownMembers(besides: ["name", "scopes", "expires_at"])
     name = body["name"]?.string ?? ""
     if name.trimmingCharacters(in: .whitespaces).isEmpty || name.count > 200 || name.utf8.contains(0) {
       errors.append(
@@ -143,7 +145,7 @@ private struct APIKeyInput {
     switch body["scopes"] {
     case nil, .null: wanted = caller.scopes?.sorted()
     case .array(let items):
-      let known = Set(Area.allCases.flatMap { ["\($0.rawValue):read", "\($0.rawValue):write"] })
+      let known = Set(Area.scopes)
       wanted = []
       for (index, item) in items.enumerated() {
         guard let scope = item.string, known.contains(scope) else {

@@ -67,6 +67,9 @@ struct AccessExplanation: Sendable {
   }
 
   private func explain(_ request: Request) async throws -> Response {
+    if let unknown = request.query.first(where: { !["resource", "id"].contains($0.name) }) {
+      throw Problem.badParameter(Problem.clipped(unknown.name), Phrase("This address takes resource and id.", tr: "Bu adres resource ve id alır."))
+    }
     func value(_ name: String) -> String? { request.query.first { $0.name == name }?.value }
     guard let entity = value("resource").flatMap({ model[$0] }) else {
       let names = model.entities.keys.sorted().joined(separator: ", ")

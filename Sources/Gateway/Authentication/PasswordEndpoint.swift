@@ -70,11 +70,7 @@ struct PasswordEndpoint: Sendable {
     guard let members = body.object else {
       throw .invalid([.init("", code: "type", Phrase("Send a JSON object.", tr: "Bir JSON nesnesi gönderin."))])
     }
-    var errors: [Problem.FieldError] = members.keys.filter { !["old_password", "new_password"].contains($0) }.sorted().map {
-      .init(
-        "/\($0.jsonPointerEscaped)", code: "unknown-field",
-        Phrase("Send old_password and new_password.", tr: "old_password ve new_password gönderin."))
-    }
+    var errors = body.unknownMembers(besides: ["old_password", "new_password"])
     func text(_ name: String, from minimum: Int) -> String {
       guard let value = members[name]?.string, (minimum...maximumLength).contains(value.unicodeScalars.count), !value.utf8.contains(0) else {
         errors.append(

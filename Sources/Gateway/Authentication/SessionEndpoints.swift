@@ -64,7 +64,7 @@ struct SessionEndpoints: Sendable {
 
   private func signIn(_ request: Request) async throws -> Response {
     let body = try request.json()
-    var errors: [Problem.FieldError] = []
+    var errors = body.unknownMembers(besides: ["email", "password"])
     func text(_ name: String, limit: Int) -> String {
       guard let value = body[name]?.string, !value.isEmpty, value.unicodeScalars.count <= limit, !value.utf8.contains(0) else {
         errors.append(

@@ -10,13 +10,19 @@ package struct Router: Sendable {
     let parameters: [String]
     /// Whether its body is JSON, collected whole.
     let takesJSON: Bool
+    /// The names its query may have; nil where the endpoint reads its query by itself.
+    let queryNames: Set<String>?
     let metrics: RouteMetrics
     /// Whether it answers even when the server is full: probes and metrics.
     let isForOperators: Bool
 
     init(endpoint: Endpoint, parameters: [String], metrics: RouteMetrics, isForOperators: Bool) {
       self.endpoint = endpoint
-      takesJSON = endpoint.body == .collected && endpoint.documentation.input?.mediaType.hasSuffix("json") == true
+      let documentation = endpoint.documentation
+      takesJSON = endpoint.body == .collected && documentation.input?.mediaType.hasSuffix("json") == true
+      let documented = Set(documentation.parameters.filter { $0.place == .query }.map(\.name))
+      // Links and callbacks that others write may carry what they like; lists take any field's name.
+      queryNames = endpoint.access != .open && (endpoint.method != .get || documented.isEmpty) ? documented : nil
       self.parameters = parameters
       self.metrics = metrics
       self.isForOperators = isForOperators

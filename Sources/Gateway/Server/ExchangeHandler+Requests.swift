@@ -121,6 +121,22 @@ extension ExchangeHandler {
         Phrase("Writing in the area \(area.rawValue) is not among your rights.", tr: "\(area.rawValue) alanında yazma yetkiniz yok."))
     default: break
     }
+    try checkQuery(exchange)
+  }
+
+  /// What a write does not know in its query is refused: somebody who asks for `?dry_run=true` and is not understood would have changed something.
+  private func checkQuery(_ exchange: Exchange) throws(Problem) {
+    guard let query = exchange.request?.query, !query.isEmpty, let known = exchange.route?.queryNames,
+      let unknown = query.first(where: { !known.contains($0.name) })
+    else { return }
+    let list = known.sorted().joined(separator: ", ")
+    let cure =
+      known.isEmpty
+      ? Phrase("This address takes no parameters.", tr: "Bu adres parametre almaz.") : Phrase("Use: \(list).", tr: "Şunları kullanın: \(list).")
+    let dryRun =
+      exchange.request?.method != .get
+      ? Phrase(" A dry run is asked for by the header Prefer: tx=rollback.", tr: " Deneme için Prefer: tx=rollback başlığını gönderin.") : Phrase("", tr: "")
+    throw .badParameter(Problem.clipped(unknown.name), Phrase(cure.english + dryRun.english, tr: cure.turkish + dryRun.turkish))
   }
 
   /// Begins to take the body in.

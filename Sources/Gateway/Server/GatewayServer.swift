@@ -87,7 +87,7 @@ package final class GatewayServer: Sendable {
   package func start() async throws {
     let quiescing = ServerQuiescingHelper(group: group)
     let pipeline = ConnectionPipeline(server: server, tls: tls)
-    let channel = try await ServerBootstrap(group: group)
+    let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 1024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .serverChannelInitializer { channel in
@@ -98,7 +98,12 @@ package final class GatewayServer: Sendable {
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelOption(.maxMessagesPerRead, value: 1)
       .childChannelInitializer { pipeline.configure($0) }
-      .bind(host: configuration.host, port: configuration.port).get()
+    let channel: any Channel
+    do {
+      channel = try await bootstrap.bind(host: configuration.host, port: configuration.port).get()
+    } catch let error as IOError {
+      throw CannotListen(host: configuration.host, port: configuration.port, error)
+    }
     running.withLock { $0 = Running(channel: channel, quiescing: quiescing) }
     let notifications = database.pool.notifications(on: ["muhatap_access"])
     listening.withLock { tasks in

@@ -20,7 +20,7 @@ struct Doctor: AsyncParsableCommand {
   func run() async throws {
     let findings = try await options.withPool(.administer) { pool, settings in
       do {
-        return try await server(pool) + roles(pool) + schema(pool)
+        return try await server(pool) + roles(pool) + migrations(pool, settings) + schema(pool)
       } catch let error as PostgresError {
         return [Finding(isGood: false, text: "the database does not answer: \(error). Check DATABASE_URL.")]
       }
@@ -43,7 +43,8 @@ struct Doctor: AsyncParsableCommand {
       SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name,
              current_setting('server_encoding') AS encoding, current_setting('data_checksums') AS checksums,
              current_setting('TimeZone') AS zone, current_setting('password_encryption') AS passwords,
-             extract(epoch FROM clock_timestamp())::float8 AS now, current_user::text AS role, pg_is_in_recovery() AS standby,
+             extract(epoch FROM clock_timestamp())::float8 AS now, current_user::text AS role,
+             coalesce((SELECT rolsuper FROM pg_roles WHERE rolname = current_user), false) AS super, pg_is_in_recovery() AS standby,
              EXISTS (SELECT FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS encrypted, inet_client_addr() IS NOT NULL AS remote
       """)[0]
     let halfway = (before.timeIntervalSince1970 + Date.now.timeIntervalSince1970) / 2
@@ -65,6 +66,10 @@ struct Doctor: AsyncParsableCommand {
         text: remote
           ? "connected over the network, \(encrypted ? "encrypted" : "NOT encrypted: add sslmode=verify-full")" : "connected by unix socket"),
     ]
+    if try row.decode(Bool.self, "super") {
+      findings.append(
+        Finding(isGood: false, text: "connected as a superuser, whom row-level security does not bind: connect as crm_app, crm_worker or crm_migrator"))
+    }
     if try row.decode(String.self, "checksums") == "off" {
       findings.append(Finding(isGood: false, text: "data checksums are off: pg_checksums --enable on the stopped server finds damaged disks early"))
     }
@@ -97,6 +102,14 @@ struct Doctor: AsyncParsableCommand {
       }
       return Finding(isGood: true, text: "role \(name)")
     }
+  }
+
+  /// Only crm_migrator sees what has been applied.
+  private func migrations(_ pool: PostgresPool, _ settings: Settings) async throws -> [Finding] {
+    guard try await read(pool, "SELECT current_user::text = 'crm_migrator'")[0].decode(Bool.self, at: 0) else { return [] }
+    let status = try await Migrator(settings).status()
+    let text = status.explanation[0] + (status.isUpToDate ? "" : " `muhatap migrate status` says what is to be done")
+    return [Finding(isGood: status.isUpToDate, text: text)]
   }
 
   private func schema(_ pool: PostgresPool) async throws -> [Finding] {

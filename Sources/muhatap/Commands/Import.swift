@@ -23,14 +23,17 @@ struct Import: AsyncParsableCommand {
 
   func run() async throws {
     // Before anything is imported.
+    guard FileManager.default.isReadableFile(atPath: file) else { throw CommandRefusal("\(file) cannot be read.") }
+    guard let text = FileManager.default.contents(atPath: mapping) else { throw CommandRefusal("\(mapping) cannot be read.") }
+    let mapping: JSON
+    do { mapping = try JSONDecoder().decode(JSON.self, from: text) } catch { throw CommandRefusal("\(self.mapping) is not valid JSON.") }
     let errorFile = try errors.map { path in
-      guard FileManager.default.createFile(atPath: path, contents: nil) else { throw ValidationError("\(path) cannot be written.") }
+      guard FileManager.default.createFile(atPath: path, contents: nil) else { throw CommandRefusal("\(path) cannot be written.") }
       return try FileHandle(forWritingTo: URL(filePath: path))
     }
     try await options.withPool(.work) { pool, settings in
       let database = Database(pool: pool)
       let api = try await API(database: database, cursorKey: settings.cursorKey)
-      let mapping = try JSONDecoder().decode(JSON.self, from: Data(contentsOf: URL(filePath: mapping)))
       let run = ImportRun(importer: Importer(database: database, model: api.model), caller: try await database.caller(of: user))
       do {
         let job = try await run.run(URL(filePath: file), as: resource, mapping: mapping, dryRun: dryRun)
@@ -42,7 +45,7 @@ struct Import: AsyncParsableCommand {
           try errorFile.close()
         }
       } catch let problem as Problem {
-        throw ValidationError(problem.explanation)
+        throw CommandRefusal(problem.explanation)
       }
     }
   }
@@ -54,12 +57,5 @@ struct Import: AsyncParsableCommand {
     for reason in reasons.rows {
       print("  \(try reason.decode(Int.self, "count")) × \(try reason.decode(String.self, "code")), first in row \(try reason.decode(Int.self, "first"))")
     }
-  }
-}
-
-extension Problem {
-  /// All of it in English, for a terminal.
-  var explanation: String {
-    ([title.english, detail?.english] + errors.map { "\($0.pointer): \($0.message.english)" }).compactMap { $0 }.joined(separator: "\n")
   }
 }

@@ -232,6 +232,33 @@ struct ImportAPITests {
     #expect(try await client.wait(for: "done", id: ids[1])["rows_unchanged"] == 1)
   }
 
+  @Test("a file that was cut off is not taken for the whole: it has to be sent again")
+  func cutOff() async throws {
+    struct Gone: Error {}
+    let fixture = try await ImportFixture()
+    let client = Client(fixture, as: try await administrator(fixture))
+    let id = try #require(
+      try await client.json(.post, "/v1/imports", ["resource": "customers", "mapping": ImporterTests.customers])["id"]?.string)
+    let unsent = await #expect(throws: Problem.self) { try await client.json(.post, "/v1/imports/{id}/run", id: id) }
+    #expect(unsent?.code == "no-file")
+    // More than one piece, so that the first is staged when the sender goes.
+    let rows = (1...200_000).map { "\($0),Kişi \($0),,\n" }.joined()
+    let cut = AsyncThrowingStream<[UInt8], any Error> { sender in
+      sender.yield(Array("no,name,vkn,size\n".utf8))
+      sender.yield(Array(rows.utf8))
+      sender.yield(Array("200001,Son,,\n".utf8))
+      sender.finish(throwing: Gone())
+    }
+    await #expect(throws: Gone.self) { try await client.ask(.put, "/v1/imports/{id}/file", id: id, body: .stream(cut)) }
+    let refused = await #expect(throws: Problem.self) { try await client.json(.post, "/v1/imports/{id}/run", id: id) }
+    #expect(refused?.code == "no-file")
+    #expect(try await fixture.count("SELECT count(*) FROM crm.customer") == 0)
+    _ = try await client.ask(.put, "/v1/imports/{id}/file", id: id, body: .stream(ImportFixture.pieces(Array("no,name,vkn,size\n1,Bir,,\n".utf8))))
+    _ = try await client.json(.post, "/v1/imports/{id}/run", id: id)
+    try await client.work()
+    #expect(try await client.wait(for: "done", id: id)["rows_new"] == 1)
+  }
+
   @Test("rights that were taken away before a worker runs the import are not used")
   func withdrawn() async throws {
     let fixture = try await ImportFixture()

@@ -20,8 +20,10 @@ extension SettingsOptions {
       await pool.shutdown()
       return result
     } catch {
+      let refusal: CommandRefusal?
+      if let error = error as? PostgresError { refusal = try await CommandRefusal(error, in: pool) } else { refusal = nil }
       await pool.shutdown()
-      throw error
+      throw refusal ?? error
     }
   }
 }

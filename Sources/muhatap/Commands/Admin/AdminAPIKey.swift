@@ -13,7 +13,7 @@ struct AdminAPIKey: AsyncParsableCommand {
   @OptionGroup var options: SettingsOptions
 
   func validate() throws {
-    let known = Set(Area.allCases.flatMap { ["\($0.rawValue):read", "\($0.rawValue):write"] })
+    let known = Set(Area.scopes)
     if let wrong = scope.first(where: { !known.contains($0) }) {
       throw ValidationError("There is no scope \(wrong). The scopes: \(known.sorted().joined(separator: ", "))")
     }

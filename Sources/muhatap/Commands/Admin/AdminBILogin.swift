@@ -1,6 +1,7 @@
 import ArgumentParser
 import CRMCore
 import Gateway
+import PostgresClient
 
 struct AdminBILogin: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -27,7 +28,12 @@ struct AdminBILogin: AsyncParsableCommand {
       return area
     }
     try await options.withPool(.administer) { pool, _ in
-      let password = try await Database(pool: pool).makeBILogin(
+      let database = Database(pool: pool)
+      let codes = try await database.transaction(as: .system("find a department")) { tx in
+        try await tx.value([String].self, "SELECT array(SELECT code FROM crm.department ORDER BY code)")
+      }
+      guard codes.contains(department) else { throw CommandRefusal.unknown("department", department, among: codes) }
+      let password = try await database.makeBILogin(
         BILogin(
           login, department: department, areas: areas.isEmpty ? [.customers, .products, .sales] : areas, scope: scope.rawValue, seesPersonal: personal,
           note: note))

@@ -19,7 +19,7 @@ struct AdminUser: AsyncParsableCommand {
   func run() async throws {
     var hash: String?
     if password {
-      guard let line = readLine(), line.count >= 12 else { throw ValidationError("A password has at least 12 characters.") }
+      guard let line = readLine(), line.count >= 12 else { throw CommandRefusal("A password has at least 12 characters.") }
       let passwords = Passwords()
       hash = try await passwords.hash(line)
       try await passwords.shutdown()
@@ -51,10 +51,16 @@ struct AdminUser: AsyncParsableCommand {
       SET name = excluded.name, department_id = excluded.department_id, active = true,
           password_hash = coalesce(excluded.password_hash, crm.app_user.password_hash)
       """)
-    guard users == 1 else { throw ValidationError("There is no department \(department).") }
+    guard users == 1 else {
+      let codes = try await tx.value([String].self, "SELECT array(SELECT code FROM crm.department ORDER BY code)")
+      throw CommandRefusal.unknown("department", department, among: codes)
+    }
     for role in role {
       let known = try await tx.value(Int.self, "SELECT count(*)::int FROM crm.role WHERE code = \(role)")
-      guard known == 1 else { throw ValidationError("There is no role \(role).") }
+      guard known == 1 else {
+        let codes = try await tx.value([String].self, "SELECT array(SELECT code FROM crm.role ORDER BY code)")
+        throw CommandRefusal.unknown("role", role, among: codes)
+      }
       try await tx.run(
         """
         INSERT INTO crm.user_role (user_id, role_id)
