@@ -11,6 +11,8 @@ struct SchemathesisTests {
   private static let arguments = [
     "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "2", "--seed", "20171231", "--workers", "1", "--continue-on-failure",
     "--exclude-checks", "positive_data_acceptance", "--generation-database", "none", "--no-color",
+    // How long an answer takes beside the other tests is no question of conformance, and schemathesis gives up after ten seconds.
+    "--request-timeout", "60",
     // Answers that never end, also as a WebSocket: they have tests of their own.
     "--exclude-path-regex", #"^/v1/(chats/\{chat\}/)?events$"#,
   ]
