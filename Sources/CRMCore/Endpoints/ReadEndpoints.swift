@@ -11,8 +11,12 @@ extension ResourceAPI {
       documentation: .init(
         "list_\(entity.name)", tag: entity.name, "List \(entity.name)",
         description:
-          "Any field may be used as a filter: `?<field>=<operator>.<value>`, also of a neighbour (`customer.name`), up to three relations deep. Operators: "
-          + Comparison.allCases.map(\.rawValue).joined(separator: ", ") + "; `not.` before one turns it around.",
+          """
+          Any field may be used as a filter: `?<field>=<operator>.<value>`, also of a neighbour (`customer.name`), up to three relations deep, and a custom field \
+          (`custom.<name>`). Operators: \(Comparison.allCases.map(\.rawValue).joined(separator: ", ")); `not.` before one turns it around. Lists are `in.(a,b)`, with \
+          quotes around what holds a comma; `is` takes null, not_null, true and false; `contains` does not mind case and accents, `starts` does. In the address \
+          letters beyond ASCII are %XX escapes (`curl -G --data-urlencode` writes them).
+          """,
         parameters: ResourceSchema.listParameters(entity),
         answers: [(200, "A page.", "application/json", ResourceSchema.page(entity))],
         components: ResourceSchema.components(entity, customFields.current[entity.name])),
