@@ -28,6 +28,7 @@ import Testing
     arguments: [
       ["by": "field", "field": "kind"], ["by": "quantile", "metric": "revenue", "groups": 4], ["by": "tier"],
       ["by": "kmeans", "features": [["metric": "recency"], ["metric": "orders"], ["metric": "revenue"]], "clusters": 3], ["by": "field", "field": "profile"],
+      ["by": "field", "field": "profile.income"],
     ] as [JSON])
   func `every active customer is in exactly one cell, however it is cut`(axis: JSON) async throws {
     let server = try await ShoppingYear.suite()

@@ -102,7 +102,7 @@ extension ReadOperation {
           FROM \(question.steps) j GROUP BY j.step ORDER BY j.step
         """,
         """
-        SELECT p.path, count(*) AS successes, sum(p.amount) AS amount
+        SELECT p.path, count(*) AS successes, round(sum(p.amount), 10) AS amount
           FROM (SELECT array_agg(DISTINCT j.step ORDER BY j.step) AS path, min(j.amount) AS amount FROM \(question.steps) j GROUP BY j.customer_id, j.success_id) p
          GROUP BY p.path ORDER BY p.path
         """,

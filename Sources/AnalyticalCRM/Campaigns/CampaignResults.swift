@@ -66,8 +66,8 @@ extension ReadOperation {
                count(*) FILTER (WHERE \(counted)) AS counted, count(*) FILTER (WHERE r.responses > 0 AND \(counted)) AS counted_responders,
                count(*) FILTER (WHERE r.orders > 0) AS buyers, sum(r.orders)::bigint AS orders, round(sum(r.amount), 2)::text AS revenue,
                CASE WHEN sum(r.without_cost) = 0 THEN round(sum(r.margin), 2)::text END AS margin,
-               coalesce(sum(r.amount) FILTER (WHERE r.responses > 0), 0) AS attributed_revenue,
-               CASE WHEN coalesce(sum(r.without_cost) FILTER (WHERE r.responses > 0), 0) = 0 THEN coalesce(sum(r.margin) FILTER (WHERE r.responses > 0), 0) END AS attributed_margin,
+               coalesce(round(sum(r.amount) FILTER (WHERE r.responses > 0), 10), 0) AS attributed_revenue,
+               CASE WHEN coalesce(sum(r.without_cost) FILTER (WHERE r.responses > 0), 0) = 0 THEN coalesce(round(sum(r.margin) FILTER (WHERE r.responses > 0), 10), 0) END AS attributed_margin,
                sum(r.without_rate)::bigint AS without_rate
           FROM \(campaign.members(id)) WHERE c.id = \(id)
          GROUP BY r.arm, r.held_out ORDER BY r.held_out, r.arm

@@ -67,7 +67,7 @@ struct CampaignQuestion: OperationInput {
   func campaign(_ id: UUID) -> SQL {
     """
     SELECT c.code, c.name, c.starts_on, c.ends_on, c.assignment, c.holdout_percent, c.arms, \(scope.asOf)::timestamptz AS as_of, \(begin) AS since, \(end) AS until, \(begin) < \(end) AS begun,
-           analytics.currencies_between(\(begin), \(end), \(scope.departmentID)) AS currencies, m.currency, coalesce(crm.convert(c.cost, c.currency, m.currency, c.starts_on), 0)::text AS cost,
+           analytics.currencies_between(\(begin), \(end), \(scope.departmentID)) AS currencies, m.currency, coalesce(round(crm.convert(c.cost, c.currency, m.currency, c.starts_on), 10), 0)::text AS cost,
            CASE WHEN c.cost <> 0 AND m.currency IS NOT NULL AND crm.convert(c.cost, c.currency, m.currency, c.starts_on) IS NULL THEN 1 ELSE 0 END AS without_rate
       FROM crm.campaign c
       -- A campaign without purchases is told in the currency of its own cost.

@@ -101,7 +101,8 @@ extension JobHandler {
     try await store(rules, of: ids, run: run.id, in: tx)
     try await tx.run(
       """
-      WITH gone AS (SELECT a.id FROM crm.analysis_run AS a WHERE a.kind = 'association' AND a.status = 'done' ORDER BY a.finished_at DESC OFFSET 11),
+      WITH gone AS (SELECT a.id FROM crm.analysis_run AS a WHERE a.kind = 'association' AND a.status = 'done' AND a.department_id IS NOT DISTINCT FROM \(department)
+                     ORDER BY a.finished_at DESC OFFSET 11),
         rules AS (DELETE FROM crm.association_rule WHERE run_id IN (SELECT g.id FROM gone AS g))
       DELETE FROM crm.association_item WHERE run_id IN (SELECT g.id FROM gone AS g)
       """)

@@ -26,8 +26,8 @@ extension JobHandler {
     let rulesRun = try rules[0].decode(UUID.self, "id")
     try await tx.run(
       """
-      INSERT INTO crm.customer_offer (run_id, customer_id, position, item_id, because_item_id, confidence, lift, margin, score, expected_value)
-      SELECT \(run.id), o.customer_id, o.position, o.item_id, o.because_item_id, o.confidence, o.lift, o.margin, o.score, o.expected_value
+      INSERT INTO crm.customer_offer (run_id, customer_id, position, item_id, because_item_id, confidence, lift, margin, score, expected_value, channel, discount_cap_percent)
+      SELECT \(run.id), o.customer_id, o.position, o.item_id, o.because_item_id, o.confidence, o.lift, o.margin, o.score, o.expected_value, o.channel, o.discount_cap_percent
         FROM \(question.terms.offers(by: "\(rulesRun)", asOf: question.asOf, customers: "NULL::uuid[]")) AS o
       """)
     let whole = try await tx.result(

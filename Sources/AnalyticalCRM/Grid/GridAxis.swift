@@ -12,7 +12,7 @@ enum GridAxis: Sendable {
   case clusters([SegmentMeasure], count: Int, log: Bool)
 
   static let meaning = """
-    {"by": "tier"} or {"by": "field", "field": "kind"} (any field of customers, dotted, custom, or an output of a model such as rfm.segment), \
+    {"by": "tier"} or {"by": "field", "field": "kind"} (any field of customers, dotted, custom, a member of profile such as profile.region, or an output of a model such as rfm.segment), \
     {"by": "quantile", "metric": "revenue", "window_days": 365, "groups": 4}, or \
     {"by": "kmeans", "features": [{"metric": "recency"}, {"metric": "orders"}, {"metric": "revenue"}], "clusters": 4, "scale": "log"}.
     """

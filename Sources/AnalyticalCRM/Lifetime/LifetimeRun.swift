@@ -46,7 +46,7 @@ extension BusinessOperation {
     description: """
       BG/NBD or Pareto/NBD for purchases and Gamma-Gamma for their value, by maximum likelihood over days with purchases; a worker computes it. The run's result has the \
       parameters with standard errors of their logarithms, log-likelihood, sample, and drift against the run before. A run fails with empty-population, too-few-customers, \
-      no-repeat-purchases, negative-amounts, mixed-currencies, no-rate, or did-not-converge with the reason. The rows of the latest twelve runs are kept.
+      no-repeat-purchases, negative-amounts, mixed-currencies, no-rate, or did-not-converge with the reason. The rows of the latest twelve runs of a department, and of the company, are kept.
       """, input: LifetimeQuestion.self, answer: .record("analysis_runs", status: 202)
   ) { run, question in
     .record(
@@ -72,7 +72,8 @@ extension JobHandler {
     try await tx.run(
       """
       DELETE FROM crm.customer_lifetime WHERE run_id IN (
-        SELECT a.id FROM crm.analysis_run AS a WHERE a.kind = 'lifetime' AND a.status = 'done' ORDER BY a.finished_at DESC OFFSET 11)
+        SELECT a.id FROM crm.analysis_run AS a WHERE a.kind = 'lifetime' AND a.status = 'done' AND a.department_id IS NOT DISTINCT FROM \(run.departmentID)
+         ORDER BY a.finished_at DESC OFFSET 11)
       """)
     let totals = try await tx.result(
       """

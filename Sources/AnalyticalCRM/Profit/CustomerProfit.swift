@@ -4,7 +4,7 @@ import PostgresClient
 
 extension Concept {
   /// What is left of a customer's revenue when everything it costs is taken off.
-  static let customerProfit = Concept(resources: [.serviceRates], reads: [.customerProfit, .profitByTier])
+  static let customerProfit = Concept(resources: [.serviceRates], reads: [.customerProfit, .profitByTier, .profitBySegment])
 }
 
 extension Resource {
@@ -15,7 +15,8 @@ extension Resource {
     deletable: true, order: "kind")
 }
 
-private struct ProfitQuestion: OperationInput {
+/// As of when, for how long back, in which currency and whose business a profit is.
+struct ProfitQuestion: OperationInput {
   let asOf: Date?
   let days: Int?
   let currency: String?
@@ -41,16 +42,35 @@ private struct TierProfitQuestion: OperationInput {
 }
 
 extension ProfitQuestion {
+  /// The statements of `analytics.profit_measures` m added up.
+  static let sums: SQL = """
+    count(*) AS customers, sum(m.orders)::bigint AS orders, sum(m.gross_revenue)::numeric(20,2) AS gross_revenue, sum(m.discounts)::numeric(20,2) AS discounts,
+    sum(m.returns)::numeric(20,2) AS returns, sum(m.net_revenue)::numeric(20,2) AS net_revenue, sum(m.product_cost)::numeric(20,2) AS product_cost,
+    sum(m.costed_revenue)::numeric(20,2) AS costed_revenue, sum(m.margin)::numeric(20,2) AS margin, sum(m.cost_to_serve)::numeric(20,2) AS cost_to_serve,
+    sum(m.unpriced_contacts)::bigint AS unpriced_contacts, sum(m.profit)::numeric(20,2) AS profit
+    """
+
   /// The currency of the answer: the one asked for, or the only one of the purchases; null when there are several.
   /// - Parameter customer: SQL of a condition on analytics.purchase p.
-  fileprivate func currency(where customer: SQL) -> SQL {
+  func currency(where customer: SQL) -> SQL {
     """
     coalesce(\(currency)::text, (SELECT CASE WHEN count(DISTINCT p.currency) = 1 THEN min(p.currency) WHEN count(*) = 0 THEN 'TRY' END
       FROM analytics.purchase AS p WHERE p.ordered_at < coalesce(\(asOf)::timestamptz, now()) AND \(customer)))
     """
   }
 
-  fileprivate func call(customers: SQL, currency: SQL) -> SQL {
+  /// Whether a purchase that counts cannot be converted to x.currency.
+  var lacksRate: SQL {
+    """
+    EXISTS (SELECT FROM (
+        SELECT DISTINCT p.currency, (p.ordered_at AT TIME ZONE 'UTC')::date AS day FROM analytics.purchase AS p
+         WHERE p.currency <> x.currency AND p.ordered_at < coalesce(\(asOf)::timestamptz, now()) AND (\(departmentID)::uuid IS NULL OR p.department_id = \(departmentID)::uuid)
+           AND (\(days)::integer IS NULL OR p.ordered_at >= analytics.since(coalesce(\(asOf)::timestamptz, now()), \(days)::integer))) AS g
+      WHERE crm.rate_on(g.currency, x.currency, g.day) IS NULL)
+    """
+  }
+
+  func call(customers: SQL, currency: SQL) -> SQL {
     """
     analytics.profit_measures(coalesce(\(asOf)::timestamptz, now()), analytics.since(coalesce(\(asOf)::timestamptz, now()), \(days)::integer), \(currency), \(departmentID)::uuid, \(customers))
     """
@@ -58,21 +78,23 @@ extension ProfitQuestion {
 }
 
 extension ReadOperation {
-  private static let statement: [String: JSON] = [
+  /// The members of a statement of profit.
+  static let profitStatement: [String: JSON] = [
     "gross_revenue": AnswerField.decimal, "discounts": AnswerField.decimal, "returns": AnswerField.decimal, "net_revenue": AnswerField.decimal,
     "product_cost": AnswerField.optional(AnswerField.decimal), "costed_revenue": AnswerField.decimal, "margin": AnswerField.decimal,
     "cost_to_serve": AnswerField.decimal,
     "unpriced_contacts": AnswerField.count, "profit": AnswerField.decimal, "orders": AnswerField.count,
   ]
-  private static let sums =
+  /// What they mean.
+  static let profitSums =
     "gross revenue − discounts − returns = net revenue; − product cost = margin; − cost to serve = profit. product_cost is what is known of it (null: nothing is), "
-    + "costed_revenue the revenue it belongs to, unpriced_contacts the contacts that no service rate prices."
+    + "costed_revenue the revenue it belongs to, unpriced_contacts the contacts that no service rate, or no rate of exchange, prices."
 
   /// One customer's profit as a statement.
   static let customerProfit = ReadOperation(
     "read_customer_profit", "/v1/customers/{id}/profit", tag: "value_models", access: .read(.customers), "Read what the company really earns with a customer",
     description:
-      "A statement: \(sums) Completed activities are priced by the service rates of their days; observed service costs are added. Of everything about the customer, also what you may "
+      "A statement: \(profitSums) Completed activities, time on tickets and touches of campaigns are priced by the service rates of their days (touches by what they cost, where noted); observed service costs are added. Of everything about the customer, also what you may "
       + "not see one by one.",
     input: ProfitQuestion.self,
     answer: (
@@ -82,11 +104,11 @@ extension ReadOperation {
         "properties": [
           "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count,
           "currency": AnswerField.text,
-          "data": ["type": "object", "required": .array(statement.keys.sorted().map(JSON.string)), "properties": .object(statement)],
+          "data": ["type": "object", "required": .array(profitStatement.keys.sorted().map(JSON.string)), "properties": .object(profitStatement)],
         ],
       ]
     ),
-    refusals: [404, 422], reading: [.customers], extending: [.analytics, .sales, .products],
+    refusals: [404, 422], reading: [.customers], extending: [.analytics, .sales, .products, .marketing, .service],
     statements: { request, question in
       guard let id = request.parameters["id"].flatMap(UUID.init(uuidString:)) else { throw Problem.notFound }
       let currency = question.currency(where: "p.customer_id = \(id)")
@@ -123,7 +145,7 @@ extension ReadOperation {
   /// The statement of each tier.
   static let profitByTier = ReadOperation(
     "read_profit_by_tier", "/v1/profit/tiers", tag: "value_models", access: .read(.analytics), "Read what the company really earns with each tier",
-    description: "One statement a tier of the value model, by where customers stand now, from the top; customers without a tier come last. \(sums)",
+    description: "One statement a tier of the value model, by where customers stand now, from the top; customers without a tier come last. \(profitSums)",
     input: TierProfitQuestion.self,
     answer: (
       "application/json",
@@ -136,13 +158,13 @@ extension ReadOperation {
             "type": "array",
             "items": [
               "type": "object",
-              "properties": .object(statement.merging(["tier": AnswerField.optional(AnswerField.text), "customers": AnswerField.count]) { $1 }),
+              "properties": .object(profitStatement.merging(["tier": AnswerField.optional(AnswerField.text), "customers": AnswerField.count]) { $1 }),
             ],
           ],
         ],
       ]
     ),
-    refusals: [422], reading: [.analytics], extending: [.sales, .products, .customers], lane: .reports,
+    refusals: [422], reading: [.analytics], extending: [.sales, .products, .customers, .marketing, .service], lane: .reports,
     statements: { request, asked in
       let question = asked.question
       let currency = question.currency(where: "(\(question.departmentID)::uuid IS NULL OR p.department_id = \(question.departmentID)::uuid)")
@@ -151,16 +173,11 @@ extension ReadOperation {
         """
         SELECT coalesce(\(question.asOf)::timestamptz, now()) AS as_of, 'customer profit'::text AS method, v.code AS model, v.revision AS version,
                (SELECT count(*) FROM crm.customer_standing AS s WHERE s.model_id = v.id) AS n, x.currency,
-               EXISTS (SELECT FROM (SELECT DISTINCT p.currency, (p.ordered_at AT TIME ZONE 'UTC')::date AS day FROM analytics.purchase AS p
-                                     WHERE p.currency <> x.currency AND p.ordered_at < coalesce(\(question.asOf)::timestamptz, now())) AS g
-                        WHERE crm.rate_on(g.currency, x.currency, g.day) IS NULL) AS lacks_rate
+               \(question.lacksRate) AS lacks_rate
           FROM crm.value_model AS v CROSS JOIN (SELECT \(currency) AS currency OFFSET 0) AS x WHERE v.id = \(model)
         """,
         """
-        SELECT s.tier, count(*) AS customers, sum(m.orders)::bigint AS orders, sum(m.gross_revenue)::numeric(20,2) AS gross_revenue, sum(m.discounts)::numeric(20,2) AS discounts,
-               sum(m.returns)::numeric(20,2) AS returns, sum(m.net_revenue)::numeric(20,2) AS net_revenue, sum(m.product_cost)::numeric(20,2) AS product_cost,
-               sum(m.costed_revenue)::numeric(20,2) AS costed_revenue, sum(m.margin)::numeric(20,2) AS margin, sum(m.cost_to_serve)::numeric(20,2) AS cost_to_serve,
-               sum(m.unpriced_contacts)::bigint AS unpriced_contacts, sum(m.profit)::numeric(20,2) AS profit
+        SELECT s.tier, \(ProfitQuestion.sums)
           FROM \(question.call(customers: "NULL::uuid[]", currency: currency)) AS m
           LEFT JOIN crm.customer_standing AS s ON s.customer_id = m.customer_id AND s.model_id = \(model)
           LEFT JOIN crm.value_run_tier AS t ON t.run_id = s.run_id AND t.tier = s.tier

@@ -33,7 +33,8 @@ extension JobHandler {
     try await tx.run(
       """
       DELETE FROM crm.customer_rfm WHERE run_id IN (
-        SELECT a.id FROM crm.analysis_run AS a WHERE a.kind = 'rfm' AND a.status = 'done' ORDER BY a.finished_at DESC OFFSET 11)
+        SELECT a.id FROM crm.analysis_run AS a WHERE a.kind = 'rfm' AND a.status = 'done' AND a.department_id IS NOT DISTINCT FROM \(run.departmentID)
+         ORDER BY a.finished_at DESC OFFSET 11)
       """)
     var writer = JSONWriter(capacity: 4096)
     writer.beginObject()

@@ -65,7 +65,8 @@ struct SegmentCompiler {
     let cheap = parts.filter { part in
       guard case .field(let path, _, _) = part else { return false }
       if let output = narrowing.output(path) { return output.isStored }
-      return path.names[0] == "custom" || path.names.count == 1 && narrowing.scope.entity.column(path.names[0]) != nil
+      guard path.names[0] != "custom" else { return true }
+      return narrowing.scope.entity.column(path.names[0]).map { path.names.count == 1 || $0.type == .json } ?? false
     }
     if cheap.isEmpty { return nil }
     let condition = try narrowing.condition(.all(cheap))

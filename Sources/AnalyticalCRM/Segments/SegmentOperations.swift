@@ -48,7 +48,7 @@ struct SegmentChange: OperationInput {
 
 extension SegmentDefinition {
   static let meaning = """
-    Who is in, in the filter language of query, over customers and their relations: {"and": [{"kind": "organisation"}, {"addresses.city": "İzmir"}, {"custom.colour": ["red"]}]}, \
+    Who is in, in the filter language of query, over customers and their relations: {"and": [{"kind": "organisation"}, {"addresses.city": "İzmir"}, {"profile.region": "Ege"}, {"custom.colour": ["red"]}]}, \
     with and, or, not; beside fields also {"tier": "gold"}, {"p_alive": {"lt": 0.4}} and other outputs of models (standing, lifetime, rfm, phase, offer and a column), \
     {"metric": "revenue", "window_days": 90, "op": "gte", "value": "1000"} (a metric of \
     the catalogue of value models, also the code of an observation kind), and {"events": "orders", "window_days": 30, "where": {"channel": "online"}, "op": "gte", "value": 2} over any resource of customers.

@@ -58,7 +58,10 @@ package struct KaplanMeier: Sendable {
   }
 
   /// The first time at which no more than half are left; nil when more than half last to the end of the observation.
-  package var median: Int? { points.first { $0.survival <= 0.5 }?.time }
+  package var median: Int? {
+    // Exactly half comes out of the product a few units of the last place above or below it.
+    points.first { $0.survival <= 0.5 + 1e-12 }?.time
+  }
 }
 
 /// Whether groups last equally long: the log-rank test (Mantel 1966; Peto & Peto 1972).

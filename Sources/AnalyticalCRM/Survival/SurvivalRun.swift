@@ -33,7 +33,8 @@ extension BusinessOperation {
     "Compute how long contracts or customers last (Kaplan-Meier).",
     description: """
       What still goes on at as_of is censored. The run's result has each group's size, median and the log-rank test between groups; list_survival has the curves. A run fails with \
-      empty-population when there is nothing to count, and with too-many-groups beyond twenty.
+      empty-population when there is nothing to count, and with too-many-groups beyond twenty. The curves of the latest twelve runs of a subject \
+      and department are kept.
       """, input: SurvivalQuestion.self, answer: .record("analysis_runs", status: 202)
   ) { run, question in
     let parameters = question.scope.parameters.merging(question.grouping.parameters) { $1 }.merging([
@@ -81,6 +82,15 @@ extension JobHandler {
         "median_days": curve.median.map(JSON.count) ?? .null, "survival_at_end": curve.points.last.map { JSON.double($0.survival) } ?? .null,
       ])
     }
+    // The latest twelve of a subject and department stay, this one among them.
+    try await tx.run(
+      """
+      DELETE FROM crm.survival_point WHERE run_id IN (
+        SELECT a.id FROM crm.analysis_run AS a
+         WHERE a.kind = 'survival' AND a.status = 'done' AND a.department_id IS NOT DISTINCT FROM \(run.departmentID)
+           AND a.parameters ->> 'subject' = \(run.parameters["subject"]?.string)
+         ORDER BY a.finished_at DESC OFFSET 11)
+      """)
     let test = LogRank(groups.map(\.counts)).map { test -> JSON in
       ["statistic": .double(test.statistic), "degrees": .count(test.degrees), "probability": .double(test.probability)]
     }

@@ -32,7 +32,7 @@ package struct Query: Sendable {
   package static let maximumLimit = 1_000
 }
 
-/// A field, own (`city`) or of a neighbour (`customer.city`), and custom fields (`custom.colour`).
+/// A field, own (`city`) or of a neighbour (`customer.city`), custom fields (`custom.colour`), and members of objects (`profile.region`).
 package struct FieldPath: Sendable, Hashable, CustomStringConvertible {
   package let names: [String]
   /// Where it stands: a JSON pointer into the body, or its own name as a parameter of the URL.

@@ -60,7 +60,7 @@ struct QueryScope {
     return (alias, target)
   }
 
-  /// Finds an own field, a custom field or a to-one neighbour's field.
+  /// Finds an own field, a custom field, a member of a field that holds an object (`profile.region`), or a to-one neighbour's field.
   mutating func field(_ path: FieldPath, in compiler: inout QueryCompiler, pointer: String) throws(Problem) -> ResolvedField {
     var names = path.names
     guard names.count <= FieldPath.maximumDepth + 1 else {
@@ -70,6 +70,12 @@ struct QueryScope {
     var custom: String?
     if names.count >= 2, names[names.count - 2] == "custom" {
       custom = names.removeLast()
+    }
+    if custom == nil, names.count >= 2 {
+      let (alias, owner) = try join(Array(names.dropLast(2)), in: &compiler, pointer: pointer)
+      if let object = owner.column(names[names.count - 2]), object.type == .json {
+        return ResolvedField(sql: "(\(alias).\(object.identifier) ->> \(names[names.count - 1]))", type: .text, isNullable: true)
+      }
     }
     let last = names.removeLast()
     let (alias, owner) = try join(names, in: &compiler, pointer: pointer)

@@ -166,6 +166,73 @@ struct CrossSellTests {
     #expect(asked["data"]?.array?.count == 1 && asked["note"] == .null)
   }
 
+  @Test("offers follow the policy of the customer's cell, and on a channel that needs consent go only to whom a message may go")
+  func policy() async throws {
+    let server = try await TestServer.start()
+    let customer = try await bakery(server)
+    _ = try await server.compute(Self.rules + "/runs", ["as_of": "2025-06-01T00:00:00Z", "min_support": "0.1", "min_lift": "0"])
+    let path = "/v1/customers/\(customer)/next-offers?as_of=2025-06-01T00:00:00Z&min_lift=0"
+    func offers(_ more: String = "") async throws -> JSON { try await server.ask(path + more) }
+    func behind(_ statement: SQL) async throws {
+      _ = try await server.database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(60)))
+    }
+    let free = try await offers()
+    #expect(free["data"]?.array?.count == 1 && free["data"]?.array?.first?["channel"] == .null, "\(free)")
+
+    // Without an address there is nobody to write to; with one, it takes consent.
+    let addressless = try await offers("&channel=email")
+    #expect(addressless["data"] == [] && addressless["note"]?.string?.contains("No message may go") == true, "\(addressless)")
+    let point = try await server.send(.post, "/v1/contact_points", json: ["customer_id": .string(customer), "kind": "email", "value": "alici@ornek.example"])
+    #expect(point.status == 201, "\(point.text)")
+    #expect(try await offers("&channel=email")["data"] == [])
+    let consent = try await server.send(
+      .post, "/v1/consent_events",
+      json: [
+        "customer_id": .string(customer), "channel": "email", "address": "alici@ornek.example", "status": "ONAY", "source": "HS_WEB",
+        "consented_at": "2025-05-02T10:00:00Z",
+      ])
+    #expect(consent.status == 201, "\(consent.text)")
+    let allowed = try await offers("&channel=email")
+    #expect(allowed["data"]?.array?.first?["channel"] == "email" && allowed["note"] == .null, "\(allowed)")
+    #expect(try await offers("&channel=sms")["data"] == [])
+    #expect(try await offers("&channel=visit")["data"]?.array?.count == 1)
+
+    // The cell says: by e-mail, a tenth off at most, a month between contacts.
+    try await behind("INSERT INTO crm.grid (code, name, bands, groups, steers) VALUES ('cells', 'Hücreler', '{}', '{}', true)")
+    try await behind(
+      """
+      INSERT INTO crm.grid_cell (grid_id, band, "group", strategy, discount_cap_percent, contact_cadence_days, channel)
+      SELECT g.id, 'top', 'all', 'keep', 10, 30, 'email' FROM crm.grid AS g
+      """)
+    try await behind(
+      """
+      INSERT INTO crm.customer_cell (grid_id, cell_id, customer_id, entered_at)
+      SELECT c.grid_id, c.id, \(UUID(uuidString: customer)), '2025-05-01' FROM crm.grid_cell AS c
+      """)
+    let steered = try await offers()
+    let offer = try #require(steered["data"]?.array?.first, "\(steered)")
+    #expect(offer["channel"] == "email" && offer["discount_cap_percent"]?.string.flatMap(Double.init) == 10)
+    #expect(try await offers("&ignore_policy=true")["data"]?.array?.first?["discount_cap_percent"] == .null)
+    let run = try await server.compute("/v1/analytics/next_offers/runs", ["as_of": "2025-06-01T00:00:00Z", "min_lift": "0"])
+    #expect(run["status"] == "done", "\(run)")
+    let stored = try await Database(pool: server.database.worker).read(
+      as: .system("test"), "SELECT channel, discount_cap_percent::text AS cap FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer))")
+    #expect(try stored[0].decode(String.self, "channel") == "email" && stored[0].decode(String.self, "cap") == "10.00")
+    // The others have no cell and no channel: they are in the run as well.
+    try await behind(
+      """
+      INSERT INTO crm.activity (kind, subject, starts_at, status, completed_at, customer_id, department_id)
+      SELECT 'call', 'x', '2025-05-20T10:00Z', 'completed', '2025-05-20T10:00Z', c.id, c.department_id FROM crm.customer AS c WHERE c.id = \(UUID(uuidString: customer))
+      """)
+    let rested = try await offers()
+    #expect(rested["data"] == [] && rested["note"]?.string?.contains("wait for the next one") == true, "\(rested)")
+    try await behind("UPDATE crm.grid_cell SET contact_cadence_days = 7")
+    #expect(try await offers()["data"]?.array?.count == 1)
+    try await behind("UPDATE crm.grid_cell SET strategy = 'let_go'")
+    let left = try await server.ask(path, language: "tr")
+    #expect(left["data"] == [] && left["note"]?.string?.contains("bırakmak") == true, "\(left)")
+  }
+
   private func bought(_ number: Int) -> [String] { number < 4 ? ["Bread", "Butter"] : ["Bread"] }
 
   /// Four orders in lira: three of bread and butter, one of bread alone by the customer whose id is the answer. Butter costs 4, bread's cost is unknown.

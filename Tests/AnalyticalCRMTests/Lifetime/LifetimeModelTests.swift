@@ -20,6 +20,21 @@ struct LifetimeModelTests {
     #expect(model.probabilityAlive(PurchaseHistory(frequency: 0, recency: 0, age: 30)) == 1)
   }
 
+  @Test("Pareto/NBD is exact where alpha and beta lie far apart, and takes no longer there")
+  func paretoFarApart() {
+    // Integrated numerically with 30 digits (mpmath): P(alive) and ln L.
+    let cases: [(parameters: [Double], history: PurchaseHistory, alive: Double, likelihood: Double)] = [
+      ([0.5, 0.02, 1.2, 60], PurchaseHistory(frequency: 3, recency: 0.4, age: 9), 0.005588834965936803, -4.006187915901621),
+      ([2.5, 40, 0.3, 0.01], PurchaseHistory(frequency: 0, recency: 0, age: 5), 0.12247329196671432, -0.059577121936693365),
+      ([1.1, 0.001, 0.7, 900], PurchaseHistory(frequency: 120, recency: 9.5, age: 10), 0.9706135431959463, 171.90986420719918),
+    ]
+    for (parameters, history, alive, likelihood) in cases {
+      let model = ParetoModel(parameters: parameters)
+      #expect(deviation(model.probabilityAlive(history), from: alive) < 1e-10, "\(parameters)")
+      #expect(deviation(model.logLikelihood(of: [history]), from: likelihood) < 1e-10, "\(parameters)")
+    }
+  }
+
   @Test("Pareto/NBD finds the published parameters of CDNOW, and forecasts as the published implementation does")
   func pareto() throws {
     var groups: [PurchaseHistory: Int] = [:]

@@ -34,6 +34,25 @@ extension SimulatedCompanyTests {
       #expect(picture.text.hasPrefix("<svg ") && picture.text.hasSuffix("</svg>\n") && picture.text.contains("organisation"))
     }
 
+    @Test("the curves of the latest twelve runs of a subject stay, and those of other subjects and departments with them")
+    func kept() async throws {
+      let (server, _) = try await SimulatedServer.suite()
+      let question: JSON = ["subject": "contracts", "as_of": "2025-07-01T00:00:00Z"]
+      func points(_ run: JSON) async throws -> Int {
+        try await server.look("SELECT count(*) FROM crm.survival_point WHERE run_id = \(UUID(uuidString: run["id"]?.string ?? ""))")[0].decode(Int.self, at: 0)
+      }
+      let other = try await server.compute("/v1/analytics/survival/runs", ["subject": "customers", "as_of": "2025-07-01T00:00:00Z"])
+      let first = try await server.compute("/v1/analytics/survival/runs", question)
+      var second = first
+      for number in 1...12 {
+        let run = try await server.compute("/v1/analytics/survival/runs", question)
+        if number == 1 { second = run }
+      }
+      #expect(try await points(first) == 0)
+      #expect(try await points(second) > 0)
+      #expect(try await points(other) > 0)
+    }
+
     @Test("customers are lost after so many typical gaps; whoever came back was not")
     func customers() async throws {
       let (server, _) = try await SimulatedServer.suite()

@@ -55,6 +55,37 @@ struct AttributionTests {
     for rule in Self.rules { #expect(byCampaign["data"]?.array?.first?[rule] == "100.01") }
   }
 
+  @Test("purchases in another currency are laid to touches, and a campaign's results told, in the currency asked for")
+  func converted() async throws {
+    let fixture = CampaignFixture(server: try await TestServer.start())
+    let people = try await fixture.customers(3)
+    // 1 / 7 and 1 / 9 have no end: their sums have more digits than a decimal number of this program.
+    try await fixture.behind(
+      "INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) VALUES ('TRY', 'USD', '2025-05-01', 0.03), ('EUR', 'TRY', '2025-05-01', 7.7), ('TRY', 'USD', '2025-05-10', 0.027)")
+    let campaign = try await fixture.campaign(["cost": "77.77", "currency": "TRY"])
+    _ = try await fixture.assign(people, to: campaign)
+    try await touch(fixture, campaign, people.map { ($0, "email", "2025-05-02T10:00:00Z") } + [(people[0], "phone", "2025-05-03T10:00:00Z")])
+    try await fixture.behind("UPDATE crm.campaign_touch SET cost = 0.37, currency = 'USD'")
+    try await fixture.behind(
+      "INSERT INTO crm.campaign_response (customer_id, campaign_id, responded_at) SELECT m.customer_id, m.campaign_id, '2025-05-04T00:00Z' FROM crm.campaign_member AS m")
+    try await fixture.buy([(people[0], "2025-05-04T10:00:00Z", 100)], currency: "USD")
+    try await fixture.buy([(people[1], "2025-05-11T10:00:00Z", 77)], currency: "USD")
+    try await fixture.buy([(people[2], "2025-05-05T10:00:00Z", Decimal(string: "10.01") ?? 0)], currency: "TRY")
+    let query = "?from=2025-05-01&to=2025-05-31&currency=EUR"
+    let report = try await fixture.get("/v1/analytics/attribution\(query)")
+    // 100 ÷ 0.03 ÷ 7.7 + 77 ÷ 0.027 ÷ 7.7 + 10.01 ÷ 7.7; the rate of the euro is older than ten days on no day here.
+    #expect(report["currency"] == "EUR" && report["total"] == "804.57" && report["attributed"] == "804.57" && report["unattributed"] == "0.00", "\(report)")
+    for rule in Self.rules {
+      #expect(try (report["data"]?.array ?? []).reduce(0) { $0 + (try decimal($1[rule])) } == Decimal(string: "804.57"), "\(rule)")
+    }
+    let results = try await fixture.get("/v1/campaigns/\(campaign)/results?currency=EUR&margin_percent=50&denominator=targeted")
+    #expect(results["attributed_revenue"] == "804.57" && results["currency"] == "EUR" && results["responders"] == 3, "\(results)")
+    // 77.77 ÷ 7.7, and four touches of 0.37 ÷ 0.03 ÷ 7.7.
+    #expect(results["cost"] == "16.51", "\(results)")
+    let phases = try await fixture.server.send(.get, "/v1/analytics/phases?from=2025-05-01&to=2025-05-31&currency=EUR", as: "elif")
+    #expect(phases.status == 200 || phases.problem == "not-begun", "\(phases.text)")
+  }
+
   @Test("whatever the ledger, every rule adds up to the revenue to the cent, and so does turnover; linear and Shapley are those counted one by one")
   func reconciled() async throws {
     let fixture = CampaignFixture(server: try await TestServer.start())

@@ -61,6 +61,41 @@ struct ProfitTests {
     #expect(tiers.reduce(0) { $0 + decimal($1["net_revenue"]) } == Decimal(string: "82864.48"))
     #expect(tiers.reduce(0) { $0 + decimal($1["cost_to_serve"]) } == decimal(data["cost_to_serve"]))
 
+    // Touches of campaigns count by what they cost, or else by the rate of their channel; segments by who is in them.
+    try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in
+      try await tx.run("INSERT INTO crm.service_rate (kind, per, amount, currency, valid_from) VALUES ('touch.email', 'piece', 4, 'TRY', '2017-01-01')")
+      try await tx.run(
+        """
+        WITH campaign AS (
+          INSERT INTO crm.campaign (code, name, starts_on, ends_on, department_id) SELECT 'c', 'Mart', '2017-03-01', '2017-03-31', d.id FROM crm.department AS d LIMIT 1
+          RETURNING id, department_id)
+        INSERT INTO crm.campaign_touch (customer_id, campaign_id, channel, touched_at, cost, currency, department_id)
+        SELECT \(UUID(uuidString: first)), c.id, t.channel, t.at, t.cost, 'USD', c.department_id FROM campaign AS c CROSS JOIN (VALUES
+          ('email', timestamptz '2017-03-02T10:00Z', 0), ('post', timestamptz '2017-03-03T10:00Z', 2.5), ('web', timestamptz '2017-03-04T10:00Z', 0)) AS t (channel, at, cost)
+        """)
+    }
+    let touched = try #require(try await server.send(.get, path).json()["data"])
+    // One dollar by the rate, two and a half as noted; the third is free, and none of them is a contact.
+    #expect(decimal(touched["cost_to_serve"]) == decimal(data["cost_to_serve"]) + Decimal(3.5) && touched["unpriced_contacts"] == 0, "\(touched)")
+    let made = try await server.send(
+      .post, "/v1/segments", json: ["code": "big_two", "name": "Büyük ikisi", "kind": "static"])
+    #expect(made.status == 201, "\(made.text)")
+    let two = values.prefix(2).compactMap { $0["customer_id"]?.string }
+    let put = try await server.send(
+      .post, "/v1/segments/\(try made.json()["id"]?.string ?? "")/members", json: ["customer_ids": .array(two.map(JSON.string))])
+    #expect(put.status == 200, "\(put.text)")
+    let segments = try await server.send(.get, "/v1/profit/segments?as_of=\(ShoppingYear.asOf)&segment=big_two").json()
+    let segment = try #require(segments["data"]?.array?.first, "\(segments)")
+    var statements: [JSON] = []
+    for id in two { statements.append(try #require(try await server.send(.get, "/v1/customers/\(id)/profit?as_of=\(ShoppingYear.asOf)").json()["data"])) }
+    for member in ["gross_revenue", "discounts", "returns", "net_revenue", "margin", "cost_to_serve", "profit"] {
+      #expect(decimal(segment[member]) == statements.reduce(0) { $0 + decimal($1[member]) }, "\(member): \(segment)")
+    }
+    #expect(segment["members"] == 2 && segment["customers"] == 2 && segments["n"] == 2 && segments["currency"] == "USD")
+    #expect(try await fixture.rows("/v1/profit/segments?as_of=\(ShoppingYear.asOf)").contains { $0["segment"] == "big_two" })
+    #expect(try await server.send(.get, "/v1/profit/segments?segment=none_such").status == 404)
+    #expect(try await server.send(.get, "/v1/profit/segments", as: "mehmet").status == 403)
+
     let tiered = try await fixture.model("tiers_by_profit", keys: [ValueFixture.key("profit", "1")], ["pyramid": "zeithaml"])
     let run = try await fixture.done(tiered)
     let pyramid = try await fixture.rows("/v1/value_models/\(tiered)/pyramid?run_id=\(run)")

@@ -19,7 +19,7 @@ from (values
   ('returns', 'Returns', 'İadeler', 'What was given back for returned goods: orders returned whole, lines with a negative amount, and goods that came back of orders shipped here.', 'currency', 'lower', 'lines', 'zero'),
   ('referrals', 'Customers brought', 'Getirdiği müşteri', 'Customers this one brought who are customers at the time of the analysis.', 'count', 'higher', 'referrals', 'zero'),
   ('referred_revenue', 'Revenue of customers brought', 'Getirdiği müşterilerin cirosu', 'Revenue of the customers this one brought.', 'currency', 'higher', 'referrals', 'zero'),
-  ('cost_to_serve', 'Cost to serve', 'Hizmet maliyeti', 'Completed activities and other contacts priced by the service rates, and the service costs observed.', 'currency', 'lower', 'service', 'zero'),
+  ('cost_to_serve', 'Cost to serve', 'Hizmet maliyeti', 'Completed activities, time worked on tickets and touches of campaigns, priced by the service rates (touches by what they cost, where that is noted), and the service costs observed.', 'currency', 'lower', 'service', 'zero'),
   ('contacts', 'Contacts', 'Temas sayısı', 'Completed activities.', 'count', 'higher', 'service', 'zero'),
   ('profit', 'Profit', 'Kâr', 'Revenue less returns not in it yet, the cost of the products sold and the cost to serve.', 'currency', 'higher', 'profit', 'zero'),
   ('payment_delay', 'Payment delay', 'Ödeme gecikmesi', 'Days paid after the due day on average, weighted by amount; early is negative, what is overdue counts until the day of the analysis.', 'days', 'lower', 'payments', 'middle')
@@ -97,6 +97,7 @@ create function analytics.cost_measures(as_of timestamptz, since timestamptz, cu
 returns table (customer_id uuid, product_cost numeric, costed_revenue numeric) language sql stable parallel safe as $$
   select l.customer_id, sum(analytics.in_currency(l.quantity * l.unit_cost, 'TRY', cost_measures.currency, l.ordered_at)),
     sum(analytics.in_currency(l.amount, l.currency, cost_measures.currency, l.ordered_at))
+      filter (where analytics.in_currency(l.quantity * l.unit_cost, 'TRY', cost_measures.currency, l.ordered_at) is not null)
   from analytics.purchase_line as l
   where l.unit_cost is not null and exists (select from crm.product as g where g.cost is not null)
     and l.ordered_at < as_of and (since is null or l.ordered_at >= since) and (department is null or l.department_id = department)
@@ -173,32 +174,42 @@ comment on function analytics.observation_measures(text, timestamptz, timestampt
 
 create view analytics.service_event with (security_invoker = true) as
 select a.customer_id, 'activity'::text as source, a.id as source_id, a.department_id, 'activity.' || a.kind as kind, a.completed_at as occurred_at,
-  case when a.ends_at is not null then round(extract(epoch from a.ends_at - a.starts_at) / 60, 2) end as minutes
+  case when a.ends_at is not null then round(extract(epoch from a.ends_at - a.starts_at) / 60, 2) end as minutes, null::numeric as cost, null::text as currency
 from crm.activity as a
 where a.status = 'completed' and a.customer_id is not null
 union all
-select x.customer_id, 'ticket_time', x.id, x.department_id, 'ticket.' || x.kind, x.worked_at, round(x.seconds / 60.0, 2)
-from crm.ticket_time as x;
-comment on view analytics.service_event is 'One row a time the company served a customer or turned to it; what each costs, the service rates say.';
+select x.customer_id, 'ticket_time', x.id, x.department_id, 'ticket.' || x.kind, x.worked_at, round(x.seconds / 60.0, 2), null, null
+from crm.ticket_time as x
+union all
+select t.customer_id, 'touch', t.id, t.department_id, 'touch.' || t.channel, t.touched_at, null, nullif(t.cost, 0), t.currency
+from crm.campaign_touch as t
+where not t.held_out;
+comment on view analytics.service_event is 'One row a time the company served a customer or turned to it; what each costs, the service rates say, unless it was noted.';
 comment on column analytics.service_event.customer_id is 'The customer.';
-comment on column analytics.service_event.source is 'Where it is recorded: activity or ticket_time.';
+comment on column analytics.service_event.source is 'Where it is recorded: activity, ticket_time or touch.';
 comment on column analytics.service_event.source_id is 'Its record there.';
 comment on column analytics.service_event.department_id is 'The department that did it.';
 comment on column analytics.service_event.kind is 'What it was, as the service rates name it, such as activity.meeting.';
 comment on column analytics.service_event.occurred_at is 'When it was done.';
 comment on column analytics.service_event.minutes is 'How long it took; null where that is not known.';
+comment on column analytics.service_event.cost is 'What it cost, where that was noted: of touches; null where the service rates say it.';
+comment on column analytics.service_event.currency is 'Currency of that cost.';
 
 create function analytics.service_measures(as_of timestamptz, since timestamptz, currency text, department uuid, customers uuid[] default null)
 returns table (customer_id uuid, contacts bigint, cost numeric, unpriced bigint) language sql stable parallel safe as $$
   select s.customer_id, sum(s.contacts)::bigint, sum(s.cost), sum(s.unpriced)::bigint
   from (
-    select e.customer_id, 1 as contacts,
-      analytics.in_currency(r.amount * case r.per when 'hour' then coalesce(e.minutes, r.usual_minutes) / 60 else 1 end, r.currency, service_measures.currency, e.occurred_at) as cost,
-      case when r.id is null then 1 else 0 end as unpriced
+    -- A touch that cost nothing and has no rate is free; it is no contact, because nobody spoke with anybody.
+    select e.customer_id, case e.source when 'touch' then 0 else 1 end as contacts, p.price as cost,
+      case when p.price is null and (e.source <> 'touch' or e.cost is not null or r.id is not null) then 1 else 0 end as unpriced
     from analytics.service_event as e
     left join lateral (
       select x.* from crm.service_rate as x where x.kind = e.kind and x.valid_from <= (e.occurred_at at time zone 'UTC')::date order by x.valid_from desc limit 1
     ) as r on true
+    cross join lateral (
+      select case when e.cost is not null then analytics.in_currency(e.cost, e.currency, service_measures.currency, e.occurred_at)
+        else analytics.in_currency(r.amount * case r.per when 'hour' then coalesce(e.minutes, r.usual_minutes) / 60 else 1 end, r.currency, service_measures.currency, e.occurred_at) end as price
+    ) as p
     where e.occurred_at < as_of and (since is null or e.occurred_at >= since) and (department is null or e.department_id = department)
       and (customers is null or e.customer_id = any (customers))
     union all
@@ -210,7 +221,7 @@ returns table (customer_id uuid, contacts bigint, cost numeric, unpriced bigint)
   group by s.customer_id
 $$;
 comment on function analytics.service_measures(timestamptz, timestamptz, text, uuid, uuid[]) is
-  'One row a customer who was served: how often, what that cost by the service rates of the days and by the service costs observed, and how often without a rate.';
+  'One row a customer who was served or turned to: how often it was served, what all of it cost by the service rates of the days, by what touches cost and by the service costs observed, and how often there was no rate, or none of exchange.';
 
 create function analytics.payment_measures(as_of timestamptz, since timestamptz, department uuid, time_zone text, customers uuid[] default null)
 returns table (customer_id uuid, payment_delay numeric, overdue bigint) language sql stable parallel safe as $$

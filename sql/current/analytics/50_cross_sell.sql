@@ -71,21 +71,77 @@ comment on column analytics.association_now.run_id is 'The run.';
 comment on column analytics.association_now.level is 'The level of the category tree it counted; null for products.';
 comment on column analytics.association_now.as_of is 'The instant up to which purchases counted.';
 
+create view analytics.policy_now with (security_invoker = true) as
+select m.customer_id, c.strategy, c.discount_cap_percent, c.contact_cadence_days, c.channel
+from crm.grid as g
+join crm.customer_cell as m on m.grid_id = g.id and m.left_at is null
+join crm.grid_cell as c on c.id = m.cell_id
+where g.steers;
+comment on view analytics.policy_now is 'One row a customer in a cell of the grid that steers: what its policy says to those who make offers. The same as crm.customer_policy.';
+comment on column analytics.policy_now.customer_id is 'The customer.';
+comment on column analytics.policy_now.strategy is 'What the company means to do with the customers of the cell.';
+comment on column analytics.policy_now.discount_cap_percent is 'The largest discount that is given without asking; null where the policy names none.';
+comment on column analytics.policy_now.contact_cadence_days is 'How many days lie between contacts; null where the policy names none.';
+comment on column analytics.policy_now.channel is 'The channel to reach the customer by; null where the policy names none.';
+
+create function analytics.may_be_reached(customer uuid, on_channel text, of_brand uuid, at timestamptz) returns boolean language sql stable as $$
+  select exists (
+      select from crm.contact_point as p
+      cross join lateral crm.refusal_of(p.customer_id, p.contact_id, on_channel, p.value, 'commercial', 'marketing', of_brand, at) as r
+      where p.customer_id = customer and p.kind = case on_channel when 'email' then 'email' else 'phone' end and r.reason is null
+        and not exists (
+          select from crm.channel_preference as a
+          where a.customer_id = customer and (a.contact_id is null or a.contact_id = p.contact_id) and on_channel = any (a.avoided_channels)))
+    and not exists (
+      select from crm.frequency_cap as f
+      where f.is_active and (f.channel is null or f.channel = on_channel) and (f.brand_id is null or f.brand_id = of_brand)
+        and f.messages <= (
+          select count(*) from crm.outbound_message as m
+          where m.customer_id = customer and m.legal_class = 'commercial' and m.state in ('queued', 'sending', 'sent', 'delivered')
+            and (f.channel is null or m.channel = f.channel) and (f.brand_id is null or m.brand_id = f.brand_id)
+            and coalesce(m.sent_at, m.not_before) > at - make_interval(hours => f.hours) and coalesce(m.sent_at, m.not_before) <= at))
+$$;
+comment on function analytics.may_be_reached(uuid, text, uuid, timestamptz) is
+  'Whether a commercial message by email, sms or phone may go to some address of a customer: consent or a merchant''s, not suppressed, not avoided by the customer, and no cap on the frequency reached. The gate asks again before anything is sent.';
+
+create function analytics.offer_hindrance(
+  customer uuid, as_of timestamptz, contact_gap_days integer, by_policy boolean, on_channel text, of_brand uuid
+) returns text language sql stable as $$
+  select case
+    when p.strategy = 'let_go' then 'let_go'
+    when exists (
+      select from crm.campaign_touch as t
+      where t.customer_id = customer and t.delivered and not t.held_out and t.touched_at < as_of
+        and t.touched_at >= as_of - make_interval(days => offer_hindrance.contact_gap_days)) then 'contacted'
+    when p.contact_cadence_days is not null and (
+      exists (
+        select from crm.campaign_touch as t
+        where t.customer_id = customer and t.delivered and not t.held_out and t.touched_at < as_of and t.touched_at >= as_of - make_interval(days => p.contact_cadence_days))
+      or exists (
+        select from crm.activity as a
+        where a.customer_id = customer and a.status = 'completed' and a.kind <> 'note' and a.completed_at < as_of
+          and a.completed_at >= as_of - make_interval(days => p.contact_cadence_days))) then 'cadence'
+    when coalesce(on_channel, p.channel) in ('email', 'sms', 'phone')
+      and not analytics.may_be_reached(customer, coalesce(on_channel, p.channel), of_brand, crm.consent_clock()) then 'consent'
+  end
+  from (values (1)) as one (n) left join analytics.policy_now as p on by_policy and p.customer_id = offer_hindrance.customer
+$$;
+comment on function analytics.offer_hindrance(uuid, timestamptz, integer, boolean, text, uuid) is
+  'Why nothing is offered to a customer: let_go (the strategy of its cell), contacted (a campaign reached it within so many days), cadence (there was a contact within the days of its policy), consent (on the channel asked for, or else that of the policy, no message may go to it now); null if nothing hinders.';
+
 create function analytics.next_offers(
   rules_run uuid, as_of timestamptz default now(), window_days integer default 30, margin_rate numeric default null, contact_cost numeric default 0,
-  minimum_lift double precision default 1.1, customers uuid[] default null, most integer default 5, contact_gap_days integer default 0
+  minimum_lift double precision default 1.1, customers uuid[] default null, most integer default 5, contact_gap_days integer default 0,
+  by_policy boolean default true, on_channel text default null, of_brand uuid default null
 ) returns table (
   customer_id uuid, "position" integer, item_id uuid, because_item_id uuid, confidence double precision, lift double precision, margin numeric,
-  score double precision, expected_value numeric
+  score double precision, expected_value numeric, channel text, discount_cap_percent numeric
 ) language sql stable as $$
   with run as materialized (select (a.parameters ->> 'level')::integer as level from crm.analysis_run as a where a.id = next_offers.rules_run),
   owned as materialized (
     select l.customer_id, t.item_id, max(l.ordered_at) as last_at
     from analytics.purchase_line as l join analytics.items((select r.level from run as r)) as t on t.product_id = l.product_id
     where l.ordered_at < next_offers.as_of and l.quantity > 0 and (next_offers.customers is null or l.customer_id = any (next_offers.customers))
-      and (next_offers.contact_gap_days = 0 or not exists (
-        select from crm.campaign_touch as c where c.customer_id = l.customer_id and c.delivered and not c.held_out
-          and c.touched_at < next_offers.as_of and c.touched_at >= next_offers.as_of - make_interval(days => next_offers.contact_gap_days)))
     group by l.customer_id, t.item_id
   ), offerable as materialized (
     select distinct t.item_id from analytics.offerable_product as p join analytics.items((select r.level from run as r)) as t on t.product_id = p.product_id
@@ -103,14 +159,22 @@ create function analytics.next_offers(
     join priced as p on p.item_id = r.consequent[1]
     left join owned as had on had.customer_id = o.customer_id and had.item_id = p.item_id and had.last_at >= next_offers.as_of - make_interval(days => next_offers.window_days)
     where had.item_id is null
+  ), worthwhile as materialized (
+    select c.* from candidate as c where c.place = 1 and c.expected_value > 0
+  ), free as materialized (
+    select w.customer_id from (select distinct x.customer_id from worthwhile as x) as w
+    where analytics.offer_hindrance(w.customer_id, next_offers.as_of, next_offers.contact_gap_days, next_offers.by_policy, next_offers.on_channel, next_offers.of_brand) is null
   ), ranked as (
-    select c.*, (row_number() over (partition by c.customer_id order by c.score desc, c.lift desc, c.item_id))::integer as rank
-    from candidate as c where c.place = 1 and c.expected_value > 0
+    select w.*, (row_number() over (partition by w.customer_id order by w.score desc, w.lift desc, w.item_id))::integer as rank
+    from worthwhile as w join free as f on f.customer_id = w.customer_id
   )
-  select r.customer_id, r.rank, r.item_id, r.because_item_id, r.confidence, r.lift, r.margin, r.score, r.expected_value from ranked as r where r.rank <= next_offers.most
+  select r.customer_id, r.rank, r.item_id, r.because_item_id, r.confidence, r.lift, r.margin, r.score, r.expected_value,
+    coalesce(next_offers.on_channel, p.channel), p.discount_cap_percent
+  from ranked as r left join analytics.policy_now as p on next_offers.by_policy and p.customer_id = r.customer_id
+  where r.rank <= next_offers.most
 $$;
-comment on function analytics.next_offers(uuid, timestamptz, integer, numeric, numeric, double precision, uuid[], integer, integer) is
-  'What to offer whom by the rules of a run: things not bought within the window of days that may be offered, by their best rule from a thing the customer has bought with enough lift. The score is confidence × margin a purchase; ties go by lift, then id. expected_value is the score less what a contact costs; only offers above zero are there. margin_rate is the margin, as a share of revenue, of what has no known cost; without it such things are not offered. Nothing is offered to customers whom a campaign reached within contact_gap_days. customers null: everybody.';
+comment on function analytics.next_offers(uuid, timestamptz, integer, numeric, numeric, double precision, uuid[], integer, integer, boolean, text, uuid) is
+  'What to offer whom by the rules of a run: things not bought within the window of days that may be offered, by their best rule from a thing the customer has bought with enough lift. The score is confidence × margin a purchase; ties go by lift, then id. expected_value is the score less what a contact costs; only offers above zero are there. margin_rate is the margin, as a share of revenue, of what has no known cost; without it such things are not offered. Nothing is offered to customers whom something hinders (analytics.offer_hindrance): a campaign reached them within contact_gap_days, their policy (by_policy) lets them go or rests between contacts, or no message may go to them on the channel. customers null: everybody.';
 
 grant select on all tables in schema analytics to crm_app, crm_worker, bi_reader;
 grant execute on all functions in schema analytics to crm_app, crm_worker;

@@ -77,7 +77,8 @@ comment on function analytics.campaign_member_result(uuid, timestamptz, timestam
 
 create function analytics.campaign_cost(of_campaign uuid, until timestamptz, to_currency text)
 returns table (arm text, touches bigint, cost numeric, without_rate bigint) language sql stable as $$
-  select m.arm, sum(d.touches)::bigint, coalesce(sum(crm.convert(d.cost, d.currency, to_currency, d.day)), 0),
+  -- Sums of converted amounts have more digits than anybody reads, or can: ten after the point are kept.
+  select m.arm, sum(d.touches)::bigint, coalesce(round(sum(crm.convert(d.cost, d.currency, to_currency, d.day)), 10), 0),
     coalesce(sum(d.touches) filter (where d.cost <> 0 and crm.convert(d.cost, d.currency, to_currency, d.day) is null), 0)::bigint
   from (
     select t.customer_id, t.currency, (t.touched_at at time zone 'UTC')::date as day, count(*) as touches, sum(t.cost) as cost
@@ -131,16 +132,23 @@ comment on function analytics.success(text, timestamptz, timestamptz, uuid) is
 create function analytics.journey_step(
   kind text, since timestamptz, until timestamptz, window_days integer, half_life_days double precision, by_campaign boolean, to_currency text, only_department uuid)
 returns table (customer_id uuid, success_id uuid, at timestamptz, step text, place bigint, steps bigint, decay double precision, amount numeric) language sql stable as $$
-  select s.customer_id, s.id, s.at, x.step, x.place, x.steps, x.decay / nullif(sum(x.decay) over (partition by s.customer_id, s.id), 0),
-    crm.convert(s.amount, s.currency, to_currency, (s.at at time zone 'UTC')::date)
-  from analytics.success(journey_step.kind, journey_step.since, journey_step.until, only_department) as s
-  cross join lateral (
-    select case when by_campaign then c.code else t.channel end as step, row_number() over (order by t.touched_at, t.id) as place, count(*) over () as steps,
-      -- Measured from the last touch, so that touches long ago do not all become 0.
-      power(2::double precision, -extract(epoch from max(t.touched_at) over () - t.touched_at)::double precision / 86400 / half_life_days) as decay
+  with success as materialized (
+    select s.* from analytics.success(journey_step.kind, journey_step.since, journey_step.until, only_department) as s
+  ), touch as materialized (
+    select t.customer_id, t.id, t.touched_at, case when by_campaign then c.code else t.channel end as step
     from crm.campaign_touch as t join crm.campaign as c on c.id = t.campaign_id
-    where t.customer_id = s.customer_id and t.delivered and t.touched_at <= s.at and t.touched_at > s.at - make_interval(days => window_days)
-  ) as x
+    where t.delivered and t.touched_at < journey_step.until and t.touched_at > journey_step.since - make_interval(days => window_days)
+  ), led as (
+    select s.customer_id, s.id, s.at, s.currency, s.amount, t.step, row_number() over (w order by t.touched_at, t.id) as place, count(*) over w as steps,
+      -- Measured from the last touch, so that touches long ago do not all become 0.
+      power(2::double precision, -extract(epoch from max(t.touched_at) over w - t.touched_at)::double precision / 86400 / half_life_days) as decay
+    from success as s
+    join touch as t on t.customer_id = s.customer_id and t.touched_at <= s.at and t.touched_at > s.at - make_interval(days => window_days)
+    window w as (partition by s.customer_id, s.id)
+  )
+  select l.customer_id, l.id, l.at, l.step, l.place, l.steps, l.decay / nullif(sum(l.decay) over (partition by l.customer_id, l.id), 0),
+    crm.convert(l.amount, l.currency, to_currency, (l.at at time zone 'UTC')::date)
+  from led as l
 $$;
 comment on function analytics.journey_step(text, timestamptz, timestamptz, integer, double precision, boolean, text, uuid) is
   'The touches that arrived within some days before each success, in their order, with their share by age: half as much for each half-life.';

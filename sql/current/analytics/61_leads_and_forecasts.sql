@@ -42,11 +42,11 @@ returns table (month date, snapshot_on date, currency text, opportunities bigint
     from month as m join crm.opportunity as o on o.status = 'won' and o.closed_on >= m.first and o.closed_on < m.next
     where (only_pipeline is null or o.pipeline_id = only_pipeline) and o.closed_at < known_until
   ), told as (
-    select s.first, s.currency, 1 as opportunities, crm.convert(s.weighted, s.own, s.currency, s.day) as weighted, null::numeric as closed, false as before, false as foreseen,
+    select s.first, s.currency, 1 as opportunities, round(crm.convert(s.weighted, s.own, s.currency, s.day), 10) as weighted, null::numeric as closed, false as before, false as foreseen,
       s.weighted is not null and crm.convert(s.weighted, s.own, s.currency, s.day) is null as missing
     from stood as s
     union all
-    select w.first, w.currency, 0, null, crm.convert(w.amount, w.own, w.currency, w.day), w.before, w.foreseen, w.amount is not null and crm.convert(w.amount, w.own, w.currency, w.day) is null
+    select w.first, w.currency, 0, null, round(crm.convert(w.amount, w.own, w.currency, w.day), 10), w.before, w.foreseen, w.amount is not null and crm.convert(w.amount, w.own, w.currency, w.day) is null
     from won as w
   )
   select m.first, m.snapshot_on, t.currency, coalesce(sum(t.opportunities), 0)::bigint, coalesce(sum(t.closed) filter (where t.before), 0), coalesce(sum(t.weighted), 0),

@@ -56,25 +56,23 @@ comment on function analytics.phase_change(timestamptz) is
 
 create function analytics.phase_cost(since timestamptz, until timestamptz, only_department uuid)
 returns table (customer_id uuid, at timestamptz, source text, cost numeric, currency text) language sql stable as $$
-  select t.customer_id, t.touched_at, 'touch', t.cost, t.currency from crm.campaign_touch as t
-  where t.touched_at >= phase_cost.since and t.touched_at < phase_cost.until and t.cost <> 0 and (only_department is null or t.department_id = only_department)
-  union all
   select m.customer_id, c.starts_on::timestamp at time zone 'UTC', 'campaign', c.cost / count(*) over (partition by c.id), c.currency
   from crm.campaign as c join crm.campaign_member as m on m.campaign_id = c.id and not m.held_out
   where c.cost <> 0 and c.status <> 'cancelled' and c.starts_on::timestamp at time zone 'UTC' >= phase_cost.since and c.starts_on::timestamp at time zone 'UTC' < phase_cost.until
     and (only_department is null or c.department_id = only_department)
   union all
-  select e.customer_id, e.occurred_at, 'service', r.amount * case r.per when 'hour' then coalesce(e.minutes, r.usual_minutes) / 60 else 1 end, r.currency
+  select e.customer_id, e.occurred_at, case e.source when 'touch' then 'touch' else 'service' end,
+    coalesce(e.cost, r.amount * case r.per when 'hour' then coalesce(e.minutes, r.usual_minutes) / 60 else 1 end), case when e.cost is null then r.currency else e.currency end
   from analytics.service_event as e
-  cross join lateral (
-    select x.* from crm.service_rate as x where x.kind = e.kind and x.valid_from <= (e.occurred_at at time zone 'UTC')::date order by x.valid_from desc limit 1) as r
-  where e.source <> 'touch' and e.occurred_at >= phase_cost.since and e.occurred_at < phase_cost.until and (only_department is null or e.department_id = only_department)
+  left join lateral (
+    select x.* from crm.service_rate as x where x.kind = e.kind and x.valid_from <= (e.occurred_at at time zone 'UTC')::date order by x.valid_from desc limit 1) as r on true
+  where (e.cost is not null or r.id is not null) and e.occurred_at >= phase_cost.since and e.occurred_at < phase_cost.until and (only_department is null or e.department_id = only_department)
   union all
   select o.customer_id, o.observed_at, 'service_cost', o.value, o.currency from crm.customer_observation as o
   where o.kind = 'service_cost' and o.observed_at >= phase_cost.since and o.observed_at < phase_cost.until and (only_department is null or o.department_id = only_department)
 $$;
 comment on function analytics.phase_cost(timestamptz, timestamptz, uuid) is
-  'What was spent on each customer: touches, the campaigns'' own cost in equal parts to their members on the first day, activities by the service rates, and service costs observed.';
+  'What was spent on each customer: touches by what they cost or else by the service rates, the campaigns'' own cost in equal parts to their members on the first day, activities and time on tickets by the service rates, and service costs observed.';
 
 create function analytics.phase_stay(since timestamptz, until timestamptz, only_department uuid)
 returns table (customer_id uuid, phase text, entered_at timestamptz, left_at timestamptz, before text, next text, was_customer boolean) language sql stable as $$
@@ -97,7 +95,7 @@ returns table (phase text, at_start bigint, entered bigint, forward bigint, leak
     select s.*, m.forward from analytics.phase_stay(phase_report.since, phase_report.until, only_department) as s
     left join crm.phase_move as m on s.left_at is not null and m.from_phase = s.phase and m.to_phase = s.next
   ), spent as (
-    select s.phase, sum(crm.convert(c.cost, c.currency, to_currency, (c.at at time zone 'UTC')::date)) as cost,
+    select s.phase, round(sum(crm.convert(c.cost, c.currency, to_currency, (c.at at time zone 'UTC')::date)), 10) as cost,
       count(*) filter (where crm.convert(c.cost, c.currency, to_currency, (c.at at time zone 'UTC')::date) is null) as without_rate
     from analytics.phase_cost(phase_report.since, phase_report.until, only_department) as c
     join stay as s on s.customer_id = c.customer_id and s.entered_at <= c.at and (s.left_at is null or s.left_at > c.at)

@@ -49,7 +49,7 @@ comment on column bi.association_rules.conviction is '(1 − share of the conseq
 
 create view bi.customer_offers with (security_invoker = true) as
 select o.customer_id, c.name as customer, o.position, a.as_of, o.item_id, i.name as item, o.because_item_id, b.name as because_item,
-  o.confidence, o.lift, o.margin, o.score, o.expected_value, a.result ->> 'currency' as currency
+  o.confidence, o.lift, o.margin, o.score, o.expected_value, a.result ->> 'currency' as currency, o.channel, o.discount_cap_percent
 from crm.customer_offer as o
 join crm.analysis_run as a on a.id = o.run_id
 join bi.customers as c on c.customer_id = o.customer_id
@@ -72,5 +72,7 @@ comment on column bi.customer_offers.margin is 'Margin of it in a purchase, on a
 comment on column bi.customer_offers.score is 'Confidence × margin.';
 comment on column bi.customer_offers.expected_value is 'Score less what a contact costs.';
 comment on column bi.customer_offers.currency is 'Currency of margin and expected value.';
+comment on column bi.customer_offers.channel is 'The channel to make it on; null where nobody named one.';
+comment on column bi.customer_offers.discount_cap_percent is 'The largest discount the policy gives the customer; null where it names none.';
 
 grant select on all tables in schema bi to bi_reader, crm_app, crm_worker;
