@@ -55,19 +55,33 @@ package enum ShoppingYear {
   private static func load(_ database: TestDatabase) async throws {
     try await DemoCompany.found(in: database.app)
     let door = Database(pool: database.worker)
-    let model = try Model(resources: API.declared, catalogue: try await Catalogue.read(from: database.worker))
-    let importer = Importer(database: door, model: model)
+    try await Importer(database: door, model: try await model(of: database)).importHouseholds(as: try await door.caller(of: "deniz@carsi.example"))
+    try await take([("products", "products"), ("demographics", "customers"), ("transactions", "orders")], into: database)
+    try await redeem(in: door)
+    // Plans for tables that nobody has looked at yet are slow ones.
+    _ = try await database.admin.execute(["ANALYZE"], context: .init(readOnly: false), lane: .jobs, deadline: .after(.seconds(60)))
+  }
+
+  /// The year's campaigns, who was in them and what was redeemed, by the mappings of the demo.
+  package static func importCampaigns(into database: TestDatabase) async throws {
+    try await take(
+      [("campaign_descriptions", "campaigns"), ("campaigns", "campaign_members"), ("coupon_redemptions", "campaign_responses")], into: database)
+  }
+
+  private static func model(of database: TestDatabase) async throws -> Model {
+    try Model(resources: API.declared, catalogue: try await Catalogue.read(from: database.worker))
+  }
+
+  private static func take(_ files: [(file: String, resource: String)], into database: TestDatabase) async throws {
+    let door = Database(pool: database.worker)
+    let importer = Importer(database: door, model: try await model(of: database))
     let caller = try await door.caller(of: "deniz@carsi.example")
-    try await importer.importHouseholds(as: caller)
-    for (file, resource) in [("products", "products"), ("demographics", "customers"), ("transactions", "orders")] {
+    for (file, resource) in files {
       let mapping = try JSONDecoder().decode(JSON.self, from: Data(demo("mappings/\(resource).json")))
       let job = try await importer.importFile(
         pieces(demo("data/\(file).csv.gz")), resource: resource, mapping: mapping, fileName: "\(file).csv.gz", dryRun: false, as: caller)
       guard job.status == .done, job.rowsRefused == 0 else { throw Command.Failure(description: "\(file): \(job.rowsRefused) rows refused, \(job.status)") }
     }
-    try await redeem(in: door)
-    // Plans for tables that nobody has looked at yet are slow ones.
-    _ = try await database.admin.execute(["ANALYZE"], context: .init(readOnly: false), lane: .jobs, deadline: .after(.seconds(60)))
   }
 
   /// One observation a coupon used, at the beginning of its day.

@@ -11,30 +11,13 @@ struct CampaignMeasurementTests {
   func shoppingYear() async throws {
     let fixture = CampaignFixture(server: try await ShoppingYear.server())
     let expected = try #require(try ShoppingYear.expected()["campaigns"]?["campaigns"]?.array)
-    func table(_ file: String) async throws -> [[String]] {
-      try await Command("gzip", ["-dc", Command.repository.appending(path: "demo/data/\(file).csv.gz").path]).run()
-        .split(whereSeparator: \.isNewline).dropFirst().map { $0.split(separator: ",").map(String.init) }
-    }
-    let (members, redemptions) = (try await table("campaigns"), try await table("coupon_redemptions"))
+    try await ShoppingYear.importCampaigns(into: fixture.server.database)
     var compared = 0
     for campaign in expected {
       let number = try #require(campaign["campaign_id"]?.int)
-      let id = try await fixture.campaign([
-        "code": .string("CJ-\(number)"), "starts_on": try #require(campaign["start"]), "ends_on": try #require(campaign["end"]), "assignment": "chosen",
-        "kind": "coupon",
-        "currency": "USD",
-      ])
-      let households = members.filter { $0[0] == "\(number)" }.map { "Household \($0[1])" }
-      let used = redemptions.filter { $0[2] == "\(number)" }
-      try await fixture.behind(
-        "INSERT INTO crm.campaign_member (customer_id, campaign_id, assigned_at) SELECT c.id, \(id)::text::uuid, '2017-01-01' FROM crm.customer c WHERE c.name = ANY (\(households)::text[])"
-      )
-      try await fixture.behind(
-        """
-        INSERT INTO crm.campaign_response (customer_id, campaign_id, kind, responded_at, reference)
-        SELECT c.id, \(id)::text::uuid, 'redemption', g.day::timestamptz, g.coupon FROM unnest(\(used.map { "Household \($0[0])" })::text[], \(used.map { $0[3] })::text[], \(used.map { $0[1] })::text[])
-          AS g (name, day, coupon) JOIN crm.customer c ON c.name = g.name
-        """)
+      let stored = try await fixture.get("/v1/campaigns?code=eq.CJ-\(number)&select=id,starts_on,ends_on")["data"]?.array?.first
+      #expect(stored?["starts_on"] == campaign["start"] && stored?["ends_on"] == campaign["end"])
+      let id = try #require(stored?["id"]?.string)
       let query = "?as_of=\(ShoppingYear.asOf)&denominator=targeted"
       let results = try await fixture.get("/v1/campaigns/\(id)/results\(query)")
       #expect(
