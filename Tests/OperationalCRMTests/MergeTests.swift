@@ -6,30 +6,6 @@ import Testing
 
 @Suite("Merging")
 struct MergeTests {
-  /// A checksum of every row of every table but the logs, by table.
-  private func everything(_ sales: SalesFixture) async throws -> [String: String] {
-    let admin = sales.server.database.admin
-    func run(_ sql: SQL) async throws -> PostgresResult {
-      try await admin.execute([sql], context: .init(readOnly: false), deadline: .after(.seconds(60)))[0]
-    }
-    _ = try await run(
-      """
-      CREATE OR REPLACE FUNCTION public.contents() RETURNS TABLE (relation text, rows text) LANGUAGE plpgsql AS $$
-      DECLARE r record;
-      BEGIN
-        FOR r IN SELECT c.oid::regclass::text AS name FROM pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p')
-          AND NOT c.relispartition AND c.relname NOT IN ('change', 'merge', 'merge_row', 'session', 'api_key', 'idempotency_key') LOOP
-          RETURN QUERY EXECUTE format('SELECT %L, coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text), '''') FROM %s t', r.name, r.name);
-        END LOOP;
-      END $$
-      """)
-    var contents: [String: String] = [:]
-    for row in try await run("SELECT relation, rows FROM public.contents()").rows {
-      contents[try row.decode(String.self, "relation")] = try row.decode(String.self, "rows")
-    }
-    return contents
-  }
-
   private func customer(_ sales: SalesFixture, _ name: String, _ fields: [String: JSON] = [:]) async throws -> JSON {
     try await sales.done(.post, "/v1/customers", json: .object(["kind": "organisation", "name": .string(name)].merging(fields) { $1 }))
   }
@@ -88,11 +64,11 @@ struct MergeTests {
       ],
       context: .init(readOnly: false), deadline: .after(.seconds(10)))
 
-    let before = try await everything(sales)
+    let before = try await sales.allRows()
     let dry = try await sales.send(
       .post, "/v1/customers/\(survivor.id)/merge", json: ["merged_id": .string(merged.id)], headers: ["prefer": "tx=rollback"])
     #expect(dry.status == 201, "\(dry.text)")
-    #expect(try await everything(sales) == before)
+    #expect(try await sales.allRows() == before)
 
     let merge = try await sales.done(
       .post, "/v1/customers/\(survivor.id)/merge", json: ["merged_id": .string(merged.id), "take": ["name"], "reason": "Aynı firma"])
@@ -117,7 +93,7 @@ struct MergeTests {
     _ = try await sales.done(.post, "/v1/merges/\(merge.id)/unmerge")
 
     // All but the row that the upsert touched.
-    var after = try await everything(sales)
+    var after = try await sales.allRows()
     var expected = before
     let changed = expected.keys.filter { expected[$0] != after[$0] }
     #expect(changed.allSatisfy { $0 == "crm.customer" }, "\(changed)")
@@ -127,11 +103,11 @@ struct MergeTests {
     #expect(try await sales.send(.post, "/v1/merges/\(merge.id)/unmerge").problem == "unmerged")
 
     // And once more with nothing in between.
-    let again = try await everything(sales)
+    let again = try await sales.allRows()
     let second = try await sales.done(.post, "/v1/customers/\(survivor.id)/merge", json: ["merged_id": .string(merged.id), "take": ["name", "kind"]])
-    #expect(try await everything(sales) != again)
+    #expect(try await sales.allRows() != again)
     _ = try await sales.done(.post, "/v1/merges/\(second.id)/unmerge")
-    let parted = try await everything(sales)
+    let parted = try await sales.allRows()
     for (relation, rows) in again where parted[relation] != rows { Issue.record("\(relation):\n\(rows)\nis now\n\(parted[relation] ?? "")") }
   }
 
@@ -140,7 +116,7 @@ struct MergeTests {
     let sales = try await SalesFixture(server: try await TestServer.start())
     let (survivor, merged) = (try await customer(sales, "Duran Bir"), try await customer(sales, "Duran İki"))
     func count(_ table: String) async throws -> Int {
-      let rows = try await everything(sales)["crm.\(table)"] ?? ""
+      let rows = try await sales.allRows()["crm.\(table)"] ?? ""
       return rows.isEmpty ? 0 : rows.split(separator: "\n").count
     }
     _ = try await sales.server.database.admin.execute(
@@ -163,19 +139,19 @@ struct MergeTests {
         SELECT s.customer_id, s.model_id, now() + make_interval(secs => row_number() OVER ()), s.tier, s.score, s.run_id FROM crm.customer_standing s
         """,
       ], context: .init(readOnly: false), deadline: .after(.seconds(10)))
-    let before = try await everything(sales)
+    let before = try await sales.allRows()
     let standings = try await count("customer_standing")
     #expect(standings >= 2)
 
     let merge = try await sales.done(.post, "/v1/customers/\(survivor.id)/merge", json: ["merged_id": .string(merged.id)])
     #expect(try await count("customer_standing") == standings / 2)
     #expect(try await count("customer_tier_history") == standings / 2)
-    let after = try await everything(sales)
+    let after = try await sales.allRows()
     #expect(after["crm.customer_standing"]?.contains(merged.id) == false && after["crm.customer_tier_history"]?.contains(merged.id) == false)
     for table in ["crm.customer_value", "crm.customer_rfm"] { #expect(after[table] == before[table]) }
 
     _ = try await sales.done(.post, "/v1/merges/\(merge.id)/unmerge")
-    let parted = try await everything(sales)
+    let parted = try await sales.allRows()
     for (relation, rows) in before where parted[relation] != rows { Issue.record("\(relation):\n\(rows)\nis now\n\(parted[relation] ?? "")") }
   }
 

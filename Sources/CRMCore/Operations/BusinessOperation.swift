@@ -52,8 +52,8 @@ package struct BusinessOperation: Sendable {
     }
 
     /// The values of a new record's custom fields, checked against their definitions.
-    package func custom(_ values: JSON?) throws(Problem) -> JSON {
-      let errors = CustomFieldCheck.errors(in: values ?? [:], customFields, purpose: .create, pointer: "/custom")
+    package func custom(_ values: JSON?, pointer: String = "/custom") throws(Problem) -> JSON {
+      let errors = CustomFieldCheck.errors(in: values ?? [:], customFields, purpose: .create, pointer: pointer)
       guard errors.isEmpty else { throw .invalid(errors) }
       return values ?? [:]
     }

@@ -38,11 +38,13 @@ package struct Request: Sendable {
   package var deadline: Deadline
   /// The address of the client as the gateway knows it.
   package var remoteAddress: String?
+  /// The base address under which clients reach this program, such as `https://crm.example.com`; nil where nobody said.
+  package var publicAddress: String?
 
   package init(
     method: Method, path: String, parameters: [String: String] = [:], query: [(name: String, value: String)] = [],
     headers: HeaderFields = [:], body: Body = .empty, caller: Caller, language: Language = .english, id: UUID,
-    deadline: Deadline, remoteAddress: String? = nil
+    deadline: Deadline, remoteAddress: String? = nil, publicAddress: String? = nil
   ) {
     self.method = method
     self.path = path
@@ -55,5 +57,11 @@ package struct Request: Sendable {
     self.id = id
     self.deadline = deadline
     self.remoteAddress = remoteAddress
+    self.publicAddress = publicAddress
+  }
+
+  /// The whole address of a path on this server, for people who are sent it.
+  package func link(to path: String) -> String? {
+    publicAddress.map { ($0.hasSuffix("/") ? String($0.dropLast()) : $0) + path }
   }
 }

@@ -23,6 +23,8 @@ extension Database {
       return dryRun.response
     } catch let refusal as RowRefusal {
       throw try await refusal.problem(model) { try await read(as: request.caller, deadline: request.deadline, $0) }
+    } catch let placed as PlacedRefusal {
+      throw WriteProblem(catalogue: model.catalogue).problem(for: placed.error, pointer: placed.pointer) ?? placed.error
     } catch let error as PostgresError {
       throw WriteProblem(catalogue: model.catalogue).problem(for: error) ?? error
     }

@@ -68,7 +68,8 @@ extension ExchangeHandler {
     exchange.request = Request(
       method: method ?? .get, path: target.path, parameters: parameters, query: target.query,
       headers: HeaderFields(head.headers.map { (name: $0.name, value: $0.value) }), caller: .anonymous, language: exchange.language,
-      id: exchange.id, deadline: .after(.zero), remoteAddress: clientAddress(fields))
+      id: exchange.id, deadline: .after(.zero), remoteAddress: clientAddress(fields),
+      publicAddress: server.configuration.publicAddress)
     guard route.endpoint.access != .open else {
       receive(exchange, fields)
       return

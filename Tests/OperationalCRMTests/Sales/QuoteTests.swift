@@ -1,5 +1,6 @@
 import CRMCore
 import Foundation
+import Gateway
 import MuhatapTestKit
 import PostgresClient
 import Testing
@@ -204,6 +205,39 @@ import Testing
     #expect(try await desk.post("/v1/quotes/\(next)/revise", ["valid_until": "2020-01-01"]).status == 422)
     #expect(try await desk.quote(next)["status"] == "sent")
     #expect(try await desk.post("/v1/quotes/\(next)/revise", as: "zeynep", [:]).status == 403)
+  }
+
+  @Test func `a draft is discarded, and the sent version that it was to supersede stands again`() async throws {
+    let desk = QuoteDesk(server: try await TestServer.suite())
+    let id = try await desk.draft()
+    #expect(try await desk.server.send(.delete, "/v1/quotes/\(id)", as: "zeynep").status == 403)
+    #expect(try await desk.server.send(.delete, "/v1/quotes/\(id)", as: "mehmet").status == 204)
+    #expect(try await desk.server.send(.get, "/v1/quotes/\(id)", as: "mehmet").status == 404)
+    #expect(try await desk.server.send(.delete, "/v1/quotes/\(id)", as: "mehmet").status == 404)
+    let asked = try await desk.draft(discount: "60")
+    #expect(try await desk.post("/v1/quotes/\(asked)/submit", [:]).status == 200)
+    #expect(try await desk.server.send(.delete, "/v1/quotes/\(asked)", as: "mehmet").problem == "quote-status")
+    #expect(try await desk.post("/v1/quotes/\(asked)/reopen", [:]).status == 200)
+    #expect(try await desk.server.send(.delete, "/v1/quotes/\(asked)", as: "mehmet").status == 204)
+
+    let sent = try await desk.draft()
+    let path = try await desk.sent(sent)
+    #expect(try await desk.server.send(.delete, "/v1/quotes/\(sent)", as: "mehmet").problem == "quote-status")
+    #expect(await refusal { try await desk.behind("SELECT crm.discard_quote(q.customer_id, q.id) FROM crm.quote AS q WHERE q.id = \(sent)::uuid") } == "42501")
+    let next = try desk.id(try await desk.post("/v1/quotes/\(sent)/revise", [:]))
+    #expect(try await desk.server.send(.get, path, as: nil).status == 410)
+    #expect(try await desk.server.send(.delete, "/v1/quotes/\(next)", as: "mehmet").status == 204)
+    #expect(try await desk.quote(sent)["status"] == "sent")
+    #expect(try await desk.post("\(path)/accept", as: nil, ["name": "Işıl"]).status == 200)
+  }
+
+  @Test func `a server that knows its public address answers with the whole link`() async throws {
+    let desk = QuoteDesk(server: try await TestServer.start { $0.publicAddress = "https://crm.carsi.example/" })
+    let answer = try await desk.post("/v1/quotes/\(try await desk.draft())/send")
+    let path = try #require(try answer.json()["path"]?.string)
+    #expect(try answer.json()["link"]?.string == "https://crm.carsi.example\(path)")
+    let silent = QuoteDesk(server: try await TestServer.suite())
+    #expect(try await silent.post("/v1/quotes/\(try await silent.draft())/send").json()["link"] == .null)
   }
 }
 

@@ -27,9 +27,10 @@ extension BusinessOperation {
     input: NewCalendarFeed.self,
     answer: .json(
       [
-        "type": "object", "required": ["id", "name", "path"],
+        "type": "object", "required": ["id", "name", "path", "link"],
         "properties": [
           "id": ["type": "string", "format": "uuid"], "name": ["type": "string"], "path": ["type": "string", "description": "The address on this server."],
+          "link": ["type": ["string", "null"], "description": "The whole address; null where http.publicAddress is not set."],
         ],
       ], status: 201)
   ) { run, input in
@@ -47,7 +48,10 @@ extension BusinessOperation {
         sha256(convert_to(\(token), 'UTF8')))
       RETURNING name
       """)
-    return .json(["id": .string(id.lowercase), "name": .string(name), "path": .string("/v1/calendars/\(token).ics")])
+    let path = "/v1/calendars/\(token).ics"
+    return .json([
+      "id": .string(id.lowercase), "name": .string(name), "path": .string(path), "link": run.request.link(to: path).map(JSON.string) ?? .null,
+    ])
   }
 
   static let deleteCalendarFeed = BusinessOperation(

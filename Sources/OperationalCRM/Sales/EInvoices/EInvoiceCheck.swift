@@ -10,18 +10,22 @@ package struct EInvoiceCheck: Sendable {
     package var currencies: Set<String>
     package var vatRates: Set<Decimal>
     package var exemptions: Set<String>
+    /// Those of `exemptions` that are no exemption in law, such as 351: they may stand on any invoice.
+    package var otherReasons: Set<String>
     /// The legal percent of each withholding code.
     package var withholdings: [String: Decimal]
     /// Those of the parties' tax and identity numbers whose check digits are right.
     package var validNumbers: Set<String>
 
     package init(
-      units: Set<String>, currencies: Set<String>, vatRates: Set<Decimal>, exemptions: Set<String>, withholdings: [String: Decimal], validNumbers: Set<String>
+      units: Set<String>, currencies: Set<String>, vatRates: Set<Decimal>, exemptions: Set<String>, otherReasons: Set<String>,
+      withholdings: [String: Decimal], validNumbers: Set<String>
     ) {
       self.units = units
       self.currencies = currencies
       self.vatRates = vatRates
       self.exemptions = exemptions
+      self.otherReasons = otherReasons
       self.withholdings = withholdings
       self.validNumbers = validNumbers
     }
@@ -41,7 +45,7 @@ package struct EInvoiceCheck: Sendable {
   /// Everything that is wrong; empty for a document that may be issued. Pointers lead into the invoice as the API shows it.
   package func mistakes() -> [Problem.FieldError] {
     header() + party(document.supplier, "/supplier", isOurs: true) + party(document.customer, "/customer", isOurs: false)
-      + document.lines.enumerated().flatMap { line($1, "/lines/\($0)") } + kind()
+      + document.lines.enumerated().flatMap { line($1, "/lines/\($0)") } + vanishedVAT() + kind()
   }
 
   private static let kurus = Decimal(sign: .plus, exponent: -2, significand: 1)
@@ -163,28 +167,52 @@ package struct EInvoiceCheck: Sendable {
     return found
   }
 
+  /// The administration reads VAT of 0.00 at a rate as an exemption without its reason: goods given away, or worth next to nothing.
+  private func vanishedVAT() -> Mistakes {
+    EInvoiceTotals(of: document.lines).taxes.filter { $0.rate > 0 && $0.amount == 0 }.compactMap { tax in
+      // A line that is wrong itself is named already.
+      guard let index = document.lines.firstIndex(where: { $0.vatRate == tax.rate && $0.quantity > 0 && $0.unitPrice >= 0 }) else { return nil }
+      return .init(
+        "/lines/\(index)/vat_rate", code: "no-vat",
+        Phrase(
+          "The VAT at \(tax.rate) % comes to 0.00. Give what is free the VAT rate 0 with the code of its reason, such as 351.",
+          tr: "%\(tax.rate) KDV 0,00 çıkıyor. Bedelsiz satıra KDV oranı 0 ve 351 gibi bir gerekçe kodu verin."))
+    }
+  }
+
   private func kind() -> Mistakes {
     var found: Mistakes = []
     func refuse(_ field: String, _ english: String, _ turkish: String) {
       found.append(.init("/\(field)", code: "type", Phrase(english, tr: turkish)))
     }
     let isWithheld = document.lines.contains { $0.withholding != nil }
+    let exempt = document.lines.firstIndex { line in line.exemption.map { codes.exemptions.subtracting(codes.otherReasons).contains($0.code) } ?? false }
     switch document.kind {
     case .goodsReturned:
       if document.profile == .commercial {
         refuse("profile", "A return (IADE) travels as TEMELFATURA or EARSIVFATURA.", "İade faturası TEMELFATURA ya da EARSIVFATURA olur.")
       }
-      if document.returned == nil { refuse("returned_invoice", "A return names the invoice it returns.", "İade faturası, iade edilen faturayı göstermelidir.") }
-    case .withheld:
-      if !isWithheld { refuse("kind", "A TEVKIFAT invoice needs a line with withholding.", "TEVKIFAT faturasında tevkifatlı satır olmalıdır.") }
-    case .exempt:
-      if !document.lines.allSatisfy({ $0.vatRate == 0 }) {
-        refuse("kind", "In an ISTISNA invoice no line bears VAT.", "ISTISNA faturasında KDV'li satır olmaz.")
+      if document.returned == nil {
+        refuse("returned_invoice_id", "A return names the invoice it returns.", "İade faturası, iade edilen faturayı göstermelidir.")
       }
-    case .sale: break
+      return found
+    case .withheld:
+      if !isWithheld { refuse("type", "A TEVKIFAT invoice needs a line with withholding.", "TEVKIFAT faturasında tevkifatlı satır olmalıdır.") }
+      if let exempt {
+        refuse(
+          "lines/\(exempt)/exemption_code", "An exempt line and one with withholding cannot stand on one invoice; write two.",
+          "İstisnalı satır ile tevkifatlı satır aynı faturada olamaz; iki fatura düzenleyin.")
+      }
+      return found
+    case .exempt:
+      if exempt == nil {
+        refuse("type", "An ISTISNA invoice needs a line with the code of an exemption.", "ISTISNA faturasında istisna kodlu bir satır olmalıdır.")
+      }
+    case .sale:
+      if exempt != nil { refuse("type", "An invoice with an exempt line is of type ISTISNA.", "İstisnalı satırı olan faturanın türü ISTISNA'dır.") }
     }
-    if document.kind != .withheld, document.kind != .goodsReturned, isWithheld {
-      refuse("kind", "An invoice with withholding is of type TEVKIFAT.", "Tevkifatlı satırı olan faturanın türü TEVKIFAT'tır.")
+    if isWithheld {
+      refuse("type", "An invoice with withholding is of type TEVKIFAT.", "Tevkifatlı satırı olan faturanın türü TEVKIFAT'tır.")
     }
     return found
   }

@@ -49,6 +49,7 @@ struct EInvoiceRecord {
       SELECT array(SELECT code FROM crm.unit) AS units, array(SELECT code FROM crm.currency) AS currencies,
         array(SELECT v.rate FROM crm.vat_rate AS v WHERE day.on_day BETWEEN v.valid_from AND coalesce(v.valid_until, 'infinity')) AS vat_rates,
         array(SELECT e.code FROM crm.exemption_code AS e WHERE day.on_day BETWEEN e.valid_from AND coalesce(e.valid_until, 'infinity')) AS exemptions,
+        array(SELECT e.code FROM crm.exemption_code AS e WHERE e.kind = 'other') AS other_reasons,
         array(SELECT w.code FROM crm.withholding_code AS w WHERE day.on_day BETWEEN w.valid_from AND coalesce(w.valid_until, 'infinity') ORDER BY w.id) AS withholding_codes,
         array(SELECT w.percent FROM crm.withholding_code AS w WHERE day.on_day BETWEEN w.valid_from AND coalesce(w.valid_until, 'infinity') ORDER BY w.id) AS withholding_percents
       FROM (SELECT coalesce((SELECT i.issue_date FROM crm.invoice AS i WHERE i.id = \(id)), crm.business_day(now())) AS on_day) AS day
@@ -78,6 +79,7 @@ struct EInvoiceRecord {
     codes = EInvoiceCheck.Codes(
       units: Set(try lists.decode([String].self, "units")), currencies: Set(try lists.decode([String].self, "currencies")),
       vatRates: Set(try lists.decode([Decimal].self, "vat_rates")), exemptions: Set(try lists.decode([String].self, "exemptions")),
+      otherReasons: Set(try lists.decode([String].self, "other_reasons")),
       withholdings: Dictionary(
         zip(try lists.decode([String].self, "withholding_codes"), try lists.decode([Decimal].self, "withholding_percents")), uniquingKeysWith: { $1 }),
       validNumbers: Set(try row.decode([String].self, "valid_numbers")))

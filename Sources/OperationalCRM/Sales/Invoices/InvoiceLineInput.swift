@@ -29,6 +29,7 @@ struct InvoiceLineInput: OperationInput {
     vatRate = fields.optionalDecimal("vat_rate", "VAT rate in percent; 0 with an exemption code, the product's when left out.", scale: 2, in: Self.percents)
     withholdingCode = fields.optionalText("withholding_code", "Why the buyer withholds part of the VAT, such as 602.", maximum: 3)
     exemptionCode = fields.optionalText("exemption_code", "Why there is no VAT, such as 301.", maximum: 3)
+    fields.refuseTooMuch(quantity, at: unitPrice)
   }
 
   private func json(place: Int) -> JSON {

@@ -4,7 +4,7 @@ extension Concept {
   /// Who asked about our products, where they came from, and who takes care of them.
   static let leads = Concept(
     resources: [.leads, .leadAssignments, .assignmentRules, .assignmentSellers],
-    operations: [.createLead, .touchLead, .assignLead, .qualifyLead, .disqualifyLead, .convertLead])
+    operations: [.createLead, .createLeads, .touchLead, .assignLead, .qualifyLead, .disqualifyLead, .convertLead])
 }
 
 enum LeadSource: String, CaseIterable, Sendable {

@@ -60,6 +60,43 @@ struct NewLead: OperationInput {
   }
 }
 
+extension NewLead {
+  /// The records that the caller may read and that are probably the same.
+  func likelyDuplicates(_ tx: PostgresTransaction) async throws -> [DuplicateCandidate] {
+    try await tx.all(DuplicateCandidate.self, duplicateQuery.statement(among: Set(DuplicateQuery.Kind.allCases)))
+      .filter { $0.score >= DuplicateCandidate.suspicion }
+  }
+
+  /// Stores the lead, which nobody takes care of yet.
+  /// - Parameter pointer: where it stands in the request, such as `/leads/3`.
+  func store(_ run: BusinessOperation.Run, pointer: String = "") async throws -> UUID {
+    let custom = try run.custom(custom, pointer: "\(pointer)/custom")
+    let department = try departmentID ?? run.department()
+    let category: SQL =
+      productCategoryID.map {
+        "coalesce((SELECT c.id FROM crm.product_category AS c WHERE c.id = \($0)), crm.missing_reference('product_category_id'))"
+      } ?? "NULL"
+    let id = UUID.v7()
+    try await run.tx.run(
+      """
+      INSERT INTO crm.lead (id, name, company_name, job_title, email, phone, tax_number, website, province_code, city, source, rating, product_category_id,
+        interest, note, custom, department_id, owner_id, visibility,
+        first_utm_source, first_utm_medium, first_utm_campaign, first_utm_term, first_utm_content, first_page,
+        last_utm_source, last_utm_medium, last_utm_campaign, last_utm_term, last_utm_content, last_page)
+      VALUES (\(id), \(name), \(companyName), \(jobTitle), \(email), coalesce(crm.e164(\(phone)), \(phone)), \(taxNumber),
+        \(website), \(provinceCode), \(city), \((source ?? .other).rawValue), \(rating?.rawValue), \(category),
+        \(interest), \(note), \(String(decoding: try custom.encoded(), as: UTF8.self))::jsonb, \(department), \(run.caller.userID),
+        \((visibility ?? .company).rawValue),
+        \(touch.source), \(touch.medium), \(touch.campaign), \(touch.term), \(touch.content), \(touch.page),
+        \(touch.source), \(touch.medium), \(touch.campaign), \(touch.term), \(touch.content), \(touch.page))
+      """)
+    return id
+  }
+
+  /// Gives the stored lead to the seller it names, or to whom the rules choose. Whoever assigns leads waits for the others: the last thing to do.
+  func assign(_ id: UUID, _ tx: PostgresTransaction) async throws { try await tx.run("SELECT crm.assign_lead(\(id), \(ownerID))") }
+}
+
 extension BusinessOperation {
   /// Takes a lead in: looks whether it is known, stores it, and gives it to a seller.
   static let createLead = BusinessOperation(
@@ -68,34 +105,12 @@ extension BusinessOperation {
       "If a customer, contact or lead that the caller may read seems to be the same, nothing is stored and the problem possible-duplicate lists the candidates; force_duplicate stores it all the same. Without owner_id the assignment rules choose the seller, and lead_assignments say why.",
     input: NewLead.self, answer: .record("leads", status: 201)
   ) { run, lead in
-    let tx = run.tx
-    let custom = try run.custom(lead.custom)
     if !lead.forceDuplicate {
-      let candidates = try await tx.all(DuplicateCandidate.self, lead.duplicateQuery.statement(among: Set(DuplicateQuery.Kind.allCases)))
-      let likely = candidates.filter { $0.score >= DuplicateCandidate.suspicion }
+      let likely = try await lead.likelyDuplicates(run.tx)
       if !likely.isEmpty { throw try Problem.possibleDuplicate(likely, run.request.language) }
     }
-    let department = try lead.departmentID ?? run.department()
-    let category: SQL =
-      lead.productCategoryID.map {
-        "coalesce((SELECT c.id FROM crm.product_category AS c WHERE c.id = \($0)), crm.missing_reference('product_category_id'))"
-      } ?? "NULL"
-    let touch = lead.touch
-    let id = UUID.v7()
-    try await tx.run(
-      """
-      INSERT INTO crm.lead (id, name, company_name, job_title, email, phone, tax_number, website, province_code, city, source, rating, product_category_id,
-        interest, note, custom, department_id, owner_id, visibility,
-        first_utm_source, first_utm_medium, first_utm_campaign, first_utm_term, first_utm_content, first_page,
-        last_utm_source, last_utm_medium, last_utm_campaign, last_utm_term, last_utm_content, last_page)
-      VALUES (\(id), \(lead.name), \(lead.companyName), \(lead.jobTitle), \(lead.email), coalesce(crm.e164(\(lead.phone)), \(lead.phone)), \(lead.taxNumber),
-        \(lead.website), \(lead.provinceCode), \(lead.city), \((lead.source ?? .other).rawValue), \(lead.rating?.rawValue), \(category),
-        \(lead.interest), \(lead.note), \(String(decoding: try custom.encoded(), as: UTF8.self))::jsonb, \(department), \(run.caller.userID),
-        \((lead.visibility ?? .company).rawValue),
-        \(touch.source), \(touch.medium), \(touch.campaign), \(touch.term), \(touch.content), \(touch.page),
-        \(touch.source), \(touch.medium), \(touch.campaign), \(touch.term), \(touch.content), \(touch.page))
-      """)
-    try await tx.run("SELECT crm.assign_lead(\(id), \(lead.ownerID))")
+    let id = try await lead.store(run)
+    try await lead.assign(id, run.tx)
     return .record(id)
   }
 }

@@ -20,6 +20,7 @@ struct PlaceOrder: OperationInput {
       unitPrice = fields.optionalDecimal(
         "unit_price", "Price of one unit before the discount, without VAT; the price books' if left out.", scale: 6, in: 0...999_999_999)
       discountPercent = fields.optionalDecimal("discount_percent", "Discount on the unit price, in percent.", scale: 2, in: 0...100) ?? 0
+      fields.refuseTooMuch(quantity, at: unitPrice)
       description = fields.optionalText("description", "What the customer is told it is; the product's name if left out.", maximum: 1_500)
     }
 

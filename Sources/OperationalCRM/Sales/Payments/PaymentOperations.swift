@@ -10,9 +10,12 @@ struct AllocatePayment: OperationInput {
 
     init(_ fields: inout InputReader) {
       invoiceID = fields.id("invoice_id", "The invoice that is paid, or the credit note that is paid back.")
-      amount = fields.decimal("amount", "How much of the payment goes to it.", scale: 2, in: 0...999_999_999_999)
+      amount = fields.decimal("amount", "How much of the payment goes to it.", scale: 2, in: AllocatePayment.amounts)
     }
   }
+
+  /// From the smallest coin on.
+  static let amounts: ClosedRange<Decimal> = Decimal(sign: .plus, exponent: -2, significand: 1)...999_999_999_999
 
   let shares: [Share]
 
@@ -46,13 +49,17 @@ struct RecordPayment: OperationInput {
   let direction: Direction?
   let reference, note: String?
   let isForOldest: Bool
+
+  static let notYet = Problem.invalid([
+    .init("/paid_on", code: "future", Phrase("The money has not moved yet; give today or a day before.", tr: "Para henüz hareket etmedi; bugünü ya da önceki bir günü verin."))
+  ])
   let allocation: AllocatePayment
 
   init(_ fields: inout InputReader) {
     customerID = fields.id("customer_id", "Who paid, or was paid.")
-    amount = fields.decimal("amount", "How much.", scale: 2, in: 0...999_999_999_999)
+    amount = fields.decimal("amount", "How much.", scale: 2, in: AllocatePayment.amounts)
     currency = fields.optionalText("currency", "Currency of the amount; TRY when left out.", maximum: 3)
-    paidOn = fields.day("paid_on", "The day the money moved.")
+    paidOn = fields.day("paid_on", "The day the money moved; not one to come.")
     method = fields.optionalOption("method", "How it was paid; by transfer when left out.", of: Method.self)
     direction = fields.optionalOption("direction", "in: from the customer, also when left out. out: to the customer.", of: Direction.self)
     reference = fields.optionalText("reference", "The bank's or the till's reference.", maximum: 200)
@@ -69,6 +76,7 @@ extension BusinessOperation {
     answer: .record("payments", status: 201, expand: ["allocations"])
   ) { run, input in
     let department = try run.department()
+    if try await run.tx.value(Bool.self, "SELECT \(input.paidOn) > crm.business_day(now())") { throw RecordPayment.notYet }
     let payment = try await run.tx.one(
       Payment.self,
       """

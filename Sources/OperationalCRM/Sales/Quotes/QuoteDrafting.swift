@@ -89,6 +89,24 @@ extension BusinessOperation {
     ])
   }
 
+  static let discardQuote = BusinessOperation(
+    "discard_quote", .delete, "/v1/quotes/{id}", of: "quotes", access: .write(.sales), "Discard a draft",
+    description: "Only a draft that was never sent. Where it was to supersede a sent version, that one stands again as it did.", input: NoInput.self,
+    answer: .empty
+  ) { run, _ in
+    let quote = try await run.lockedQuote()
+    try quote.mustBe(.draft)
+    try await run.tx.run("DELETE FROM crm.quote_line WHERE customer_id = \(quote.customerID) AND quote_id = \(quote.id)")
+    let superseded = try await run.tx.value(UUID?.self, "SELECT crm.discard_quote(\(quote.customerID), \(quote.id))")
+    try await run.tx.run(
+      """
+      UPDATE crm.quote AS q
+         SET status = CASE WHEN q.answered_at IS NOT NULL THEN 'declined' WHEN q.valid_until < crm.business_day(now()) THEN 'expired' ELSE 'sent' END
+       WHERE q.customer_id = \(quote.customerID) AND q.id = \(superseded) AND q.status = 'superseded'
+      """)
+    return .empty
+  }
+
   // Lines
 
   struct NewQuoteLines: OperationInput {

@@ -24,6 +24,7 @@ struct QuoteLineInput: OperationInput {
       "unit_price", "Price of one unit without VAT, in the quote's currency; the price books' when it is left out.", scale: 6, in: Self.prices)
     discountPercent = fields.optionalDecimal("discount_percent", "Discount in percent.", scale: 2, in: 0...100)
     vatRate = fields.optionalDecimal("vat_rate", "VAT in percent; the product's when it is left out.", scale: 2, in: 0...100)
+    fields.refuseTooMuch(quantity, at: unitPrice)
   }
 }
 

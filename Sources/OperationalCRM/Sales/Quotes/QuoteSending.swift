@@ -25,10 +25,14 @@ extension BusinessOperation {
       """,
     input: NoInput.self,
     answer: .json([
-      "type": "object", "required": ["id", "number", "revision", "path", "valid_until"],
+      "type": "object", "required": ["id", "number", "revision", "path", "link", "valid_until"],
       "properties": [
         "id": ["type": "string", "format": "uuid"], "number": ["type": "string"], "revision": ["type": "integer"],
         "path": ["type": "string", "description": "Address of the customer's page, below this server's: /q/ and a token."],
+        "link": [
+          "type": ["string", "null"],
+          "description": "The whole address, to be sent as it is; null where the program was not told under which address clients reach it (http.publicAddress).",
+        ],
         "valid_until": ["type": "string", "format": "date"],
       ],
     ])
@@ -65,7 +69,8 @@ extension BusinessOperation {
     guard let sent = try await run.tx.results(statements).last?.rows.first else { throw Problem.notFound }
     return .json([
       "id": .string(quote.id.lowercase), "number": .string(try sent.decode("number")), "revision": .number(Decimal(try sent.decode(Int.self, "revision"))),
-      "path": .string(link.path), "valid_until": .string(try sent.decode(CalendarDate.self, "valid_until").description),
+      "path": .string(link.path), "link": run.request.link(to: link.path).map(JSON.string) ?? .null,
+      "valid_until": .string(try sent.decode(CalendarDate.self, "valid_until").description),
     ])
   }
 

@@ -82,6 +82,26 @@ struct InvoiceTests {
     #expect(export["lines"]?.array?.first?["exemption_reason"] == "11/1-a Mal ihracatı")
     let exempt = try await finance.draft([.object(["description": "x", "quantity": "1", "unit_price": "1", "exemption_code": "351"])])
     #expect(exempt["type"] == "SATIS" && exempt["vat_amount"] == "0.00")
+    let mixed = try await finance.issued([finance.line("100"), finance.line("1000", vat: "0", ["exemption_code": "301"])], ["profile": "TICARIFATURA"])
+    #expect(mixed["type"] == "ISTISNA" && mixed["vat_amount"] == "20.00")
+  }
+
+  @Test("what the administration takes on no invoice is told before the invoice is issued: exempt beside withheld, and VAT that comes to nothing")
+  func refusedKinds() async throws {
+    let finance = try await InvoiceFixture.suite()
+    for (lines, pointer) in [
+      ([finance.line("100", ["withholding_code": "602"]), finance.line("100", vat: "0", ["exemption_code": "301"])], "/lines/1/exemption_code"),
+      ([finance.line("0")], "/lines/0/vat_rate"), ([finance.line("100", ["discount_percent": "100"])], "/lines/0/vat_rate"),
+    ] {
+      let draft = try await finance.draft(lines)
+      let check = try await finance.get("/v1/invoices/\(draft.id)/check")["data"]?.array
+      #expect(check?.compactMap { $0["pointer"]?.string } == [pointer], "\(check ?? [])")
+      let refused = try await finance.send(.post, "/v1/invoices/\(draft.id)/issue")
+      #expect(refused.status == 422 && refused.text.contains(pointer), "\(refused.text)")
+    }
+    // A gift beside what is sold at the same rate, and one with its reason, are fine.
+    let gift = try await finance.issued([finance.line("100"), finance.line("0"), finance.line("0", vat: "0", ["exemption_code": "351"])])
+    #expect(gift["type"] == "SATIS" && gift["vat_amount"] == "20.00")
   }
 
   @Test(
@@ -93,6 +113,7 @@ struct InvoiceTests {
       (["exemption_code": "301"], "invoice_line_exemption_whole"), (["unit_price": .null], "/unit_price"),
       (["product_id": "00000000-0000-0000-0000-000000000001"], "/product_id"),
       (["description": .null], "/description"), (["discount": "3"], "unknown-field"),
+      (["quantity": "999999999", "unit_price": "999999999"], "/lines/0/unit_price"),
     ] as [([String: JSON], String)])
   func badLines(fields: [String: JSON], expected: String) async throws {
     let finance = try await InvoiceFixture.suite()

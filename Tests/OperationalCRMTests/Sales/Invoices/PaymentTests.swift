@@ -46,6 +46,12 @@ struct PaymentTests {
       let parts = try await finance.get("/v1/instalments?invoice_id=eq.\(invoice.id)")["data"]?.array ?? []
       return parts.compactMap { $0["open"]?.string.flatMap { Decimal(string: $0) } }.reduce(0, +)
     }
+    for (amount, fields, pointer) in [("0", [:], "/amount"), ("-1", [:], "/amount"), ("1", ["paid_on": "2999-01-01"], "/paid_on")]
+      as [(String, [String: JSON], String)]
+    {
+      let refused = try await pay(amount, fields)
+      #expect(refused.status == 422 && refused.text.contains("\"\(pointer)\""), "\(refused.text)")
+    }
     let part = try await pay("70", ["allocations": [share(first, "40"), share(second, "25.5")], "method": "card", "reference": "POS 17"])
     #expect(part.status == 201, "\(part.text)")
     let payment = try part.json()
