@@ -57,13 +57,15 @@ import Testing
     let server = try await ShoppingYear.suite()
     let known = try await server.database.admin.execute(
       [
-        "SELECT count(*), count(*) FILTER (WHERE profile ->> 'income' = '35-49K'), count(*) FILTER (WHERE profile ->> 'income' = '35-49K' AND profile ->> 'age' IS NOT NULL) FROM crm.customer",
+        "SELECT count(*), count(*) FILTER (WHERE profile ->> 'income' = '35-49K'), count(*) FILTER (WHERE profile ->> 'income' = '35-49K' AND profile ->> 'age' IS NOT NULL) FROM crm.customer"
       ], context: .init(readOnly: true), deadline: .after(.seconds(30)))
     let (all, some) = (try known[0][0].decode(Int.self, at: 0), try known[0][0].decode(Int.self, at: 1))
     #expect(some > 0 && all > some)
     #expect(try await count(server, ["profile.income": "35-49K"]) == some)
     #expect(try await count(server, ["not": ["profile.income": ["35-49K"]]]) == all - some)
-    #expect(try await count(server, ["and": [["profile.income": "35-49K"], ["profile.age": ["is": "not_null"]], ["metric": "orders", "op": "gte", "value": "0"]]]) == known[0][0].decode(Int.self, at: 2))
+    #expect(
+      try await count(server, ["and": [["profile.income": "35-49K"], ["profile.age": ["is": "not_null"]], ["metric": "orders", "op": "gte", "value": "0"]]])
+        == known[0][0].decode(Int.self, at: 2))
     #expect(try await count(server, ["profile.no_such": ["is": "not_null"]]) == 0)
     let listed = try await server.send(.get, "/v1/customers?profile.income=eq.35-49K&limit=100&order=profile.income")
     try #require(listed.status == 200, "\(listed.text)")

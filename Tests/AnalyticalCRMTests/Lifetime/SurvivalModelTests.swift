@@ -33,7 +33,10 @@ struct SurvivalModelTests {
   @Test("the median is where exactly half is left, whatever the last place of the product says")
   func medianOfHalf() {
     // 8/10 · 7/8 · 5/7 is one half, and comes out as 0.5000000000000001.
-    let curve = KaplanMeier([.init(time: 1, ended: 2, censored: 0), .init(time: 2, ended: 1, censored: 0), .init(time: 3, ended: 2, censored: 2), .init(time: 9, ended: 3, censored: 0)])
+    let curve = KaplanMeier([
+      .init(time: 1, ended: 2, censored: 0), .init(time: 2, ended: 1, censored: 0), .init(time: 3, ended: 2, censored: 2),
+      .init(time: 9, ended: 3, censored: 0),
+    ])
     #expect(curve.points[2].survival > 0.5 && curve.median == 3)
   }
 

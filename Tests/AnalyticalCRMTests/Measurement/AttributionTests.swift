@@ -61,13 +61,15 @@ struct AttributionTests {
     let people = try await fixture.customers(3)
     // 1 / 7 and 1 / 9 have no end: their sums have more digits than a decimal number of this program.
     try await fixture.behind(
-      "INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) VALUES ('TRY', 'USD', '2025-05-01', 0.03), ('EUR', 'TRY', '2025-05-01', 7.7), ('TRY', 'USD', '2025-05-10', 0.027)")
+      "INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) VALUES ('TRY', 'USD', '2025-05-01', 0.03), ('EUR', 'TRY', '2025-05-01', 7.7), ('TRY', 'USD', '2025-05-10', 0.027)"
+    )
     let campaign = try await fixture.campaign(["cost": "77.77", "currency": "TRY"])
     _ = try await fixture.assign(people, to: campaign)
     try await touch(fixture, campaign, people.map { ($0, "email", "2025-05-02T10:00:00Z") } + [(people[0], "phone", "2025-05-03T10:00:00Z")])
     try await fixture.behind("UPDATE crm.campaign_touch SET cost = 0.37, currency = 'USD'")
     try await fixture.behind(
-      "INSERT INTO crm.campaign_response (customer_id, campaign_id, responded_at) SELECT m.customer_id, m.campaign_id, '2025-05-04T00:00Z' FROM crm.campaign_member AS m")
+      "INSERT INTO crm.campaign_response (customer_id, campaign_id, responded_at) SELECT m.customer_id, m.campaign_id, '2025-05-04T00:00Z' FROM crm.campaign_member AS m"
+    )
     try await fixture.buy([(people[0], "2025-05-04T10:00:00Z", 100)], currency: "USD")
     try await fixture.buy([(people[1], "2025-05-11T10:00:00Z", 77)], currency: "USD")
     try await fixture.buy([(people[2], "2025-05-05T10:00:00Z", Decimal(string: "10.01") ?? 0)], currency: "TRY")
