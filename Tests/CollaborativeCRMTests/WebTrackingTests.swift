@@ -43,6 +43,24 @@ struct WebTrackingTests {
     try await server.application.stop()
   }
 
+  @Test("escapes of an address that stand for control characters are left out; what is no event at all is refused")
+  func hostile() async throws {
+    let server = try await TestServer.start()
+    _ = try await PublicSites.add(server, code: "site", channel: "web", provider: "web")
+    for consent in [true, false] {
+      let answer = try await Self.report(server, consent: consent, ["/a%00b?utm_source=x%00y%0Az&utm_medium=%ff%fe", "/%00?utm_source=%00", "/%zz"])
+      #expect(answer.status == 200, "\(answer.text)")
+    }
+    #expect(try await Self.value(server, "SELECT count(*) FROM crm.page_count WHERE path = '/ab' AND utm_source = 'xyz'") == 1)
+    #expect(try await Self.value(server, "SELECT count(*) FROM crm.web_event WHERE path = '/ab' AND utm_source = 'xyz'") == 1)
+    let bodies: [JSON] = [[], "x", ["consent": "yes", "events": []], ["consent": true, "events": [[:]]], ["consent": true, "events": [["url": "\u{0}"]]]]
+    for body in bodies {
+      let answer = try await server.send(.post, "/v1/sites/site/events", as: nil, json: body, headers: ["origin": PublicSites.origin], checked: false)
+      #expect(answer.status == 422, "\(body): \(answer.text)")
+    }
+    try await server.application.stop()
+  }
+
   @Test("visits of a visitor who agreed appear in the timeline once it is known who it is, and go when the consent goes")
   func stitching() async throws {
     let server = try await TestServer.start()

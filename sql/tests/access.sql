@@ -209,6 +209,8 @@ insert into access_test.maker values
   ('crm.erasure_tombstone', 'insert into crm.erasure_tombstone (id, kind, token, root, subject_id, erased_at) values (coalesce($1, gen_random_uuid()), ''record'', sha256(gen_random_uuid()::text::bytea), ''lead'', gen_random_uuid(), now())'),
   ('crm.retention_rule', 'insert into crm.retention_rule (id, code, title_en, title_tr, relation, action, counts_from, keep_days) values ($1, ''x'' || $7, ''x'', ''x'', ''crm.x'', ''delete'', ''x'', 1)'),
   ('crm.retention_run', 'insert into crm.retention_run (id, rule_id, up_to, dry_run, row_count, held_count) values ($1, access_test.id(''privacy request''), now(), true, 0, 0)'),
+  ('crm.sensitive_read', 'insert into crm.sensitive_read (id, at, via, request_id, resource, fields, record_ids)
+    values (coalesce($1, gen_random_uuid()), now(), ''x'', gen_random_uuid(), ''customers'', ''{x}'', array[gen_random_uuid()])'),
   ('crm.file_removal', 'insert into crm.file_removal (id, digest) values (coalesce($1, gen_random_uuid()), encode(sha256(''x''), ''hex''))'),
   ('crm.suppression', 'insert into crm.suppression (id, channel, address_token, reason) values ($1, ''email'', sha256($1::text::bytea), ''manual'')'),
   ('crm.outbound_message', 'insert into crm.outbound_message (customer_id, id, channel, address, legal_class, department_id, owner_id, visibility)

@@ -18,6 +18,8 @@ package struct Catalogue: Sendable {
     package let isDerived: Bool
     /// Personal data. Marked by `personal:`.
     package let isPersonal: Bool
+    /// Personal data of a kind whose every showing is written down, as the register of processing says (`crm.data_category`).
+    package let isSensitive: Bool
     /// The values a CHECK of the form `column IN (…)` allows; nil when it has none.
     package var options: [String]?
     /// The longest text a CHECK of the form `length(column) <= n` allows.

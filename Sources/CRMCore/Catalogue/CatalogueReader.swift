@@ -38,6 +38,8 @@ extension Catalogue {
            a.attname AS column_name, t.typname::text AS type_name, a.atttypmod AS modifier,
            NOT a.attnotnull AS nullable, a.atthasdef AS has_default, a.attgenerated <> '' OR a.attidentity <> '' AS generated,
            col_description(c.oid, a.attnum) AS comment,
+           EXISTS (SELECT FROM crm.processing_entry e JOIN crm.data_category g ON g.code = e.category
+                    WHERE g.is_sensitive AND e.relation = n.nspname || '.' || c.relname AND e.column_name = a.attname) AS sensitive,
            CASE WHEN a.attgenerated <> '' THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum)
              END AS expression
       FROM pg_class c
@@ -79,7 +81,7 @@ extension Catalogue {
       type: ColumnType(typeName: try row.decode(String.self, "type_name"), modifier: try row.decode(Int.self, "modifier")),
       isNullable: try row.decode(Bool.self, "nullable"), hasDefault: try row.decode(Bool.self, "has_default"),
       isGenerated: try row.decode(Bool.self, "generated"), comment: comment, isSecret: isSecret, isDerived: mark("derived:"),
-      isPersonal: isPersonal)
+      isPersonal: isPersonal, isSensitive: try row.decode(Bool.self, "sensitive"))
   }
 
   private static func constraint(_ row: PostgresRow) throws -> Constraint {

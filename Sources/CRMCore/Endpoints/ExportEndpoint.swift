@@ -1,3 +1,4 @@
+package import Foundation
 import PostgresClient
 
 extension ResourceAPI {
@@ -25,7 +26,7 @@ extension ResourceAPI {
         // Compiled once before the answer starts, so that a wrong filter is a problem and not a broken file.
         var first = compiler()
         _ = try first.piece(query, of: entity, after: nil, limit: 1)
-        let caller = request.caller
+        let (caller, id) = (request.caller, request.id)
         return Response(
           status: 200,
           headers: [
@@ -33,7 +34,7 @@ extension ResourceAPI {
             ("content-disposition", "attachment; filename=\"\(entity.name).\(format.rawValue)\""),
           ],
           body: .stream { write in
-            try await export(query, entity, format, as: caller, write: write)
+            try await export(query, entity, format, as: caller, request: id, write: write)
           })
       })
   }
@@ -44,9 +45,10 @@ extension ResourceAPI {
   private static let rowsAPiece = 2_000
 
   /// Writes every row that fits, piece by piece, and tells how many there were.
+  /// - Parameter request: by what name the log of sensitive reads knows it.
   @discardableResult
   package func export(
-    _ query: Query, _ entity: Model.Entity, _ format: ExportFormat, as caller: Caller, write: (_ piece: [UInt8]) async throws -> Void
+    _ query: Query, _ entity: Model.Entity, _ format: ExportFormat, as caller: Caller, request: UUID, write: (_ piece: [UInt8]) async throws -> Void
   ) async throws -> Int {
     var after: String?
     var total = 0
@@ -55,6 +57,7 @@ extension ResourceAPI {
       let piece = try compiler.piece(query, of: entity, after: after, limit: Self.rowsAPiece)
       let result = try await database.read(
         as: caller, areas: piece.areas, lane: .reports, deadline: .after(.seconds(60)), piece.statement)
+      try reads.note(piece.layout, result, rows: 0..<result.count, caller: caller, request: request)
       let isFirst = after == nil
       if result.count > 0 || isFirst { try await write(format.bytes(of: result, layout: piece.layout, withHeader: isFirst)) }
       total += result.count

@@ -22,8 +22,9 @@ extension ResourceAPI {
             OR EXISTS (SELECT FROM crm.change d WHERE d.row_id = \(id) AND d.relation = \(entity.name) AND d.op = 'delete'))\(page.condition)
           ORDER BY c.xid DESC, c.seq DESC LIMIT \(page.limit + 1)
           """
-        return Endpoint.Read([statement], context: request.caller.context(reading: [entity.resource.area])) { results in
+        return Endpoint.Read([statement], context: request.caller.context(reading: [entity.resource.area])) { [reads, model] results in
           guard results[0].count > 0 || page.isContinued else { throw Problem.notFound }
+          try reads.noteChanges(results[0], rows: 0..<min(results[0].count, page.limit), model: model, caller: request.caller, request: request.id)
           return try page.answer(results[0], endCursor: false)
         }
       })
@@ -63,8 +64,9 @@ extension ResourceAPI {
           \(Self.changeColumns) FROM crm.changes_after(\(page.start.xid)::xid8, \(page.start.sequence)::bigint, \(page.limit + 1), \(only)) c
           ORDER BY c.xid, c.seq
           """
-        return Endpoint.Read([statement], context: request.caller.context(reading: Set(Area.allCases))) { results in
-          try page.answer(results[0], endCursor: true)
+        return Endpoint.Read([statement], context: request.caller.context(reading: Set(Area.allCases))) { [reads, model] results in
+          try reads.noteChanges(results[0], rows: 0..<min(results[0].count, page.limit), model: model, caller: request.caller, request: request.id)
+          return try page.answer(results[0], endCursor: true)
         }
       })
   }

@@ -39,8 +39,10 @@ extension ResourceAPI {
   private func pageRead(_ query: Query, _ entity: Model.Entity, _ request: Request) throws -> Endpoint.Read {
     var compiler = compiler()
     let page = try compiler.page(query, of: entity, signer: signer)
-    return Endpoint.Read(page.statements, context: request.caller.context(reading: page.areas)) { results in
-      try page.answer(results, signer: signer)
+    let (caller, id) = (request.caller, request.id)
+    return Endpoint.Read(page.statements, context: caller.context(reading: page.areas)) { [reads] results in
+      try reads.note(page.layout, results[0], rows: 0..<min(results[0].count, page.limit), caller: caller, request: id)
+      return try page.answer(results, signer: signer)
     }
   }
 
@@ -55,8 +57,12 @@ extension ResourceAPI {
         let one = try compiler.one(query, of: entity, id: id.lowercase)
         let ifNoneMatch = request.headers["if-none-match"]
         let context = request.caller.context(reading: one.areas)
-        var read = Endpoint.Read([one.statement], context: context) { results in
-          try one.answer(results, ifNoneMatch: ifNoneMatch)
+        let caller = request.caller
+        let requestID = request.id
+        var read = Endpoint.Read([one.statement], context: context) { [reads] results in
+          let answer = try one.answer(results, ifNoneMatch: ifNoneMatch)
+          if answer.status == 200 { try reads.note(one.layout, results[0], rows: 0..<1, caller: caller, request: requestID) }
+          return answer
         }
         if isMergeable {
           read.otherwise = { Endpoint.Read([entity.survivor(of: id)], context: context) { results in throw try entity.merged(301, results[0]) } }

@@ -7,6 +7,8 @@ package struct ResourceAPI: Sendable {
   let model: Model
   let customFields: CustomFieldCache
   package let signer: CursorSigner
+  /// Where it is written down who was shown sensitive data.
+  package let reads = SensitiveReadLog()
 
   package init(database: Database, model: Model, customFields: CustomFieldCache, signer: CursorSigner) {
     self.database = database

@@ -25,6 +25,21 @@ package struct RowLayout: Sendable {
   /// The column of each of `names`; nil for a nested object.
   private var columns: [Int?] = []
 
+  /// A shown column of sensitive personal data, and the column with the id of the record it is of.
+  struct Sensitive: Sendable {
+    let resource: String
+    let field: String
+    let column: Int
+    let id: Int
+  }
+
+  /// What must be written down when it is shown.
+  private(set) var sensitive: [Sensitive] = []
+
+  mutating func mark(_ column: Int, as field: String, of resource: String, id: Int) {
+    sensitive.append(Sensitive(resource: resource, field: field, column: column, id: id))
+  }
+
   private mutating func key(_ name: String) -> Range<Int> {
     let start = keys.count
     keys += "\"\(name)\":".utf8
@@ -52,11 +67,14 @@ package struct RowLayout: Sendable {
     members.append(Member(kind: .value, key: key(name), column: column))
   }
 
-  mutating func addObject(_ name: String, presence: SQL, members inner: [(name: String, sql: SQL)]) {
+  /// - Returns: the place of `presence`; those of the members follow it.
+  mutating func addObject(_ name: String, presence: SQL, members inner: [(name: String, sql: SQL)]) -> Int {
     names.append(name)
     columns.append(nil)
-    members.append(Member(kind: .object(count: inner.count), key: key(name), column: hidden(presence)))
+    let place = hidden(presence)
+    members.append(Member(kind: .object(count: inner.count), key: key(name), column: place))
     for member in inner { members.append(Member(kind: .value, key: key(member.name), column: hidden(member.sql))) }
+    return place
   }
 
   /// Writes one row as a JSON object.

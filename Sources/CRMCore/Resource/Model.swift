@@ -14,6 +14,8 @@ package struct Model: Sendable {
     /// To-many neighbours by name.
     package let many: [String: Many]
     package let idColumn: Catalogue.Column
+    /// The names of columns whose every showing is written down.
+    package let sensitiveFields: [String]
     /// The row version behind `ETag` and `If-Match`; nil for tables without one.
     package let versionColumn: Catalogue.Column?
     /// All columns of the alias `t` as they are shown: what most requests ask for, made once.
@@ -38,8 +40,14 @@ package struct Model: Sendable {
       self.many = many
       self.idColumn = idColumn
       versionColumn = table.column("version")
+      sensitiveFields = columns.filter(\.isSensitive).map(\.name)
       var shown = RowLayout()
       for column in columns { shown.add(column.name, "t.\(column.identifier)") }
+      if let id = shown.column(of: idColumn.name) {
+        for column in columns where column.isSensitive {
+          if let place = shown.column(of: column.name) { shown.mark(place, as: column.name, of: resource.name, id: id) }
+        }
+      }
       self.shown = shown
       shownByID = "SELECT \(shown.list) FROM \(table.sql) t WHERE t.\(idColumn.identifier) = "
       columnsByName = Dictionary(columns.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })

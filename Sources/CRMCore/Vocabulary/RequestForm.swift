@@ -30,6 +30,8 @@ extension Request {
     for pair in text.split(separator: "&") {
       let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard let name = parts.first?.formDecoded, let value = parts.count == 2 ? parts[1].formDecoded : "" else { throw malformed }
+      // PostgreSQL keeps no U+0000, and nobody types one.
+      if name.utf8.contains(0) || value.utf8.contains(0) { throw malformed }
       fields.append((name, value))
     }
     return fields

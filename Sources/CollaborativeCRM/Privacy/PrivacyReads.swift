@@ -25,6 +25,23 @@ private struct RegisterQuery: OperationInput {
   }
 }
 
+private struct SensitiveReadQuery: OperationInput {
+  let resource: String?
+  let recordID, userID, requestID: UUID?
+  let from, until: Date?
+  let limit: Int
+
+  init(_ fields: inout InputReader) {
+    resource = fields.optionalText("resource", "Of one resource alone, such as customers.", maximum: 100)
+    recordID = fields.optionalID("record_id", "Who was shown this record.")
+    userID = fields.optionalID("user_id", "What this user was shown.")
+    requestID = fields.optionalID("request_id", "In one request alone.")
+    from = fields.optionalInstant("from", "Nothing earlier than this.")
+    until = fields.optionalInstant("until", "Only what is earlier than this: the time of the last one seen, to read on.")
+    limit = fields.optionalInteger("limit", "At most so many; 50 when left out.", in: 1...1_000) ?? 50
+  }
+}
+
 private struct NoQuery: OperationInput { init(_ fields: inout InputReader) {} }
 
 extension Request {
@@ -82,6 +99,28 @@ extension ReadOperation {
     SELECT p.relation AS "table", p.action, p.row_count AS rows, p.columns, p.basis_en, p.basis_tr, p.keep_until
     FROM crm.privacy_request q CROSS JOIN LATERAL crm.erasure_plan(q.id) p
     WHERE q.id = \(try request.privacyRequestID) AND q.identity_checked_at IS NOT NULL
+    """
+  }
+
+  static let sensitiveReads = ReadOperation(
+    "list_sensitive_reads", "/v1/sensitive_reads", tag: "privacy_requests", access: .read(.admin), "Who was shown which persons' sensitive data, latest first",
+    description: """
+      Every list, record, export, history and page of changes that showed a field which the register of processing calls sensitive, with the request's id; written \
+      about a second after. Records without a value are not in it.
+      """, input: SensitiveReadQuery.self,
+    row: [
+      "id": AnswerField.id, "at": AnswerField.instant, "user_id": AnswerField.optional(AnswerField.id), "user": AnswerField.optional(AnswerField.text),
+      "via": AnswerField.text, "request_id": AnswerField.id, "resource": AnswerField.text, "fields": ["type": "array", "items": AnswerField.text],
+      "record_ids": ["type": "array", "items": AnswerField.id],
+    ], reading: [.admin]
+  ) { _, query in
+    """
+    SELECT r.id, r.at, r.user_id, (SELECT u.name FROM crm.app_user u WHERE u.id = r.user_id) AS "user", r.via, r.request_id, r.resource, r.fields, r.record_ids
+      FROM crm.sensitive_read r
+     WHERE (\(query.resource)::text IS NULL OR r.resource = \(query.resource)) AND (\(query.recordID)::uuid IS NULL OR r.record_ids @> ARRAY[\(query.recordID)::uuid])
+       AND (\(query.userID)::uuid IS NULL OR r.user_id = \(query.userID)) AND (\(query.requestID)::uuid IS NULL OR r.request_id = \(query.requestID))
+       AND (\(query.from)::timestamptz IS NULL OR r.at >= \(query.from)) AND (\(query.until)::timestamptz IS NULL OR r.at < \(query.until))
+     ORDER BY r.at DESC, r.id DESC LIMIT \(query.limit)
     """
   }
 

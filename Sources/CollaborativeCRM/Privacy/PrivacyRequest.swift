@@ -7,7 +7,7 @@ extension Concept {
   static let privacy = Concept(
     resources: [.privacyRules, .privacyRequests, .legalHolds, .processingRestrictions, .dataBreaches, .erasureCertificates],
     operations: [.checkPrivacyIdentity, .extendPrivacyRequest, .decidePrivacyRequest, .executePrivacyRequest, .closePrivacyRequest, .liftTombstone],
-    reads: [.privacySteps, .personsByIdentifier, .erasurePlan, .processingRegister],
+    reads: [.privacySteps, .personsByIdentifier, .erasurePlan, .processingRegister, .sensitiveReads],
     endpoints: { database, _ in [PersonExport(database: database).endpoint] },
     jobs: [.privacyExecution, .privacyDeadlines], schedules: [.privacyDeadlines])
 }

@@ -50,14 +50,19 @@ struct WebTracking: Sendable {
     /// As it is kept: nothing of the query but the campaign.
     var json: JSON? {
       guard let components = URLComponents(string: url) else { return nil }
-      let path = components.path.isEmpty ? "/" : String(components.path.prefix(2_000))
+      let path = components.path.isEmpty ? "/" : Self.kept(components.path, 2_000)
       var members: [String: JSON] = ["name": .string(name.isEmpty ? "page" : name), "path": .string(path)]
       for item in components.queryItems ?? [] where ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"].contains(item.name) {
-        if let value = item.value, !value.isEmpty { members[item.name] = .string(String(value.prefix(300))) }
+        if let value = item.value, !value.isEmpty { members[item.name] = .string(Self.kept(value, 300)) }
       }
       if let title { members["title"] = .string(title) }
-      if let host = referrer.flatMap({ URLComponents(string: $0)?.host }) { members["referrer"] = .string(String(host.prefix(253))) }
+      if let host = referrer.flatMap({ URLComponents(string: $0)?.host }) { members["referrer"] = .string(Self.kept(host, 253)) }
       return .object(members)
+    }
+
+    /// Escapes of an address may stand for anything; control characters, of which PostgreSQL keeps no U+0000, say nothing about a page.
+    private static func kept(_ text: String, _ length: Int) -> String {
+      String(String.UnicodeScalarView(text.unicodeScalars.filter { $0.properties.generalCategory != .control }).prefix(length))
     }
   }
 

@@ -8,6 +8,8 @@ package struct Application: Sendable {
   package let server: GatewayServer
   package let api: API
   private let watching: Task<Void, Never>
+  private let recording: Task<Void, Never>
+  private let database: Database
 
   /// Makes the API and begins to listen.
   ///
@@ -23,7 +25,9 @@ package struct Application: Sendable {
       configuration: configuration, database: database, endpoints: api.endpoints, live: api.liveFeed(limits: configuration.limits.live, logger: logger),
       logger: logger)
     try await server.start()
-    return Application(server: server, api: api, watching: Task { await follow(api, server, logger) })
+    return Application(
+      server: server, api: api, watching: Task { await follow(api, server, logger) },
+      recording: Task { await api.resources.reads.run(writingTo: database, logger: logger) }, database: database)
   }
 
   /// Keeps custom fields as they are defined, and the description of the API with them. Describing takes much longer than reading the definitions:
@@ -46,5 +50,8 @@ package struct Application: Sendable {
   package func stop() async throws {
     watching.cancel()
     try await server.drain()
+    recording.cancel()
+    await recording.value
+    try await api.resources.reads.write(to: database)
   }
 }

@@ -43,12 +43,13 @@ struct Export: AsyncParsableCommand {
       do {
         var progress = ProgressBar(resource, total: 0)
         var rows = 0
-        rows = try await api.resources.export(try Query(parameters: parameters), entity, format, as: database.caller(of: user)) { piece in
+        rows = try await api.resources.export(try Query(parameters: parameters), entity, format, as: database.caller(of: user), request: UUID.v7()) { piece in
           try target.write(contentsOf: Data(piece))
           rows += piece.count { $0 == UInt8(ascii: "\n") }
           progress.update(rows)
         }
         progress.clear()
+        try await api.resources.reads.write(to: database)
       } catch let problem as Problem {
         throw ValidationError(problem.explanation)
       }

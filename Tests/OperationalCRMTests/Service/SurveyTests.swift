@@ -39,6 +39,7 @@ import Testing
     let missing = try await desk.form(path, "comment=x")
     #expect(missing.status == 422 && missing.text.contains("role=\"alert\"") && missing.text.contains(">x</textarea>"), "\(missing.text)")
     #expect(try await desk.form(path, "score=6").status == 422)
+    #expect(try await desk.form(path, "score=2&comment=%00").status == 400)
     let answered = try await desk.form(path, "score=2&comment=Ge%C3%A7+yan%C4%B1t")
     #expect(answered.status == 200 && answered.text.contains("Sağ olun."), "\(answered.text)")
     #expect(try await desk.form(path, "score=5").status == 409)

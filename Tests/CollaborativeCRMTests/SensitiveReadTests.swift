@@ -1,0 +1,77 @@
+import CRMCore
+import Foundation
+import Gateway
+import MuhatapTestKit
+import PostgresClient
+import Testing
+
+@Suite("The log of sensitive reads")
+struct SensitiveReadTests {
+  /// What was written down of a request, as soon as it is.
+  private func noted(_ server: TestServer, _ answer: TestServer.Answer) async throws -> [JSON] {
+    let request = try #require(answer.headers["x-request-id"])
+    for _ in 0..<100 {
+      let rows = try await server.send(.get, "/v1/sensitive_reads?request_id=\(request)").json()["data"]?.array ?? []
+      if !rows.isEmpty { return rows }
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    return []
+  }
+
+  private func made(_ server: TestServer, _ path: String, _ json: JSON) async throws -> String {
+    let answer = try await server.send(.post, path, as: "ayse", json: json)
+    try #require(answer.status == 201, "\(answer.text)")
+    return try answer.json().id
+  }
+
+  @Test("whoever is shown an identity number is written down with the record and the request, in every form of reading, and nobody else")
+  func reads() async throws {
+    let server = try await TestServer.start()
+    let named = try await made(server, "/v1/customers", ["kind": "person", "name": "Numaralı Kişi", "tax_number": "10000000146"])
+    let other = try await made(server, "/v1/customers", ["kind": "person", "name": "Numarasız Kişi"])
+    let activity = try await made(
+      server, "/v1/activities", ["kind": "call", "subject": "Arama", "customer_id": .string(named), "starts_at": "2026-11-23T09:00:00Z"])
+    let me = try await server.send(.get, "/v1/users?email=eq.ayse@carsi.example").json()["data"]?.array?.first?.id
+
+    let both = "id=in.(\(named),\(other))"
+    for path in [
+      "/v1/customers?\(both)", "/v1/customers/\(named)", "/v1/customers?\(both)&select=name,tax_number", "/v1/customers/export?format=csv&\(both)",
+      "/v1/activities/\(activity)?expand=customer", "/v1/activities?id=eq.\(activity)&select=subject,customer.tax_number", "/v1/customers/\(named)/history",
+      "/v1/changes?resource=customers",
+    ] {
+      let answer = try await server.send(.get, path, as: "ayse", checked: false)
+      #expect(answer.status == 200 && answer.text.contains("10000000146"), "\(path): \(answer.text)")
+      let rows = try await noted(server, answer)
+      #expect(rows.count == 1, "\(path): \(rows)")
+      let row = rows.first
+      #expect(
+        row?["resource"] == "customers" && row?["fields"] == ["tax_number"] && row?["record_ids"] == [.string(named)] && row?["user_id"]?.string == me
+          && row?["user"] == "Ayşe Yılmaz" && row?["via"] == "api", "\(path): \(rows)")
+    }
+    // Nothing sensitive was shown: nothing is written, though the customer was.
+    let before = try await server.send(.get, "/v1/sensitive_reads?record_id=\(named)").json()["data"]?.array?.count
+    for path in ["/v1/customers?\(both)&select=name", "/v1/customers/\(other)", "/v1/activities/\(activity)", "/v1/customers/\(named)/timeline"] {
+      let answer = try await server.send(.get, path, as: "ayse", checked: false)
+      #expect(answer.status == 200 && !answer.text.contains("10000000146"), "\(path)")
+    }
+    let last = try await server.send(.get, "/v1/customers/\(named)?select=tax_number", as: "fatma", checked: false)
+    #expect(try await noted(server, last).first?["user"] == "Fatma Arslan")
+    #expect(try await server.send(.get, "/v1/sensitive_reads?record_id=\(named)").json()["data"]?.array?.count == (before ?? 0) + 1)
+    #expect(try await server.send(.get, "/v1/sensitive_reads?record_id=\(other)").json()["data"]?.array == [])
+
+    #expect(try await server.send(.get, "/v1/sensitive_reads", as: "ayse").status == 403)
+    #expect(try await [400, 422].contains(server.send(.get, "/v1/sensitive_reads?limit=0").status))
+  }
+
+  @Test("what a server was about to write down is written before it ends")
+  func stopping() async throws {
+    let server = try await TestServer.start()
+    let named = try await made(server, "/v1/customers", ["kind": "person", "name": "Son Bakış", "tax_number": "10000000146"])
+    for _ in 0..<20 { #expect(try await server.send(.get, "/v1/customers/\(named)", as: "ayse").status == 200) }
+    try await server.application.stop()
+    let count = try await server.database.admin.execute(
+      ["SELECT count(*) FROM crm.sensitive_read WHERE record_ids @> ARRAY[\(UUID(uuidString: named))::uuid]"], context: .init(readOnly: true),
+      deadline: .after(.seconds(30)))[0][0].decode(Int.self, at: 0)
+    #expect(count == 20)
+  }
+}
