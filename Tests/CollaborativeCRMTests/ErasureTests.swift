@@ -214,13 +214,15 @@ struct ErasureTests {
     let person = try await f.person("Portaldaki")
     let customer = try #require(UUID(uuidString: person))
     let contact = try await f.sql(
-      "INSERT INTO crm.contact (customer_id, name, department_id) SELECT c.id, c.name, c.department_id FROM crm.customer AS c WHERE c.id = \(customer) RETURNING id")[0]
-      .decode(UUID.self, "id")
+      "INSERT INTO crm.contact (customer_id, name, department_id) SELECT c.id, c.name, c.department_id FROM crm.customer AS c WHERE c.id = \(customer) RETURNING id"
+    )[0]
+    .decode(UUID.self, "id")
     try await Database(pool: f.api.database.worker).transaction(as: .system("test")) { tx in
       let (access, survey, site, visitor) = (UUID.v7(), UUID.v7(), UUID.v7(), UUID.v7())
       try await tx.run("INSERT INTO crm.portal_access (customer_id, id, contact_id, redeemed_at) VALUES (\(customer), \(access), \(contact), now())")
       try await tx.run(
-        "INSERT INTO crm.portal_session (customer_id, access_id, token_hash, expires_at) VALUES (\(customer), \(access), sha256('x'), now() + interval '1 day')")
+        "INSERT INTO crm.portal_session (customer_id, access_id, token_hash, expires_at) VALUES (\(customer), \(access), sha256('x'), now() + interval '1 day')"
+      )
       try await tx.run("INSERT INTO crm.survey (id, code, name, kind, title_en, title_tr) VALUES (\(survey), 'm', 'M', 'csat', 'M', 'M')")
       for state in ["due", "sent", "answered"] {
         try await tx.run(

@@ -131,7 +131,7 @@ struct ServiceByMailTests {
     let came = try await desk.rows("/v1/interactions?conversation_id=eq.\(conversation)")
     try #require(came.count == 1)
     let file = try #require(try await desk.rows("/v1/attachments?interaction_id=eq.\(came[0].id)").first)
-    #expect( file["name"] == "ariza.dat" && file["media_type"] == "image/png", "\(file)")
+    #expect(file["name"] == "ariza.dat" && file["media_type"] == "image/png", "\(file)")
     let bytes = try await desk.server.send(.get, "/v1/attachments/\(file.id)/content", as: "ayse", checked: false)
     #expect(bytes.status == 200 && Data(bytes.bytes).base64EncodedString() == picture && bytes.headers["x-media-type"] == "image/png")
     #expect(try await desk.server.send(.get, "/v1/attachments/\(file.id)/content", as: "emre", checked: false).status == 403)

@@ -24,7 +24,8 @@ struct SharedReachTests {
       server, "/v1/customers", ["kind": "organisation", "name": .string("Kapalı Holding \(UUID().uuidString.prefix(6))"), "visibility": "department"])
   }
 
-  private func share(_ server: TestServer, _ resource: String, _ id: String, with person: String, access: String = "read", as owner: String = "gul") async throws
+  private func share(_ server: TestServer, _ resource: String, _ id: String, with person: String, access: String = "read", as owner: String = "gul")
+    async throws
     -> String
   {
     try await made(
@@ -123,7 +124,8 @@ struct SharedReachTests {
     let contact = try await made(server, "/v1/contacts", ["customer_id": .string(id), "name": "Sonradan Gelen"])
     #expect(try await eventually(200) { try await server.send(.get, "/v1/contacts/\(contact)", as: "elif") }.status == 200)
     // A part of the part.
-    let point = try await made(server, "/v1/contact_points", ["customer_id": .string(id), "contact_id": .string(contact), "kind": "email", "value": "s@x.example"])
+    let point = try await made(
+      server, "/v1/contact_points", ["customer_id": .string(id), "contact_id": .string(contact), "kind": "email", "value": "s@x.example"])
     #expect(try await eventually(200) { try await server.send(.get, "/v1/contact_points/\(point)", as: "elif") }.status == 200)
     #expect(try await server.send(.patch, "/v1/contacts/\(contact)", as: "elif", json: ["name": "x"]).status == 403)
     #expect(try await server.send(.get, "/v1/contacts/\(contact)", as: "can").status == 404)

@@ -51,7 +51,8 @@ struct TicketTests {
     let desk = try await ServiceDesk(server: TestServer.start())
     let survey = try await SurveyDesk(server: desk.server).survey("csat", ["event": "ticket_closed"])
     _ = try await desk.done(
-      .post, "/v1/sla_policies", as: "deniz", json: ["code": "hizli", "name": "Hızlı", "priority": "urgent", "resolution_minutes": 60, "closes_after_hours": 24])
+      .post, "/v1/sla_policies", as: "deniz",
+      json: ["code": "hizli", "name": "Hızlı", "priority": "urgent", "resolution_minutes": 60, "closes_after_hours": 24])
     _ = try await desk.done(
       .post, "/v1/sla_policies", as: "deniz",
       json: ["code": "asla", "name": "Kapanmaz", "priority": "low", "resolution_minutes": 60, "closes_after_hours": .null])
