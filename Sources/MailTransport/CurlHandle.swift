@@ -7,10 +7,27 @@ final class CurlHandle {
   private var lists: [UnsafeMutablePointer<curl_slist>] = []
   private static let isReady = ccurl_start() == CURLE_OK
 
+  /// The last line in which the server refused something. It lives as long as the handle, because even saying goodbye is answered.
+  private final class Reply {
+    var line: [UInt8] = []
+  }
+  private let reply = Reply()
+
   /// - Parameter deadline: for each exchange as a whole, in seconds; making the connection takes at most 15 of them.
   init(server: MailServer, deadline: Int) throws(MailFailure) {
     guard Self.isReady, let made = curl_easy_init() else { throw MailFailure(.unavailable, "the mail library could not start") }
     handle = made
+    try check(
+      ccurl_set_transfer(
+        handle, CURLOPT_HEADERFUNCTION,
+        { bytes, size, count, context in
+          guard let bytes, let context else { return 0 }
+          let line = UnsafeRawBufferPointer(start: bytes, count: min(size * count, 200))
+          if let first = line.first, first == UInt8(ascii: "4") || first == UInt8(ascii: "5") {
+            Unmanaged<Reply>.fromOpaque(context).takeUnretainedValue().line = Array(line)
+          }
+          return size * count
+        }, CURLOPT_HEADERDATA, Unmanaged.passUnretained(reply).toOpaque()))
     try number(CURLOPT_NOSIGNAL, 1)
     try number(CURLOPT_CONNECTTIMEOUT, min(15, deadline))
     try number(CURLOPT_TIMEOUT, deadline)
@@ -90,6 +107,7 @@ final class CurlHandle {
   /// Hands the bytes over.
   func send(_ bytes: [UInt8]) throws(MailFailure) {
     let source = Source(bytes)
+    reply.line = []
     try number(CURLOPT_UPLOAD, 1)
     try size(CURLOPT_INFILESIZE_LARGE, bytes.count)
     let code = withExtendedLifetime(source) {
@@ -108,15 +126,23 @@ final class CurlHandle {
     try check(code)
   }
 
+  /// What the last refusal said in figures beside its reply code.
+  private var status: String? {
+    let words = String(decoding: reply.line, as: UTF8.self).split(maxSplits: 2) { $0 == " " || $0 == "-" || $0.isNewline }
+    guard words.count > 1, words[0].count == 3, words[0].allSatisfy(\.isNumber) else { return nil }
+    return words[1].wholeMatch(of: #/[245]\.[0-9]{1,3}\.[0-9]{1,3}/#).map { String($0.output) }
+  }
+
   private func check(_ code: CURLcode) throws(MailFailure) {
     guard code != CURLE_OK else { return }
     let reply = responseCode
-    let words = String(cString: curl_easy_strerror(code)) + (reply > 0 ? " (reply \(reply))" : "")
+    let status = status
+    let words = String(cString: curl_easy_strerror(code)) + (reply > 0 ? " (reply \(reply)\(status.map { " \($0)" } ?? ""))" : "")
     switch code {
     case CURLE_LOGIN_DENIED, CURLE_AUTH_ERROR: throw MailFailure(.signInRefused, words)
     case CURLE_PEER_FAILED_VERIFICATION, CURLE_USE_SSL_FAILED, CURLE_SSL_CACERT_BADFILE: throw MailFailure(.unsafe, words)
     case CURLE_REMOTE_FILE_NOT_FOUND: throw MailFailure(.missing, words)
-    case _ where (500..<600).contains(reply): throw MailFailure(.refused, words)
+    case _ where (500..<600).contains(reply): throw MailFailure(.refused, words, status: status)
     default: throw MailFailure(.unavailable, words)
     }
   }

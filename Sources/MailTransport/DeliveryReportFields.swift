@@ -9,6 +9,12 @@ extension DeliveryReport {
     }
   }
 
+  /// Whether the fields of a message/feedback-report part call a message unwanted; the opposite can be reported too.
+  static func isComplaint(_ text: String) -> Bool {
+    let type = groups(text).compactMap { $0["feedback-type"] }.first?.lowercased()
+    return type.map { $0 != "not-spam" } ?? false
+  }
+
   /// The id of a message by its header.
   static func messageID(inHeaders text: String) -> String? {
     groups(text).first?["message-id"].map { $0.trimming("<> ") }

@@ -19,9 +19,12 @@ package struct MailFailure: Error, CustomStringConvertible, Sendable {
 
   package let kind: Kind
   package let description: String
+  /// What the server's reply said in figures, such as 5.1.1 (RFC 3463); nil when it said none.
+  package let status: String?
 
-  package init(_ kind: Kind, _ description: String) {
+  package init(_ kind: Kind, _ description: String, status: String? = nil) {
     self.kind = kind
     self.description = description
+    self.status = status
   }
 }

@@ -68,7 +68,7 @@ package enum MailReader {
     return ReceivedMail(
       messageID: header.messageID ?? madeUpID(bytes), inReplyTo: header.inReplyTo, references: header.references, from: header.from,
       replyTo: header.replyTo, recipients: header.recipients, subject: header.subject, date: header.date, text: text, html: clean,
-      attachments: attachments, kind: header.kind(report: content.report), defects: header.defects + content.defects)
+      attachments: attachments, kind: content.isComplaint ? .complaint(originalMessageID: content.originalMessageID) : header.kind(report: content.report), defects: header.defects + content.defects)
   }
 }
 
@@ -82,7 +82,9 @@ private struct Content {
   var defects: [String] = []
   var report: DeliveryReport?
   private var reported: [DeliveryReport.Recipient] = []
-  private var originalMessageID: String?
+  private(set) var originalMessageID: String?
+  /// Whether it is a report of abuse.
+  private(set) var isComplaint = false
   private var parts = 0
 
   /// The most parts that are looked into, and how deep: mails made to exhaust us have more.
@@ -125,6 +127,8 @@ private struct Content {
     let disposition = g_mime_object_get_disposition(object).map { String(cString: $0).lowercased() }
     if type.name == "message/delivery-status" || type.name == "message/global-delivery-status" {
       reported += DeliveryReport.recipients(TextDecoder.text(bytes, charset: "utf-8", defects: &defects))
+    } else if type.name == "message/feedback-report" {
+      isComplaint = DeliveryReport.isComplaint(TextDecoder.text(bytes, charset: "utf-8", defects: &defects))
     } else if type.name == "text/rfc822-headers" || type.name == "message/rfc822-headers" {
       if originalMessageID == nil { originalMessageID = DeliveryReport.messageID(inHeaders: String(decoding: bytes, as: UTF8.self)) }
     }

@@ -1,7 +1,7 @@
 import Foundation
 
 /// How a mail server is reached.
-package struct MailServer: Sendable {
+package struct MailServer: Sendable, Hashable {
   package enum Security: String, Sendable, CaseIterable {
     /// TLS from the first byte.
     case tls

@@ -1,3 +1,4 @@
+import NIOCore
 import NIOPosix
 
 /// The threads on which libcurl and GMime work: both block, so they never run on Swift's own.
@@ -7,6 +8,9 @@ package enum MailThreads {
     pool.start()
     return pool
   }()
+
+  /// Threads for connections that stay open between pieces of work; each stays on one of them.
+  static let loops = MultiThreadedEventLoopGroup(numberOfThreads: 4)
 
   /// Runs blocking work on a thread of its own. Work of more than four callers waits its turn; each piece has a deadline of its own.
   package static func run<Value: Sendable>(_ work: @Sendable @escaping () throws -> Value) async throws -> Value {

@@ -23,6 +23,8 @@ package struct ReceivedMail: Sendable {
     case autoReply
     /// A mail of ours did not arrive.
     case bounce(DeliveryReport)
+    /// Somebody called a mail of ours unwanted (RFC 5965); its id without angle brackets.
+    case complaint(originalMessageID: String?)
   }
 
   /// Without angle brackets; made from the content where the sender gave none.
@@ -54,6 +56,21 @@ package struct DeliveryReport: Sendable, Equatable {
     /// Such as 5.1.1; its first digit 5 means for good.
     package let status: String?
     package let diagnostic: String?
+
+    package init(address: String, action: String, status: String?, diagnostic: String?) {
+      self.address = address
+      self.action = action
+      self.status = status
+      self.diagnostic = diagnostic
+    }
+
+    /// Why it did not arrive, as far as it decides on what follows.
+    package var cause: DeliveryFailureCause? {
+      // A status that says nothing is often beside a server's answer that does.
+      let said = diagnostic.flatMap { $0.firstMatch(of: #/[245]\.[0-9]{1,3}\.[0-9]{1,3}/#) }.map { String($0.output) }
+      guard let status, !status.hasSuffix(".0.0") else { return DeliveryFailureCause(status: said ?? self.status) }
+      return DeliveryFailureCause(status: status)
+    }
   }
 
   package let recipients: [Recipient]
@@ -61,4 +78,24 @@ package struct DeliveryReport: Sendable, Equatable {
   package let originalMessageID: String?
 
   package var failures: [Recipient] { recipients.filter { $0.action == "failed" } }
+}
+
+/// What a failure's status code (RFC 3463) means for the address and for the next attempt.
+package enum DeliveryFailureCause: String, Sendable {
+  /// There is no such address, or nobody reads there any more, for good.
+  case recipient
+  /// The same message may arrive later.
+  case temporary
+
+  /// - Parameter status: such as 5.1.1; what is said of the message, its content or the sender is neither.
+  package init?(status: String?) {
+    guard let status else { return nil }
+    if status.hasPrefix("4.") {
+      self = .temporary
+    } else if ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"].contains(status) {
+      self = .recipient
+    } else {
+      return nil
+    }
+  }
 }

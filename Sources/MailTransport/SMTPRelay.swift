@@ -1,12 +1,10 @@
-import CCurl
-
 /// The server that takes our mail and passes it on.
 package struct SMTPRelay: Sendable {
   private let server: MailServer
 
   package init(server: MailServer) { self.server = server }
 
-  /// Hands a message over. When it returns, the server is responsible for it.
+  /// Hands a message over. When it returns, the server is responsible for it. Messages that follow soon go over the same connection.
   /// - Parameters:
   ///   - message: the whole message with its headers, in lines that end with CR LF.
   ///   - sender: the envelope's sender, to whom bounces go.
@@ -17,12 +15,9 @@ package struct SMTPRelay: Sendable {
         throw MailFailure(.unsendable, "an address of the envelope is not an e-mail address")
       }
     }
-    try await MailThreads.run {
-      let handle = try CurlHandle(server: server, deadline: deadline)
-      try handle.text(CURLOPT_URL, server.address("smtp"))
-      try handle.text(CURLOPT_MAIL_FROM, "<\(sender)>")
-      try handle.list(CURLOPT_MAIL_RCPT, ["<\(recipient)>"])
-      try handle.send(message)
-    }
+    let connection = SMTPConnections.shared.take(server)
+    try await connection.send(message, from: sender, to: recipient, deadline: deadline)
+    // One that failed is not used again: nobody knows where its conversation stands.
+    SMTPConnections.shared.giveBack(connection)
   }
 }

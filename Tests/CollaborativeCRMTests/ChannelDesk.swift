@@ -58,7 +58,8 @@ struct ChannelDesk {
 
   private struct Stuck: Error, CustomStringConvertible { let description: String }
 
-  /// Lets a worker read all accounts and do what follows, until nothing of it is left; waiting for the next attempt is cut short.
+  /// Lets a worker read all accounts and do what follows, until nothing of it is left but what is put off;
+  /// waiting for the next attempt is cut short.
   func work(receiving: Bool = true, limit: Duration = .seconds(120)) async throws {
     let database = Database(pool: database.worker, secrets: secrets)
     if receiving {
@@ -72,7 +73,10 @@ struct ChannelDesk {
       group.addTask { await worker.run() }
       let deadline = ContinuousClock.now + limit
       while try await number(
-        "SELECT count(*) FROM crm.job WHERE status IN ('queued', 'running') AND (kind LIKE 'channel.%' OR kind LIKE 'message.%' OR kind = 'notices.mail')") > 0
+        """
+        SELECT count(*) FROM crm.job WHERE (status = 'running' OR status = 'queued' AND (attempt > 0 OR run_at < now() + interval '30 minutes'))
+           AND (kind LIKE 'channel.%' OR kind LIKE 'message.%' OR kind = 'notices.mail')
+        """) > 0
       {
         guard ContinuousClock.now < deadline else {
           let stuck = try await behind(

@@ -150,4 +150,124 @@ struct MailExchangeTests {
     #expect(try servers.sent().count == 1)
     #expect(try await desk.number("SELECT count(*) FROM crm.outbound_message WHERE state = 'refused'") == 1)
   }
+
+  private func report(_ id: String, _ fields: String, kind: String = "delivery-status", of original: String) -> [UInt8] {
+    Array(
+      """
+      From: MAILER-DAEMON@relay.example\r\nMessage-ID: <\(id)@relay.example>\r\nContent-Type: multipart/report; report-type=\(kind); boundary=r\r\n\r
+      --r\r\nContent-Type: message/\(kind)\r\n\r\n\(fields)\r\n\r\n--r\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: <\(original)>\r\n\r\n--r--\r\n
+      """.utf8)
+  }
+
+  private func failure(_ status: String) -> String {
+    "Reporting-MTA: dns; relay.example\r\n\r\nFinal-Recipient: rfc822; a@ornek.example\r\nAction: failed\r\nStatus: \(status)"
+  }
+
+  @Test("an address that does not exist is not written to again, what is put off is sent again, and a complaint ends what is commercial")
+  func bounces() async throws {
+    let api = try await TestAPI.start(secrets: ChannelDesk.secrets)
+    let desk = ChannelDesk(api.database)
+    let servers = try await MailServers.start()
+    try await desk.mailAccount(servers)
+    let people = [try await Person.make(api), try await Person.make(api), try await Person.make(api)]
+    var ids: [String] = []
+    for person in people {
+      #expect(try await person.says("ONAY", api).status == 201)
+      let sent = try await api.send(
+        .post, "/v1/outbound_messages",
+        json: ["customer_id": .string(person.id), "legal_class": "commercial", "channel": "email", "subject": "Kış", "body_text": "Merhaba"])
+      ids.append(try #require(try sent.json()["id"]?.string, "\(sent.text)"))
+    }
+    try await desk.work(receiving: false)
+    #expect(try servers.sent().count == 3)
+    let deliveries = try servers.deliveries()
+    #expect(Set(deliveries.map(\.connection)).count <= 2, "two at a time, each over its own connection")
+
+    try await servers.deliver(
+      [
+        report("h", failure("5.1.1"), of: "\(ids[0])@carsi.example"), report("s", failure("4.2.2"), of: "\(ids[1])@carsi.example"),
+        report("c", "Feedback-Type: abuse\r\nVersion: 1", kind: "feedback-report", of: "\(ids[2])@carsi.example"),
+      ], to: "destek")
+    try await desk.behind("DELETE FROM crm.job")
+    try await desk.work()
+    func row(_ id: String) async throws -> JSON { try await api.send(.get, "/v1/outbound_messages/\(id)").json() }
+    #expect(try await row(ids[0])["state"] == "bounced")
+    #expect(try await people[0].gets("commercial", api) == "suppressed")
+    #expect(try await people[0].gets("transactional", api, ["channel": "email"]) == "suppressed")
+    #expect(try await people[0].gets("transactional", api, ["channel": "sms"]) == "queued")
+    let listed = try await api.send(.get, "/v1/suppressions", ["order": "reason"]).rows()
+    #expect(listed.map { $0["reason"] } == ["complaint", "hard_bounce"] && listed.map { $0["scope"] } == ["commercial", "all"], "\(listed)")
+    #expect(try await row(ids[2])["state"] == "delivered")
+    #expect(try await people[2].gets("commercial", api) == "suppressed")
+    #expect(try await people[2].gets("transactional", api, ["channel": "email"]) == "queued")
+
+    // Put off: not bounced and not suppressed; sent again after an hour, under the same id.
+    let soft = try await row(ids[1])
+    #expect(soft["state"] == "queued", "\(soft)")
+    #expect(try await desk.number("SELECT count(*) FROM crm.outbound_message m WHERE m.id = \(UUID(uuidString: ids[1])) AND m.not_before > now() + interval '50 minutes'") == 1)
+    #expect(try await people[1].gets("commercial", api, ["not_before": "2035-01-01T00:00:00Z"]) == "queued")
+    try await desk.behind("UPDATE crm.outbound_message SET not_before = now() WHERE id = \(UUID(uuidString: ids[1]))")
+    try await desk.behind("UPDATE crm.job SET run_at = now() WHERE kind = 'message.send' AND payload ->> 'message_id' = \(ids[1])")
+    try await desk.behind("DELETE FROM crm.job WHERE kind = 'message.send' AND payload ->> 'message_id' <> \(ids[1])")
+    try await desk.work(receiving: false)
+    #expect(try await row(ids[1])["state"] == "sent")
+    #expect(try servers.sent().filter { String(decoding: $0, as: UTF8.self).contains(ids[1]) }.count == 2)
+
+    // Four times is enough: then it stays failed.
+    for number in 2...4 {
+      let message = try #require(UUID(uuidString: ids[1]))
+      try await Database(pool: api.database.worker).transaction(as: .system("test")) { tx in
+        try await tx.run(
+          """
+          SELECT crm.report_delivery(m.channel_account_id, \("s\(number)"), m.id, NULL, 'failed', 'full', now(), 'temporary') FROM crm.outbound_message m WHERE m.id = \(message)
+          """)
+      }
+      let state = try await row(ids[1])["state"]
+      #expect(state == (number < 4 ? "queued" : "failed"), "\(number): \(state ?? .null)")
+      try await desk.behind("UPDATE crm.outbound_message SET state = 'sending', attempts = attempts + 1, not_before = now() WHERE id = \(message) AND state = 'queued'")
+      try await desk.behind("UPDATE crm.outbound_message SET state = 'sent' WHERE id = \(message) AND state = 'sending'")
+    }
+  }
+
+  @Test("a recipient whom the relay refuses for good is suppressed at once; an account that stops is seen")
+  func stopped() async throws {
+    let api = try await TestAPI.start(secrets: ChannelDesk.secrets)
+    let desk = ChannelDesk(api.database)
+    let servers = try await MailServers.start()
+    let account = try await desk.mailAccount(servers)
+    let person = try await Person.make(api)
+    let gone: [String: JSON] = ["address": "reddet.yok@ornek.example", "channel": "email", "subject": "Ğ"]
+    #expect(try await person.gets("transactional", api, gone) == "queued")
+    try await desk.work()
+    #expect(try await person.gets("transactional", api, gone) == "suppressed")
+
+    func state() async throws -> JSON {
+      try #require(try await api.send(.get, "/v1/channel_states", as: "deniz").rows().first { $0["code"] == "destek" })
+    }
+    var now = try await state()
+    #expect(now["problem"] == .null && now["checked_at"]?.string != nil && now["is_silent"] == false && now["failing"] == 1, "\(now)")
+    #expect(try await api.send(.get, "/v1/channel_states", as: "burak").status == 403)
+
+    try await desk.behind("UPDATE crm.channel_account SET settings = settings || '{\"imap_port\": 1}' WHERE id = \(account)")
+    func check() async throws {
+      try await desk.behind("DELETE FROM crm.job")
+      try await desk.work()
+    }
+    func told() async throws -> Int { try await desk.number("SELECT count(*) FROM crm.notice WHERE kind = 'channel_stopped'") }
+    try await check()
+    now = try await state()
+    #expect(now["problem"]?.string?.isEmpty == false && now["problem_at"]?.string != nil, "\(now)")
+    #expect(try await told() == 0)
+    try await desk.behind("UPDATE crm.channel_state SET problem_at = now() - interval '20 minutes', checked_at = now() - interval '21 minutes'")
+    try await check()
+    #expect(try await state()["is_silent"] == true)
+    let first = try await told()
+    #expect(first > 0)
+    try await check()
+    #expect(try await told() == first)
+    try await desk.behind("UPDATE crm.channel_account SET settings = settings || jsonb_build_object('imap_port', \(servers.imapPort)::int) WHERE id = \(account)")
+    try await check()
+    now = try await state()
+    #expect(now["problem"] == .null && now["is_silent"] == false, "\(now)")
+  }
 }

@@ -33,6 +33,7 @@ struct MailReaderTests {
           case .message: "message"
           case .autoReply: "auto_reply"
           case .bounce: "bounce"
+          case .complaint: "complaint"
           }
         #expect(kind == entry.expected, "\(entry.file) \(mail.subject)")
       case "huge":

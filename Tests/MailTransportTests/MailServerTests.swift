@@ -102,4 +102,73 @@ struct MailServerTests {
     #expect(await failure("sonra@ornek.example") == nil)
     #expect(await failure("a@b.example>\r\nRCPT TO:<x@y.example") == .unsendable)
   }
+
+  @Test("mail leaves by STARTTLS, signed in, many messages over one connection; without a certificate that holds nothing is said")
+  func startTLS() async throws {
+    let servers = try await MailServers.start()
+    func relay(_ password: String = MailServers.password, authorities: String?) throws -> SMTPRelay {
+      SMTPRelay(
+        server: try MailServer(
+          host: "localhost", port: servers.guardedPort, security: .startTLS, user: "destek", password: password, authorities: authorities))
+    }
+    func failure(_ relay: SMTPRelay) async -> MailFailure.Kind? {
+      do {
+        try await relay.send(message(0), from: "destek@carsi.example", to: "a@ornek.example", deadline: 10)
+        return nil
+      } catch { return (error as? MailFailure)?.kind }
+    }
+    #expect(try await failure(relay(authorities: nil)) == .unsafe)
+    #expect(try await failure(relay("yanlis", authorities: servers.certificate)) == .signInRefused)
+    #expect(try servers.sent().isEmpty)
+
+    let good = try relay(authorities: servers.certificate)
+    for number in 1...5 { try await good.send(message(number), from: "destek@carsi.example", to: "a@ornek.example") }
+    let deliveries = try servers.deliveries()
+    #expect(deliveries.count == 5 && deliveries.allSatisfy { $0.tls && $0.user == "destek" }, "\(deliveries)")
+    #expect(Set(deliveries.map(\.connection)).count == 1, "\(deliveries)")
+    #expect(try servers.sent().count == 5)
+  }
+
+  @Test("a refused recipient tells why in figures, and the next message goes out")
+  func refusedRecipient() async throws {
+    let servers = try await MailServers.start()
+    let relay = SMTPRelay(server: try MailServer(host: "127.0.0.1", port: servers.smtpPort, security: .plain))
+    try await relay.send(message(1), from: "a@carsi.example", to: "b@ornek.example")
+    do {
+      try await relay.send(message(2), from: "a@carsi.example", to: "reddet@ornek.example")
+      Issue.record("it was taken")
+    } catch let failure as MailFailure {
+      #expect(failure.kind == .refused && failure.status == "5.1.1", "\(failure)")
+      #expect(DeliveryFailureCause(status: failure.status) == .recipient)
+    }
+    try await relay.send(message(3), from: "a@carsi.example", to: "b@ornek.example")
+    #expect(try servers.sent().count == 2)
+  }
+
+  @Test(
+    "a status says whether the address, the moment or something else is to blame",
+    arguments: [
+      ("5.1.1", nil, .recipient), ("5.2.1", nil, .recipient), ("4.2.2", nil, .temporary), ("4.4.7", "smtp; 451 4.3.0 later", .temporary),
+      ("5.2.2", nil, nil), ("5.7.1", "550 5.7.1 looks like spam", nil), ("5.0.0", "smtp; 550 5.1.1 no such user", .recipient), (nil, nil, nil),
+      (nil, "550 5.1.10 recipient not found", .recipient), ("5.0.0", nil, nil),
+    ] as [(String?, String?, DeliveryFailureCause?)])
+  func causes(_ status: String?, _ diagnostic: String?, _ cause: DeliveryFailureCause?) {
+    #expect(DeliveryReport.Recipient(address: "a@ornek.example", action: "failed", status: status, diagnostic: diagnostic).cause == cause)
+  }
+
+  @Test("a report of abuse names the message it is of; that something is no spam is none")
+  func complaints() {
+    func report(_ type: String) -> ReceivedMail.Kind {
+      MailReader.read(
+        Array(
+          """
+          From: fbl@saglayici.example\r\nMessage-ID: <s1@saglayici.example>\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=r\r\n\r
+          --r\r\nContent-Type: text/plain\r\n\r\nSpam\r\n--r\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: \(type)\r
+          User-Agent: FBL/1\r\nVersion: 1\r\n\r\n--r\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <biz-1@carsi.example>\r\nSubject: x\r\n\r\nx\r\n--r--\r\n
+          """.utf8)
+      ).kind
+    }
+    #expect(report("abuse") == .complaint(originalMessageID: "biz-1@carsi.example"))
+    #expect(report("not-spam") == .message)
+  }
 }

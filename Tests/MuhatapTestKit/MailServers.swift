@@ -4,10 +4,12 @@ package import Foundation
 /// the tests.
 package final class MailServers: Sendable {
   private struct Ports: Decodable {
-    let imap, imaps, smtp: Int
+    let imap, imaps, smtp, smtpTLS: Int
   }
 
   package let imapPort, imapsPort, smtpPort: Int
+  /// Takes mail only by STARTTLS, and from those who sign in.
+  package let guardedPort: Int
   private let folder: URL
 
   /// The authority of the server's certificate, for `localhost`.
@@ -19,6 +21,7 @@ package final class MailServers: Sendable {
     imapPort = ports.imap
     imapsPort = ports.imaps
     smtpPort = ports.smtp
+    guardedPort = ports.smtpTLS
   }
 
   /// The servers did not come up.
@@ -84,6 +87,22 @@ package final class MailServers: Sendable {
     let sink = folder.appending(path: "sink")
     return try FileManager.default.contentsOfDirectory(atPath: sink.path).filter { $0.hasSuffix(".eml") }.sorted().map {
       Array(try Data(contentsOf: sink.appending(path: $0)))
+    }
+  }
+
+  /// How a message came to the sink.
+  package struct Delivery: Decodable, Sendable {
+    /// The same for messages of one connection.
+    package let connection: Int
+    package let tls: Bool
+    package let user: String?
+  }
+
+  /// In the order of `sent()`.
+  package func deliveries() throws -> [Delivery] {
+    let sink = folder.appending(path: "sink")
+    return try FileManager.default.contentsOfDirectory(atPath: sink.path).filter { $0.hasSuffix(".json") }.sorted().map {
+      try JSONDecoder().decode(Delivery.self, from: Data(contentsOf: sink.appending(path: $0)))
     }
   }
 }

@@ -5,9 +5,11 @@
 When both answer, FOLDER/ready.json gives their ports. Every user's password is "gizli"; FOLDER/mail/USER/new takes mails for USER.
 The sink keeps what it takes in FOLDER/sink, one file each, named in their order, beginning with the envelope. It refuses recipients that begin with
 "reddet" for good (550), puts off those that begin with "sonra" at the first attempt (451), and passes mail to *@carsi.example into that user's mailbox.
+A second listener takes mail only by STARTTLS and from those who sign in. FOLDER/sink/N.json tells by which connection N.eml came, whether by TLS, and as whom.
 """
-import asyncio, json, os, pwd, shutil, signal, socket, subprocess, sys, time
+import asyncio, json, os, pwd, shutil, signal, socket, ssl, subprocess, sys, threading, time
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 # Whoever starts this from a thread hands down that thread's blocked signals, and Dovecot needs them to see its children end.
 signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -22,7 +24,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-IMAP, IMAPS, SMTP = free_port(), free_port(), free_port()
+IMAP, IMAPS, SMTP, SMTP_TLS = free_port(), free_port(), free_port(), free_port()
 for name in ["", "run", "mail", "sink"]:
     os.makedirs(os.path.join(FOLDER, name), exist_ok=True)
 subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
@@ -72,6 +74,7 @@ class Sink:
     def __init__(self):
         self.count = 0
         self.put_off = set()
+        self.lock = threading.Lock()
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("reddet"):
@@ -83,10 +86,13 @@ class Sink:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
-        self.count += 1
-        with open(f"{FOLDER}/sink/.part", "wb") as file:
-            file.write(f"Envelope: {envelope.mail_from} {' '.join(envelope.rcpt_tos)}\r\n".encode() + envelope.original_content)
-        os.rename(f"{FOLDER}/sink/.part", f"{FOLDER}/sink/{self.count:06d}.eml")
+        with self.lock:
+            self.count += 1
+            with open(f"{FOLDER}/sink/{self.count:06d}.json", "w") as file:
+                json.dump({"connection": session.peer[1], "tls": session.ssl is not None, "user": session.auth_data}, file)
+            with open(f"{FOLDER}/sink/.part", "wb") as file:
+                file.write(f"Envelope: {envelope.mail_from} {' '.join(envelope.rcpt_tos)}\r\n".encode() + envelope.original_content)
+            os.rename(f"{FOLDER}/sink/.part", f"{FOLDER}/sink/{self.count:06d}.eml")
         for address in envelope.rcpt_tos:
             if address.endswith("@carsi.example"):
                 box = f"{FOLDER}/mail/{address.split('@')[0]}/new"
@@ -106,8 +112,19 @@ def answers(port):
         return False
 
 
-controller = Controller(Sink(), hostname="127.0.0.1", port=SMTP)
+def authenticate(server, session, envelope, mechanism, data):
+    if data.password != b"gizli":
+        return AuthResult(success=False, handled=False)
+    return AuthResult(success=True, auth_data=data.login.decode())
+
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(f"{FOLDER}/certificate.pem", f"{FOLDER}/key.pem")
+sink = Sink()
+controller = Controller(sink, hostname="127.0.0.1", port=SMTP)
+guarded = Controller(sink, hostname="127.0.0.1", port=SMTP_TLS, tls_context=context, require_starttls=True, auth_required=True, authenticator=authenticate)
 controller.start()
+guarded.start()
 command = ["dovecot", "-F", "-c", f"{FOLDER}/dovecot.conf"]
 if ROOT:
     command = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups"] + command
@@ -119,7 +136,7 @@ try:
             break
         time.sleep(0.05)
     with open(f"{FOLDER}/ready.part", "w") as file:
-        json.dump({"imap": IMAP, "imaps": IMAPS, "smtp": SMTP}, file)
+        json.dump({"imap": IMAP, "imaps": IMAPS, "smtp": SMTP, "smtpTLS": SMTP_TLS}, file)
     os.rename(f"{FOLDER}/ready.part", f"{FOLDER}/ready.json")
     while os.path.isdir(f"/proc/{PARENT}") and os.path.exists(f"{FOLDER}/ready.json") and server.poll() is None:
         time.sleep(0.2)
@@ -127,4 +144,5 @@ finally:
     server.terminate()
     server.wait(10)
     controller.stop()
+    guarded.stop()
     shutil.rmtree(FOLDER, ignore_errors=True)

@@ -65,6 +65,8 @@ insert into access_test.maker values
   ('crm.campaign', 'insert into crm.campaign (id, code, name, assignment, starts_on, ends_on, department_id, owner_id, visibility) values ($1, ''x'' || $7, ''x'', ''chosen'', ''2026-01-01'', ''2026-01-31'', $4, $5, $6)'),
   ('crm.campaign_member', 'insert into crm.campaign_member (customer_id, id, campaign_id) values ($2, $1, md5(''campaign'' || $3::text)::uuid)'),
   ('crm.campaign_touch', 'insert into crm.campaign_touch (customer_id, id, campaign_id, channel) values ($2, $1, md5(''campaign'' || $3::text)::uuid, ''email'')'),
+  ('crm.campaign_sending', 'insert into crm.campaign_sending (id, campaign_id, channel, body_text, state, finished_at, department_id, owner_id, visibility)
+    values ($1, md5(''campaign'' || $3::text)::uuid, ''email'', ''x'', ''done'', now(), $4, $5, $6)'),
   ('crm.campaign_response', 'insert into crm.campaign_response (customer_id, id, campaign_id) values ($2, $1, md5(''campaign'' || $3::text)::uuid)'),
   ('crm.customer_phase', 'insert into crm.customer_phase (customer_id, id, phase, left_at, reason) values ($2, $1, ''selection'', now(), ''x'')'),
   ('crm.lead_score', 'insert into crm.lead_score (id, run_id, lead_id, probability, evidence) values ($1, access_test.id(''run''), access_test.id(''lead''), 0.5, ''[]'')'),
@@ -197,6 +199,8 @@ insert into access_test.maker values
   ('crm.registry_record', 'insert into crm.registry_record (id, brand_id, address_token, channel, recipient_type, status, consented_at, transaction_id, seen_at)
     values ($1, access_test.id(''product''), sha256($1::text::bytea), ''email'', ''BIREYSEL'', ''RET'', now(), ''x'', now())'),
   ('crm.registry_cursor', 'insert into crm.registry_cursor (id, brand_id) values ($1, access_test.id(''product''))'),
+  ('crm.registry_batch', 'insert into crm.registry_batch (id, brand_id, request_id, records, sent_at) values ($1, access_test.id(''product''), $1::text, 1, now())'),
+  ('crm.registry_reconciliation', 'insert into crm.registry_reconciliation (id, brand_id, state, finished_at) values ($1, access_test.id(''product''), ''done'', now())'),
   ('crm.consent_purpose', 'insert into crm.consent_purpose (id, code, name, name_tr) values ($1, ''x'' || $7, ''x'', ''x'')'),
   ('crm.consent_event', 'insert into crm.consent_event (id, customer_id, channel, address, status, source) values ($1, $2, ''email'', ''x@test.example'', ''RET'', ''HS_WEB'')'),
   ('crm.privacy_rule', 'insert into crm.privacy_rule (id, law, answer_days, extension_days) select $1, ''gdpr'', 1, 1 where $1 is null'),
@@ -415,7 +419,7 @@ begin
       'crm.quote', 'crm.quote_line', 'crm.quote_seal', 'crm.quote_approval', 'crm.quote_answer',
       'crm.invoice', 'crm.invoice_line', 'crm.instalment', 'crm.payment', 'crm.payment_allocation', 'crm.turnover',
       'crm.e_invoice', 'crm.invoice_share', 'crm.commission_settlement_line',
-      'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.customer_phase',
+      'crm.customer_observation', 'crm.campaign', 'crm.campaign_member', 'crm.campaign_touch', 'crm.campaign_response', 'crm.campaign_sending', 'crm.customer_phase',
       'crm.conversation', 'crm.interaction', 'crm.internal_note', 'crm.attachment', 'crm.inbox_view',
       'crm.survey_invitation', 'crm.survey_response', 'crm.portal_access',
       'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision', 'crm.ticket_time',

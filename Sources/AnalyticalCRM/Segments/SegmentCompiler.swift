@@ -54,9 +54,12 @@ struct SegmentCompiler {
     if customers == nil { compiling.sources.narrowing = try narrowing(rule, compiler) }
     let only: SQL = customers.map { "t.id = ANY(\($0)::uuid[]) AND " } ?? ""
     return Compiled(
-      from: "\(compiling.scope.from)\(compiling.sources.joins)", condition: "\(only)(\(condition))",
+      from: "\(compiling.scope.from)\(compiling.sources.joins)", condition: "\(only)(\(condition)) AND \(unrestricted)",
       areas: compiling.scope.areas.union(compiling.sources.areas).union([.customers]), leaves: compiling.leaves)
   }
+
+  /// Whoever objected to profiles, or had processing restricted, is in no segment.
+  private static let unrestricted: SQL = "t.id NOT IN (SELECT r FROM crm.restricted_customers() AS r)"
 
   /// The customers that fit what the rule demands of their own fields and of what models say of them, whatever else it says.
   private static func narrowing(_ rule: SegmentRule, _ compiler: QueryCompiler) throws(Problem) -> SQL? {

@@ -4,6 +4,7 @@ extension Concept {
   /// The brands and accounts through which customers reach the company and it reaches them.
   static let channels = Concept(
     resources: [.brands, .channelAccounts],
+    reads: [.channelStates],
     endpoints: { database, _ in [ChannelEvents(database: database).endpoint] },
     jobs: [.sendMessage, .followMessages, .receiveFromAll, .receive, .mailNotices], schedules: [.messageFollowing, .receiving, .noticeMailing])
 }

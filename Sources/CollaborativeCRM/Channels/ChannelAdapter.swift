@@ -46,12 +46,20 @@ package struct MessageToSend: Sendable {
   package let headers: [String: String]
   package let inReplyTo: String?
   package let files: [File]
+  /// How often a provider that had taken it reported that it failed for a while; a provider takes each time for another message.
+  package let deferrals: Int
 }
 
 /// The provider does not take this message, now or later.
 package struct MessageRefusal: Error, CustomStringConvertible {
   package let description: String
-  package init(_ description: String) { self.description = description }
+  /// Whether it said that there is no such address, for good.
+  package let isOfRecipient: Bool
+
+  package init(_ description: String, isOfRecipient: Bool = false) {
+    self.description = description
+    self.isOfRecipient = isOfRecipient
+  }
 }
 
 /// How far an account was read.
@@ -104,7 +112,8 @@ package struct ReceivedFile: Sendable {
 /// What became of a message that was handed over.
 package enum DeliveryOutcome: Sendable, Hashable {
   case delivered(at: Date)
-  case failed(reason: String?)
+  /// - Parameter cause: recipient, temporary, or nil for anything else.
+  case failed(reason: String?, cause: String?)
 }
 
 /// A report on a message of ours, known by its id or by what the provider calls it.
@@ -112,8 +121,10 @@ package struct DeliveryReportOfOurs: Sendable {
   package let eventID: String
   package let messageID: UUID?
   package let providerID: String?
-  /// delivered, failed or bounced.
+  /// delivered, failed, bounced or complained.
   package let outcome: String
   package let reason: String?
   package let at: Date
+  /// recipient (there is no such address), temporary (it is worth another attempt), or nil for anything else.
+  package let cause: String?
 }

@@ -14,7 +14,7 @@ struct ChannelEvents {
         "receive_channel_event", tag: "channel_accounts", "What a provider of messages reports",
         description:
           "Signed as Standard Webhooks has it, with the account's secret: webhook-id, webhook-timestamp (within five minutes), webhook-signature. Types: "
-          + "message.delivered, message.failed (data: id, reference, at, reason) and message.received (data: id, from, to, name, text, at, in_reply_to).",
+          + "message.delivered, message.failed (data: id, reference, at, reason, cause), message.complained and message.received (data: id, from, to, name, text, at, in_reply_to).",
         parameters: [.init("code", in: .path, required: true, "The account's code.")] + Self.signature, input: ("application/json", Self.schema),
         answers: [(204, "It is taken in, or was already.", nil, nil)], refusals: [401, 404, 422]),
       handler: .operation { request in try await take(request) })
@@ -37,6 +37,7 @@ struct ChannelEvents {
       switch event.body["type"]?.string {
       case "message.delivered": try await intake.take(Self.report(event, data, "delivered"), tx)
       case "message.failed": try await intake.take(Self.report(event, data, "failed"), tx)
+      case "message.complained": try await intake.take(Self.report(event, data, "complained"), tx)
       case "message.received":
         guard account.channel == "sms" || account.channel == "social", let message = HTTPMessaging.message(data) else {
           throw Problem.invalid([.init("/data", code: "required", Phrase("A message needs id and from.", tr: "Bir mesajda id ve from gerekir."))])
@@ -65,6 +66,6 @@ struct ChannelEvents {
     }
     return DeliveryReportOfOurs(
       eventID: event.id, messageID: reference, providerID: data["id"]?.string.map { String($0.prefix(200)) }, outcome: outcome,
-      reason: data["reason"]?.string.map { String($0.prefix(1_000)) }, at: HTTPMessaging.instant(data["at"]) ?? Date())
+      reason: data["reason"]?.string.map { String($0.prefix(1_000)) }, at: HTTPMessaging.instant(data["at"]) ?? Date(), cause: HTTPMessaging.cause(data))
   }
 }

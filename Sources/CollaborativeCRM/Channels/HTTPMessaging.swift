@@ -34,12 +34,12 @@ struct HTTPMessaging: ChannelAdapter {
     let description: String
   }
 
-  private func request(_ method: String, _ path: String, key idempotency: UUID? = nil, body: JSON? = nil) async throws -> (status: Int, body: JSON) {
+  private func request(_ method: String, _ path: String, key idempotency: String? = nil, body: JSON? = nil) async throws -> (status: Int, body: JSON) {
     var request = HTTPClientRequest(url: base + path)
     request.method = .init(rawValue: method)
     request.headers.add(name: "authorization", value: "Bearer \(key)")
     request.headers.add(name: "accept", value: "application/json")
-    if let idempotency { request.headers.add(name: "idempotency-key", value: idempotency.lowercase) }
+    if let idempotency { request.headers.add(name: "idempotency-key", value: idempotency) }
     if let body {
       request.headers.add(name: "content-type", value: "application/json")
       request.body = .bytes(try body.encoded())
@@ -59,10 +59,13 @@ struct HTTPMessaging: ChannelAdapter {
       "from": (account.address ?? message.senderName).map(JSON.string) ?? .null,
     ]
     if let inReplyTo = message.inReplyTo, capabilities.contains(.threads) { body["in_reply_to"] = .string(inReplyTo) }
-    let answer = try await request("POST", "/messages", key: message.id, body: .object(body))
+    let key = message.id.lowercase + (message.deferrals > 0 ? "-\(message.deferrals)" : "")
+    let answer = try await request("POST", "/messages", key: key, body: .object(body))
     if answer.status == 401 || answer.status == 403 { throw Unavailable(description: "the provider does not accept the key (\(answer.status))") }
     guard (200..<300).contains(answer.status) else {
-      throw MessageRefusal("the provider refused it (\(answer.status)): \(answer.body["error"]?["message"]?.string?.prefix(300) ?? "")")
+      throw MessageRefusal(
+        "the provider refused it (\(answer.status)): \(answer.body["error"]?["message"]?.string?.prefix(300) ?? "")",
+        isOfRecipient: Self.cause(answer.body["error"]) == "recipient")
     }
     guard let id = answer.body["id"]?.string, !id.isEmpty, id.count <= 200 else { throw Unavailable(description: "the provider's answer has no id") }
     return id
@@ -73,10 +76,13 @@ struct HTTPMessaging: ChannelAdapter {
     guard answer.status == 200 else { throw Unavailable(description: "the provider answered \(answer.status) about a message") }
     switch answer.body["state"]?.string {
     case "delivered": return .delivered(at: Self.instant(answer.body["at"]) ?? Date())
-    case "failed": return .failed(reason: answer.body["reason"]?.string)
+    case "failed": return .failed(reason: answer.body["reason"]?.string, cause: Self.cause(answer.body))
     default: return nil
     }
   }
+
+  /// What a provider says of why it failed, as far as it is one of our words.
+  static func cause(_ item: JSON?) -> String? { item?["cause"]?.string.flatMap { ["recipient", "temporary"].contains($0) ? $0 : nil } }
 
   // Receiving
 

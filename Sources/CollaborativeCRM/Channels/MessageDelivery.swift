@@ -45,7 +45,8 @@ private struct MessageDelivery {
     }
     switch outcome {
     case .success(let called): try await finish(next: "sent", called: called, why: nil)
-    case .failure(let refusal as MessageRefusal): try await finish(next: "failed", called: nil, why: refusal.description)
+    case .failure(let refusal as MessageRefusal):
+      try await finish(next: "failed", called: nil, why: refusal.description, suppressing: refusal.isOfRecipient)
     case .failure(let noWay as NoWay): try await finish(next: "failed", called: nil, why: noWay.reason)
     case .failure(let error) where lease.job.attempt >= lease.job.attemptLimit: try await finish(next: "failed", called: nil, why: Self.words(error))
     case .failure(let error):
@@ -55,8 +56,12 @@ private struct MessageDelivery {
     }
   }
 
-  private func finish(next: String, called: String?, why: String?) async throws {
-    try await lease.complete(as: Self.caller, deadline: deadline) { tx in try await move(tx, next, called, why) }
+  /// - Parameter suppressing: whether there is no such address, so that nothing is sent there any more.
+  private func finish(next: String, called: String?, why: String?, suppressing: Bool = false) async throws {
+    try await lease.complete(as: Self.caller, deadline: deadline) { tx in
+      try await move(tx, next, called, why)
+      if suppressing { _ = try await tx.run("SELECT crm.suppress_recipient(\(customer), \(id))") }
+    }
   }
 
   private func move(_ tx: PostgresTransaction, _ next: String, _ called: String?, _ why: String?) async throws {
@@ -84,7 +89,8 @@ private struct MessageDelivery {
         UPDATE crm.outbound_message AS m SET state = 'sending', attempts = m.attempts + 1
          WHERE m.customer_id = \(customer) AND m.id = \(id) AND m.state IN ('queued', 'sending') AND m.not_before <= now()
         RETURNING m.id, m.state, m.customer_id, m.contact_id, m.interaction_id, m.channel_account_id, m.address, m.subject, m.body_text, m.body_html,
-          m.headers, m.in_reply_to
+          m.headers, m.in_reply_to,
+          (SELECT count(*) FROM crm.delivery_report AS r WHERE r.message_id = m.id AND r.cause = 'temporary') AS deferrals
         """)
       guard let row else { return nil }
       guard row.state == "sending" else {
@@ -121,6 +127,7 @@ private struct BegunMessage {
     let contactID, interactionID, accountID: UUID?
     let subject, html, inReplyTo: String?
     let headers: [String: String]
+    let deferrals: Int
 
     init(row: PostgresRow) throws {
       id = try row.decode("id")
@@ -136,6 +143,7 @@ private struct BegunMessage {
       inReplyTo = try row.decode("in_reply_to")
       let fields = try JSONDecoder().decode([String: JSON].self, from: Data(try row.decode(JSONText.self, "headers").text.utf8))
       headers = fields.compactMapValues(\.string)
+      deferrals = try row.decode("deferrals")
     }
   }
 
@@ -146,7 +154,7 @@ private struct BegunMessage {
   func message(of lease: JobLease) async throws -> MessageToSend {
     MessageToSend(
       id: row.id, address: row.address, recipientName: recipientName, senderName: account.senderName, subject: row.subject, text: row.text, html: row.html,
-      headers: row.headers, inReplyTo: row.inReplyTo, files: try await files(of: lease))
+      headers: row.headers, inReplyTo: row.inReplyTo, files: try await files(of: lease), deferrals: row.deferrals)
   }
 
   private func files(of lease: JobLease) async throws -> [MessageToSend.File] {
@@ -164,12 +172,14 @@ private struct MessageFollowing {
   private struct Row: RowDecodable {
     let customerID, id, accountID: UUID
     let providerID: String
+    let attempts: Int
 
     init(row: PostgresRow) throws {
       customerID = try row.decode("customer_id")
       id = try row.decode("id")
       accountID = try row.decode("channel_account_id")
       providerID = try row.decode("provider_id")
+      attempts = try row.decode("attempts")
     }
   }
 
@@ -179,7 +189,7 @@ private struct MessageFollowing {
       try await tx.all(
         Row.self,
         """
-        SELECT m.customer_id, m.id, m.channel_account_id, m.provider_id FROM crm.outbound_message AS m
+        SELECT m.customer_id, m.id, m.channel_account_id, m.provider_id, m.attempts FROM crm.outbound_message AS m
           JOIN crm.channel_account AS a ON a.id = m.channel_account_id AND a.is_active AND a.provider IN ('http_sms', 'http_social', 'simulated')
          WHERE m.state = 'sent' AND m.provider_id IS NOT NULL AND m.sent_at > now() - interval '3 days'
          ORDER BY m.updated_at, m.id LIMIT 500
@@ -208,7 +218,9 @@ private struct MessageFollowing {
     try await lease.transaction(as: Self.caller, deadline: deadline) { tx in
       switch outcome {
       case .delivered(let at): try await tx.run("SELECT crm.move_message(\(row.customerID), \(row.id), 'delivered', \(at))")
-      case .failed(let reason): try await tx.run("SELECT crm.move_message(\(row.customerID), \(row.id), 'failed', now(), NULL, \(reason))")
+      case .failed(let reason, let cause):
+        try await tx.run(
+          "SELECT crm.report_delivery(\(row.accountID), \("status/\(row.id.lowercase)/\(row.attempts)"), \(row.id), NULL, 'failed', \(reason), now(), \(cause))")
       }
     }
   }

@@ -46,7 +46,8 @@ package struct MessageIntake: Sendable {
   package func take(_ report: DeliveryReportOfOurs, _ tx: PostgresTransaction) async throws {
     try await tx.run(
       """
-      SELECT crm.report_delivery(\(accountID), \(report.eventID), \(report.messageID), \(report.providerID), \(report.outcome), \(report.reason), \(report.at))
+      SELECT crm.report_delivery(\(accountID), \(report.eventID), \(report.messageID), \(report.providerID), \(report.outcome), \(report.reason), \(report.at),
+        \(report.cause))
       """)
   }
 

@@ -57,11 +57,7 @@ struct MessageReceiving {
 
   private func note(_ problem: String?) async throws {
     try await lease.transaction(as: Self.caller, deadline: deadline) { tx in
-      try await tx.run(
-        """
-        UPDATE crm.channel_state SET problem = \(problem), problem_at = CASE WHEN \(problem)::text IS NOT NULL THEN now() END,
-          checked_at = CASE WHEN \(problem)::text IS NULL THEN now() ELSE checked_at END, updated_at = now() WHERE channel_account_id = \(accountID)
-        """)
+      _ = try await tx.run("SELECT crm.note_channel_check(\(accountID), \(problem), now())")
     }
   }
 

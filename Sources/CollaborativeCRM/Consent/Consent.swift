@@ -4,7 +4,7 @@ extension Concept {
   /// What people allowed and refused, what is sent to them, and what was not.
   static let consent = Concept(
     resources: [.consentEvents, .consentPurposes, .suppressions, .outboundMessages, .messageRefusals, .holidays],
-    operations: [.sendMessage, .suppressAddress, .liftSuppression], reads: [.consentsOfCustomer])
+    operations: [.sendMessage, .suppressAddress, .liftSuppression], reads: [.consentsOfCustomer, .consentProof])
 }
 
 extension Resource {

@@ -12,11 +12,13 @@ package struct RegistryExchange: Sendable {
     self.client = client
   }
 
-  private static let caller = Caller.system("registry of consents")
+  static let caller = Caller.system("registry of consents")
 
-  private struct Brand: RowDecodable {
+  struct Brand: RowDecodable, Sendable {
     let id: UUID
     let sender, code: String
+
+    static let columns: SQL = "b.id, b.iys_code, b.iys_brand_code"
 
     init(row: PostgresRow) throws {
       id = try row.decode("id")
@@ -29,6 +31,14 @@ package struct RegistryExchange: Sendable {
     let transfer: UUID
     let record: RegistryRecord
 
+    /// - Parameter outcome: what the registry answered, as `crm.settle_registry_item` takes it.
+    func settled(_ outcome: Result<String, RegistryError>) -> JSON {
+      switch outcome {
+      case .success(let transaction): ["id": .string(transfer.lowercase), "transaction": .string(transaction)]
+      case .failure(let error): ["id": .string(transfer.lowercase), "code": .string(error.codes.joined(separator: " "))]
+      }
+    }
+
     init(row: PostgresRow) throws {
       transfer = try row.decode("transfer_id")
       record = RegistryRecord(
@@ -37,22 +47,46 @@ package struct RegistryExchange: Sendable {
     }
   }
 
-  /// One round for every brand that is in the registry.
+  /// From so many on, consents are passed on together, which the registry answers later.
+  static let batchFrom = 50
+  private static let batchLimit = 500
+
+  /// One round for every brand that is in the registry. A brand for which it cannot be reached says so, and keeps no other waiting.
   package func run(now: Date) async throws {
     let brands = try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
-      try await tx.all(Brand.self, "SELECT b.id, b.iys_code, b.iys_brand_code FROM crm.brand b WHERE b.iys_code IS NOT NULL AND b.is_active ORDER BY b.code")
+      try await tx.all(Brand.self, "SELECT \(Brand.columns) FROM crm.brand b WHERE b.iys_code IS NOT NULL AND b.is_active ORDER BY b.code")
     }
     for brand in brands {
       do {
         // What was said to the registry comes first, so that nothing older is passed on.
         try await pull(brand, now: now)
+        try await collect(brand, now: now)
         try await push(brand, now: now)
-      } catch is RegistryUnreachable {
-        continue  // What was not settled is sent again; deadlines are told of below.
+        try await note(nil, of: brand, now: now)
+      } catch let outage as RegistryUnreachable {
+        // What was not settled is sent again; deadlines are told of below.
+        try await note(outage.description, of: brand, now: now)
       }
     }
+    try await Self.tellOfDeadlines(database, now: now)
+  }
+
+  /// Tells people of what has to be in the registry soon.
+  package static func tellOfDeadlines(_ database: Database, now: Date) async throws {
     _ = try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
       try await tx.value(Int.self, "SELECT crm.escalate_registry(\(now))")
+    }
+  }
+
+  private func note(_ problem: String?, of brand: Brand, now: Date) async throws {
+    try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
+      _ = try await tx.run(
+        """
+        INSERT INTO crm.registry_cursor (brand_id, pulled_at, problem, problem_at)
+        VALUES (\(brand.id), \(now), left(\(problem), 500), CASE WHEN \(problem)::text IS NOT NULL THEN \(now)::timestamptz END)
+        ON CONFLICT ON CONSTRAINT registry_cursor_brand_id_once DO UPDATE SET problem = excluded.problem,
+          problem_at = CASE WHEN excluded.problem IS NOT NULL THEN coalesce(registry_cursor.problem_at, excluded.problem_at) END
+        """)
     }
   }
 
@@ -65,32 +99,100 @@ package struct RegistryExchange: Sendable {
         )
       }
       if items.isEmpty { return }
-      var settled: [JSON] = []
-      var outage: RegistryUnreachable?
-      for item in items {
-        do {
-          switch try await client.put(item.record, sender: brand.sender, brand: brand.code) {
-          case .success(let transaction): settled.append(["id": .string(item.transfer.lowercase), "transaction": .string(transaction)])
-          case .failure(let error): settled.append(["id": .string(item.transfer.lowercase), "code": .string(error.codes.joined(separator: " "))])
-          }
-        } catch let error as RegistryUnreachable {
-          outage = error  // What it answered until then is kept.
-          break
-        }
+      if items.count >= Self.batchFrom, let batch = try await client.putTogether(items.map(\.record), sender: brand.sender, brand: brand.code) {
+        try await handOver(items, batch, brand, now: now)
+      } else {
+        try await pushOneByOne(items, brand, now: now)
       }
-      let json = String(decoding: try JSON.array(settled).encoded(), as: UTF8.self)
-      _ = try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
-        try await tx.run(
-          """
-          SELECT crm.settle_registry_item(g.id, \(now), g.transaction, g.code)
-            FROM jsonb_to_recordset(\(json)::jsonb) AS g (id uuid, transaction text, code text)
-          """)
-      }
-      if let outage { throw outage }
     }
   }
 
-  private func pull(_ brand: Brand, now: Date) async throws {
+  private func handOver(_ items: [Item], _ batch: RegistryClient.Batch, _ brand: Brand, now: Date) async throws {
+    // What the registry did not name is passed on again, alone.
+    let handed = zip(items, batch.names).compactMap { item, name -> JSON? in name.map { ["id": .string(item.transfer.lowercase), "sub": .string($0)] } }
+    if handed.isEmpty { return }
+    let json = String(decoding: try JSON.array(handed).encoded(), as: UTF8.self)
+    try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
+      _ = try await tx.run("SELECT crm.hand_over_registry_batch(\(brand.id), \(batch.request), \(json)::jsonb, \(now))")
+    }
+  }
+
+  private func pushOneByOne(_ items: [Item], _ brand: Brand, now: Date) async throws {
+    var settled: [JSON] = []
+    var outage: RegistryUnreachable?
+    for item in items {
+      do {
+        settled.append(item.settled(try await client.put(item.record, sender: brand.sender, brand: brand.code)))
+      } catch let error as RegistryUnreachable {
+        outage = error  // What it answered until then is kept.
+        break
+      }
+    }
+    let json = String(decoding: try JSON.array(settled).encoded(), as: UTF8.self)
+    _ = try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
+      try await tx.run(
+        """
+        SELECT crm.settle_registry_item(g.id, \(now), g.transaction, g.code)
+          FROM jsonb_to_recordset(\(json)::jsonb) AS g (id uuid, transaction text, code text)
+        """)
+    }
+    if let outage { throw outage }
+  }
+
+  private struct OpenItem: RowDecodable {
+    let request: String
+    let name: String?
+    let record: RegistryRecord?
+
+    init(row: PostgresRow) throws {
+      request = try row.decode("request_id")
+      name = try row.decode("sub_request")
+      guard name != nil, let recipient = try row.decode(String?.self, "recipient"), let date = try row.decode(Date?.self, "passed_date") else {
+        record = nil
+        return
+      }
+      record = RegistryRecord(
+        recipient: recipient, recipientType: try row.decode("recipient_type"), type: try row.decode("type"), status: try row.decode("status"),
+        source: try row.decode("source"), consentDate: date)
+    }
+  }
+
+  /// Asks what came of the batches that are not settled.
+  private func collect(_ brand: Brand, now: Date) async throws {
+    let open = try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
+      try await tx.all(
+        OpenItem.self,
+        """
+        SELECT b.request_id, t.sub_request, e.address AS recipient, e.recipient_type, e.status, e.source, t.passed_date,
+               CASE e.channel WHEN 'email' THEN 'EPOSTA' WHEN 'sms' THEN 'MESAJ' ELSE 'ARAMA' END AS type
+          FROM crm.registry_batch b
+          LEFT JOIN crm.registry_transfer t ON t.batch_id = b.id AND t.state = 'sending'
+          LEFT JOIN crm.consent_event e ON e.id = t.event_id
+         WHERE b.brand_id = \(brand.id) AND b.settled_at IS NULL ORDER BY b.sent_at, b.id
+        """)
+    }
+    for (request, items) in Dictionary(grouping: open, by: \.request) {
+      let records = Dictionary(items.compactMap { item in item.name.flatMap { name in item.record.map { (name, $0) } } }, uniquingKeysWith: { $1 })
+      var answers: [JSON] = []
+      for answer in try await client.results(of: request, sender: brand.sender, brand: brand.code) {
+        var outcome = answer.outcome
+        if case .failure(let error) = outcome, let record = records[answer.name] {
+          outcome = try await client.settled(record, refusedBy: error.codes, sender: brand.sender, brand: brand.code)
+        }
+        switch outcome {
+        case .success(let transaction): answers.append(["sub": .string(answer.name), "transaction": .string(transaction)])
+        case .failure(let error): answers.append(["sub": .string(answer.name), "code": .string(error.codes.joined(separator: " "))])
+        }
+      }
+      let json = String(decoding: try JSON.array(answers).encoded(), as: UTF8.self)
+      try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
+        _ = try await tx.run("SELECT crm.settle_registry_batch(\(brand.id), \(request), \(json)::jsonb, \(now))")
+      }
+    }
+  }
+
+  /// Takes over what people said to the registry itself since it was last asked.
+  func pull(_ brand: Brand, now: Date) async throws {
     var after = try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
       try await tx.result("SELECT c.\"after\" AS mark FROM crm.registry_cursor c WHERE c.brand_id = \(brand.id)").rows.first?.decode(String?.self, "mark")
     }
@@ -100,8 +202,7 @@ package struct RegistryExchange: Sendable {
       try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
         for change in page.changes {
           let record = change.record
-          // The registry tells whole seconds. A refusal counts from the end of its second, so that none is lost to a consent within it.
-          let said = record.status == "RET" ? record.consentDate.addingTimeInterval(0.999) : record.consentDate
+          let said = record.saidAt
           try await tx.run(
             """
             SELECT crm.take_registry_change(\(brand.id), \(change.transaction), \(record.recipient), \(record.recipientType), \(record.type), \(record.status),

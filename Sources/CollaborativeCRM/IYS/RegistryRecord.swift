@@ -25,6 +25,9 @@ package struct RegistryRecord: Sendable, Hashable {
     self.consentDate = consentDate
   }
 
+  /// When it counts from. The registry tells whole seconds; a refusal counts from the end of its second, so that none is lost to a consent within it.
+  package var saidAt: Date { status == "RET" ? consentDate.addingTimeInterval(0.999) : consentDate }
+
   /// As the registry's JSON has it; dates are in Türkiye's time.
   package var json: JSON {
     [

@@ -12,6 +12,8 @@ package final class SimulatedRegistry: Sendable {
     var changes: [(transaction: String, brand: String, record: RegistryRecord)] = []
     var transactions = 0
     var outages = 0
+    /// What came of each record of a batch, by the batch's name; told from the second question on.
+    var batches: [String: (asked: Int, results: [JSON])] = [:]
   }
 
   private static let sources: Set<String> = [
@@ -77,6 +79,38 @@ package final class SimulatedRegistry: Sendable {
     return nil
   }
 
+  private func takeTogether(_ items: [JSON], brand: String, now: Date) -> RegistryAnswer {
+    let records = items.compactMap(RegistryRecord.init(json:))
+    guard !records.isEmpty, records.count == items.count else { return RegistryAnswer(status: 422, body: RegistryError(refusals: [.wrongKind]).json) }
+    var results: [JSON] = []
+    var names: [JSON] = []
+    let request = "batch-\(UUID().uuidString.lowercased())"
+    for (index, record) in records.enumerated() {
+      let name = JSON.string("\(request)-\(index)")
+      var members = record.json.object ?? [:]
+      members["subrequestId"] = name
+      names.append(.object(members))
+      var result: [String: JSON] = ["index": .number(Decimal(index + 1)), "subrequestId": name]
+      switch take(record, brand: brand, now: now) {
+      case .success(let transaction):
+        result["status"] = "success"
+        result["transactionId"] = .string(transaction)
+      case .failure(let error):
+        result["status"] = "failure"
+        result["error"] = ["code": .string(error.codes.joined()), "message": .string(error.codes.joined())]
+      }
+      results.append(.object(result))
+    }
+    let kept = results
+    state.withLock { $0.batches[request] = (0, kept) }
+    return RegistryAnswer(status: 200, body: ["requestId": .string(request), "subRequests": .array(names)])
+  }
+
+  /// Forgets a record, as if it had never been told of it.
+  package func forget(brand: String, recipient: String, recipientType: String, type: String) {
+    state.withLock { $0.records[Key(brand: brand, recipient: recipient, recipientType: recipientType, type: type)] = nil }
+  }
+
   /// Answers a request as the registry's API would.
   package func answer(_ request: RegistryRequest, now: Date) throws -> RegistryAnswer {
     let isOut = state.withLock { state in
@@ -94,12 +128,22 @@ package final class SimulatedRegistry: Sendable {
         return RegistryAnswer(status: 200, body: ["transactionId": .string(transaction), "creationDate": .string(RegistryRecord.text(now))])
       case .failure(let error): return RegistryAnswer(status: 422, body: error.json)
       }
+    case .batch(_, let brand): return takeTogether(request.body?.array ?? [], brand: brand, now: now)
+    case .batchResult(_, _, let name):
+      return state.withLock { state in
+        guard let batch = state.batches[name] else { return RegistryAnswer(status: 404, body: [:]) }
+        state.batches[name]?.asked += 1
+        guard batch.asked == 0 else { return RegistryAnswer(status: 200, body: .array(batch.results)) }
+        let waiting = batch.results.map { item -> JSON in ["index": item["index"] ?? .null, "subrequestId": item["subrequestId"] ?? .null, "status": "enqueue"] }
+        return RegistryAnswer(status: 200, body: .array(waiting))
+      }
     case .status(_, let brand):
-      guard let asked = request.body.flatMap(RegistryRecord.init(json:)),
-        let found = record(brand: brand, recipient: asked.recipient, recipientType: asked.recipientType, type: asked.type)
+      guard let body = request.body, let recipient = body["recipient"]?.string, let recipientType = body["recipientType"]?.string,
+        let type = body["type"]?.string, let found = record(brand: brand, recipient: recipient, recipientType: recipientType, type: type)
       else { return RegistryAnswer(status: 404, body: [:]) }
+      // The registry does not tell the transaction here.
       var members = found.json.object ?? [:]
-      members["transactionId"] = state.withLock { state in state.changes.last { $0.brand == brand && $0.record == found } }.map { .string($0.transaction) }
+      members["creationDate"] = .string(RegistryRecord.text(found.consentDate))
       return RegistryAnswer(status: 200, body: .object(members))
     case .changes(_, let brand, let after):
       return state.withLock { state in

@@ -32,7 +32,7 @@ struct MailAdapter: ChannelAdapter {
     do {
       try await SMTPRelay(server: server("smtp", port: (465, 587))).send(mail.encoded(), from: address, to: message.address)
     } catch let failure as MailFailure where failure.kind == .refused || failure.kind == .unsendable {
-      throw MessageRefusal(failure.description)
+      throw MessageRefusal(failure.description, isOfRecipient: DeliveryFailureCause(status: failure.status) == .recipient)
     }
     return mail.messageID
   }
@@ -41,6 +41,9 @@ struct MailAdapter: ChannelAdapter {
   static func messageID(_ id: UUID, from address: String) -> String {
     "\(id.lowercase)@\(address.split(separator: "@").last.map(String.init) ?? "localhost")"
   }
+
+  /// Which message of ours a Message-ID is of.
+  private static func ours(_ messageID: String?) -> UUID? { messageID?.split(separator: "@").first.flatMap { UUID(uuidString: String($0)) } }
 
   private func outgoing(_ message: MessageToSend) throws -> OutgoingMail {
     // The thread's ids come as the field References, which the message writes itself.
@@ -90,16 +93,25 @@ struct MailAdapter: ChannelAdapter {
     case .bounce(let report):
       kind = "bounce"
       inReplyTo = report.originalMessageID ?? inReplyTo
-      let ours = report.originalMessageID?.split(separator: "@").first.flatMap { UUID(uuidString: String($0)) }
+      let ours = Self.ours(report.originalMessageID)
       reports =
         ours == nil
         ? []
         : report.failures.enumerated().map { number, failure in
           let reason = [failure.status, failure.diagnostic].compactMap(\.self).joined(separator: " ")
           return DeliveryReportOfOurs(
-            eventID: "\(mail.messageID.prefix(180))/\(number)", messageID: ours, providerID: nil, outcome: "bounced", reason: reason.isEmpty ? nil : reason,
-            at: arrived)
+            eventID: "\(mail.messageID.prefix(180))/\(number)", messageID: ours, providerID: nil,
+            outcome: failure.cause == .temporary ? "failed" : "bounced", reason: reason.isEmpty ? nil : reason, at: arrived, cause: failure.cause?.rawValue)
         }
+    case .complaint(let original):
+      kind = "auto_reply"
+      inReplyTo = original ?? inReplyTo
+      if let ours = Self.ours(original) {
+        reports = [
+          DeliveryReportOfOurs(
+            eventID: "\(mail.messageID.prefix(180))/complaint", messageID: ours, providerID: nil, outcome: "complained", reason: nil, at: arrived, cause: nil)
+        ]
+      }
     }
     return ReceivedMessage(
       externalID: mail.messageID, digest: Self.digest(mail), size: item.size, inReplyTo: inReplyTo, references: mail.references, sender: mail.from?.address,

@@ -53,7 +53,7 @@ private struct NoticeMailing {
         _ = try await adapter.send(
           MessageToSend(
             id: digest.id, address: digest.address, recipientName: digest.name, senderName: account.senderName, subject: digest.subject, text: digest.text,
-            html: nil, headers: ["Auto-Submitted": "auto-generated"], inReplyTo: nil, files: []))
+            html: nil, headers: ["Auto-Submitted": "auto-generated"], inReplyTo: nil, files: [], deferrals: 0))
         try await move(digest, "sent", nil)
       } catch {
         failure = failure ?? error

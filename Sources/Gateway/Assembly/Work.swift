@@ -10,6 +10,9 @@ package enum Work {
     [.housekeeping] + JobHandler.imports(of: API.declared) + JobHandler.segments(of: API.declared)
     + JobHandler.grids(of: API.declared)
     + API.concepts.flatMap(\.jobs)
+  /// The same, with those that need a connection of their own.
+  package static func handlers(registry: RegistryConnection?) -> [JobHandler] { handlers + JobHandler.registry(registry) }
+
   package static let schedules: [Schedule] =
     [
       Schedule("housekeeping", kind: "housekeeping", .every(.seconds(3600))),

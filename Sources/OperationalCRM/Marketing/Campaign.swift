@@ -3,7 +3,8 @@ package import CRMCore
 extension Concept {
   /// Who was to be reached and who was held out, what reached them, and what they did.
   static let campaigns = Concept(
-    resources: [.campaigns, .campaignMembers, .campaignTouches, .campaignResponses], operations: [.assignCampaign, .sendCampaign])
+    resources: [.campaigns, .campaignMembers, .campaignTouches, .campaignResponses, .campaignSendings],
+    operations: [.assignCampaign, .sendCampaign, .stopCampaignSending], jobs: [.sendCampaign])
 }
 
 extension Resource {

@@ -19,12 +19,13 @@ extension BusinessOperation {
     "Put customers into a campaign, before anything is sent",
     description:
       "Who is held out, and who gets which arm, is decided by the hash of customer and campaign, stored, and never changed. Once anybody of the campaign was "
-      + "touched, nobody can be added (409 campaign-touched). Campaigns whose customers are not divided by hash take their members one by one.",
+      + "touched, nobody can be added (409 campaign-touched). Who objected to offers, or had processing restricted, is left out (restricted). Campaigns whose customers are not divided by hash take their members one by one.",
     input: Assignment.self,
     answer: .json([
-      "type": "object", "required": ["campaign_id", "assigned", "already_in", "held_out", "arms"],
+      "type": "object", "required": ["campaign_id", "assigned", "already_in", "restricted", "held_out", "arms"],
       "properties": [
-        "campaign_id": AnswerField.id, "assigned": AnswerField.count, "already_in": AnswerField.count, "held_out": AnswerField.count,
+        "campaign_id": AnswerField.id, "assigned": AnswerField.count, "already_in": AnswerField.count,
+        "restricted": AnswerField.count, "held_out": AnswerField.count,
         "arms": ["type": "object", "additionalProperties": AnswerField.count],
       ],
     ])
@@ -44,8 +45,15 @@ extension BusinessOperation {
     }
     let assigned = try await run.tx.run(
       """
-      INSERT INTO crm.campaign_member (customer_id, campaign_id) SELECT given.id, \(id) FROM unnest(\(customers)::uuid[]) AS given (id) ORDER BY given.id
+      INSERT INTO crm.campaign_member (customer_id, campaign_id) SELECT given.id, \(id) FROM unnest(\(customers)::uuid[]) AS given (id)
+       WHERE NOT crm.is_restricted(given.id) ORDER BY given.id
       ON CONFLICT ON CONSTRAINT campaign_member_customer_id_once DO NOTHING
+      """)
+    let restricted = try await run.tx.value(
+      Int.self,
+      """
+      SELECT count(*) FROM unnest(\(customers)::uuid[]) AS given (id) WHERE crm.is_restricted(given.id)
+         AND NOT EXISTS (SELECT FROM crm.campaign_member m WHERE m.campaign_id = \(id) AND m.customer_id = given.id)
       """)
     let division = try await run.tx.result(
       "SELECT m.arm, count(*) AS customers FROM crm.campaign_member m WHERE m.campaign_id = \(id) AND m.customer_id = ANY (\(customers)::uuid[]) GROUP BY m.arm"
@@ -57,8 +65,8 @@ extension BusinessOperation {
       if let arm = try row.decode(String?.self, "arm") { arms[arm] = .number(Decimal(count)) } else { heldOut = count }
     }
     return .json([
-      "campaign_id": .string(id.lowercase), "assigned": .number(Decimal(assigned)), "already_in": .number(Decimal(customers.count - assigned)),
-      "held_out": .number(Decimal(heldOut)), "arms": .object(arms),
+      "campaign_id": .string(id.lowercase), "assigned": .number(Decimal(assigned)), "already_in": .number(Decimal(customers.count - assigned - restricted)),
+      "restricted": .number(Decimal(restricted)), "held_out": .number(Decimal(heldOut)), "arms": .object(arms),
     ])
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CRMCore
+import CollaborativeCRM
 import Foundation
 import Gateway
 import Logging
@@ -36,7 +37,8 @@ extension Worker {
   static func ofThisProcess(pool: PostgresPool, settings: Settings, logger: Logger) -> Worker {
     let process = ProcessInfo.processInfo
     return Worker(
-      database: Database(pool: pool, files: settings.gateway.files, secrets: settings.gateway.secrets), handlers: Work.handlers, schedules: Work.schedules,
+      database: Database(pool: pool, files: settings.gateway.files, secrets: settings.gateway.secrets),
+      handlers: Work.handlers(registry: settings.registry.map { RegistryConnection($0) }), schedules: Work.schedules,
       configuration: Configuration(name: "\(process.hostName)-\(process.processIdentifier)", concurrency: settings.jobConcurrency),
       logger: logger)
   }

@@ -27,6 +27,8 @@ struct Settings: Sendable {
   /// How many jobs a worker does at a time.
   let jobConcurrency: Int
   let webhooks: WebhookSender.Configuration
+  /// The registry of consents; nil when none is configured.
+  let registry: RegistryConnection.Configuration?
 
   init(from source: inout SettingsReader, for purpose: Purpose) {
     logLevel = source.choice("log.level", default: .info, "The least severe log entries that are written.")
@@ -47,12 +49,29 @@ struct Settings: Sendable {
     webhooks = WebhookSender.Configuration(
       allowsLoopback: source.truth(
         "webhooks.allowLoopback", default: false, "Whether receivers of webhooks may be on this machine itself, and without TLS: for trying out."))
+    registry = Self.registry(from: &source)
     let resources = Self.resources
     migrations = URL(filePath: source.text("database.sql", default: resources.appending(path: "sql").path, "The folder with migrations/ and current/."))
     demoFolder = URL(
       filePath: source.text(
         "demo.folder", default: resources.appending(path: "demo").path,
         "The folder with the demo company's data/ and mappings/."))
+  }
+
+  private static func registry(from source: inout SettingsReader) -> RegistryConnection.Configuration? {
+    let address = source.text(
+      "registry.address", "Where workers reach the registry of consents (İYS), such as https://api.iys.org.tr; without it nothing is passed to it.")
+    let user = source.text("registry.user", "The user of the registry's API.")
+    let password = source.text("registry.password", secret: true, "The user's password.")
+    let token = source.text("registry.token", secret: true, "A token that was got elsewhere, instead of user and password.")
+    guard let address else { return nil }
+    if !RegistryConnection.Configuration.isSafe(address) { source.object("registry.address", "has to begin with https://") }
+    if let token { return .init(address: address, credentials: .token(token)) }
+    guard let user, let password else {
+      source.object("registry.user", "and MUHATAP_REGISTRY_PASSWORD have to be set too, or MUHATAP_REGISTRY_TOKEN")
+      return nil
+    }
+    return .init(address: address, credentials: .password(user: user, password: password))
   }
 
   private static func channelSecrets(from source: inout SettingsReader) -> ChannelSecrets {
