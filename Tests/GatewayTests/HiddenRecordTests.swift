@@ -49,7 +49,7 @@ import Testing
 
   /// Made by operations and tested beside them over HTTP; sql/tests/access.sql holds their policies against the model as it does for the kinds above.
   private static let ofOperations: Set<String> = [
-    "activities", "activity_participants", "attachments", "campaign_members", "campaign_responses", "campaign_touches", "campaigns",
+    "activities", "activity_participants", "attachments", "campaign_members", "campaign_responses", "campaign_sendings", "campaign_touches", "campaigns",
     "channel_preferences", "commission_settlement_lines", "consent_events", "contract_lines", "contract_renewals", "contracts", "conversations",
     "customer_observations", "customer_phases", "e_invoices", "form_submissions", "inbox_views", "instalments", "interactions", "internal_notes",
     "invoice_lines", "invoice_shares", "invoices", "lead_assignments", "leads", "merges", "opportunities", "opportunity_competitors",

@@ -311,6 +311,12 @@ struct ImportCheck {
       code: "not-permitted", column: nil, value: "NULL::text",
       Phrase("The record exists already and you may not change it.", tr: "Kayıt zaten var ve onu değiştirme yetkiniz yok."),
       "FROM \(tables.record) f WHERE f.action = 'closed'")
+    try await refuse(
+      code: "never-changed", column: nil, value: "NULL::text",
+      Phrase(
+        "The record exists already with other values, and records of this kind are only ever added.",
+        tr: "Kayıt başka değerlerle zaten var; bu tür kayıtlar yalnızca eklenir."),
+      "FROM \(tables.record) f WHERE f.action = 'kept'")
     let given = (plan.record.fields.map(\.column.name) + plan.record.references.map(\.column.name))
     try await tx.run(
       """

@@ -137,7 +137,7 @@ struct ImportMerge: Sendable {
     let changed = (plan.record.fields.map(\.column) + plan.record.references.map(\.column)).filter {
       $0.name != "department_id" && $0.name != "customer_id"
     }
-    if changed.isEmpty { return }
+    if changed.isEmpty || entity.resource.change.isEmpty { return }
     let sets: [SQL] = changed.map { column in
       if case .json = column.type { return "\(column.identifier) = t.\(column.identifier) || coalesce(r.\(column.identifier), '{}')" }
       return "\(column.identifier) = r.\(column.identifier)"

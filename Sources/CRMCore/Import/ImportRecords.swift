@@ -83,6 +83,8 @@ struct ImportRecords {
   private var absent: SQL { plan.system == nil ? "'new'" : "CASE WHEN x.row_id IS NULL THEN 'new' ELSE 'closed' END" }
 
   private var closed: SQL {
+    // What is only ever added, such as consent, is not changed by an import either.
+    if entity.resource.change.isEmpty { return "WHEN true THEN 'kept'" }
     guard let department = entity.table.column("department_id"), let owner = entity.table.column("owner_id") else { return "" }
     return "WHEN NOT crm.may_write(\(entity.resource.area.rawValue), t.\(department.identifier), t.\(owner.identifier)) THEN 'closed'"
   }
