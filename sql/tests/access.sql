@@ -596,7 +596,7 @@ begin
         if verb = 'insert' then
           -- What hangs on another row can only be added where that row is seen.
           expected := access_test.may_write(scopes.writes, r.department, r.owner)
-            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.survey_invitation', 'crm.survey_response', 'crm.campaign', 'crm.conversation', 'crm.interaction', 'crm.inbox_view', 'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision', 'crm.webhook', 'crm.webhook_delivery', 'crm.web_form', 'crm.form_submission') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
+            and (p.relation in ('crm.customer', 'crm.sales_order', 'crm.opportunity', 'crm.lead', 'crm.activity', 'crm.pipeline_snapshot_entry', 'crm.contract', 'crm.quote', 'crm.invoice', 'crm.payment', 'crm.commission_settlement_line', 'crm.customer_observation', 'crm.survey_invitation', 'crm.survey_response', 'crm.campaign', 'crm.campaign_sending', 'crm.conversation', 'crm.interaction', 'crm.inbox_view', 'crm.ticket', 'crm.ticket_stay', 'crm.ticket_clock', 'crm.sla_event', 'crm.routing_decision', 'crm.webhook', 'crm.webhook_delivery', 'crm.web_form', 'crm.form_submission') or access_test.may_read(scopes.reads, r.department, r.visibility, r.owner));
           actual := access_test.makes(p.relation, r);
         else
           expected := access_test.may_read(scopes.reads, r.department, r.visibility, r.owner) and access_test.may_write(scopes.writes, r.department, r.owner);
