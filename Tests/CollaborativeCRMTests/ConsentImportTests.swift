@@ -10,7 +10,7 @@ struct ConsentImportTests {
   private static let mapping: JSON = [
     "source_system": "izin_formlari", "key": ["no"], "time_zone": "Europe/Istanbul",
     "fields": [
-      "customer_id": ["reference": "customers", "by": "id", "from": ["customer"]], "channel": ["constant": "email"], "address": "email", "status": "status",
+      "customer_id": ["reference": "customers", "system": "kart", "from": ["customer"]], "channel": ["constant": "email"], "address": "email", "status": "status",
       "source": "source", "consented_at": "at", "text_version": "text", "document_hash": "hash",
     ],
   ]
@@ -18,6 +18,10 @@ struct ConsentImportTests {
   @Test func `consents are imported with their evidence, once, and what is there is never changed by a file`() async throws {
     let api = try await TestAPI.start()
     let people = [try await Person.make(api), try await Person.make(api), try await Person.make(api)]
+    for person in people {
+      try await api.behind(
+        "INSERT INTO crm.external_id (relation, system, key, row_id, area) VALUES ('customers', 'kart', \(person.id), \(UUID(uuidString: person.id)), 'customers')")
+    }
     let importer = Importer(
       database: Database(pool: api.database.worker), model: try Model(resources: API.declared, catalogue: try await Catalogue.read(from: api.database.worker)))
     let deniz = try await api.caller("deniz")

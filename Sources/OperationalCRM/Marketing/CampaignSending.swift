@@ -27,7 +27,7 @@ private struct CampaignMessage: OperationInput {
 extension Resource {
   /// A message on its way to a campaign's members, and how far it is.
   package static let campaignSendings = Resource(
-    "campaign_sendings", singular: "campaign_sending", table: "crm.campaign_sending", area: .marketing, expand: ["campaign", "channel_account", "brand"],
+    "campaign_sendings", singular: "campaign_sending", table: "crm.campaign_sending", area: .marketing, expand: ["campaign"],
     order: "-created_at", dated: "created_at")
 }
 
