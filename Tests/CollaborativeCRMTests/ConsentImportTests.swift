@@ -39,7 +39,7 @@ struct ConsentImportTests {
       "1,\(people[0].id),\(people[0].email),ONAY,HS_FIZIKSEL_ORTAM,2026-11-01T10:00:00,form-2,\(hash)",
       "2,\(people[1].id),\(people[1].email),RET,HS_CAGRI_MERKEZI,2026-11-01T10:00:00,,",
       "3,\(people[2].id),\(people[2].email),ONAY,HS_UYDURMA,2026-11-01T10:00:00,,",
-      "4,\(people[2].id),\(people[2].email),ONAY,HS_WEB,2126-11-01T10:00:00,,",
+      "4,\(people[2].id),yok,ONAY,HS_WEB,2026-11-01T10:00:00,,",
     ]
     let first = try await load(rows)
     #expect(first.rowsNew == 2 && first.rowsRefused == 2, "\(first)")

@@ -1,5 +1,10 @@
--- What proves a consent, together with how far the registry knows of it.
+-- What proves a consent, together with how far the registry knows of it; and consents that come from a file.
 set local role crm_owner;
+
+-- Asked of the rows of a file before triggers made the hash of their address: so of the address itself, which is null only once its person was erased.
+alter table crm.consent_event drop constraint consent_event_address_valid,
+  add constraint consent_event_address_valid check (address is null or crm.normal_address(channel, address) is not null);
+comment on constraint consent_event_address_valid on crm.consent_event is 'en: This is not an address of this channel: give an e-mail address, or a number with its country code. | tr: Bu kanal için geçerli bir adres değil: bir e-posta adresi ya da ülke koduyla bir numara verin.';
 
 create function crm.registry_standing(of_event uuid) returns table (brand text, state text, transaction_id text, problem text, settled_at timestamptz)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
