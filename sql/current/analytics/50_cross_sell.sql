@@ -89,6 +89,7 @@ create function analytics.may_be_reached(customer uuid, on_channel text, of_bran
       select from crm.contact_point as p
       cross join lateral crm.refusal_of(p.customer_id, p.contact_id, on_channel, p.value, 'commercial', 'marketing', of_brand, at) as r
       where p.customer_id = customer and p.kind = case on_channel when 'email' then 'email' else 'phone' end and r.reason is null
+        and not crm.is_restricted(customer, p.contact_id)
         and not exists (
           select from crm.channel_preference as a
           where a.customer_id = customer and (a.contact_id is null or a.contact_id = p.contact_id) and on_channel = any (a.avoided_channels)))
@@ -109,6 +110,8 @@ create function analytics.offer_hindrance(
 ) returns text language sql stable as $$
   select case
     when p.strategy = 'let_go' then 'let_go'
+    -- Whoever objected to offers, or had processing restricted, has not consented to them.
+    when crm.is_restricted(customer) then 'consent'
     when exists (
       select from crm.campaign_touch as t
       where t.customer_id = customer and t.delivered and not t.held_out and t.touched_at < as_of
