@@ -68,7 +68,8 @@ package enum MailReader {
     return ReceivedMail(
       messageID: header.messageID ?? madeUpID(bytes), inReplyTo: header.inReplyTo, references: header.references, from: header.from,
       replyTo: header.replyTo, recipients: header.recipients, subject: header.subject, date: header.date, text: text, html: clean,
-      attachments: attachments, kind: content.isComplaint ? .complaint(originalMessageID: content.originalMessageID) : header.kind(report: content.report), defects: header.defects + content.defects)
+      attachments: attachments, kind: content.isComplaint ? .complaint(originalMessageID: content.originalMessageID) : header.kind(report: content.report),
+      defects: header.defects + content.defects)
   }
 }
 

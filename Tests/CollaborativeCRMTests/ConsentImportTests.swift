@@ -10,7 +10,8 @@ struct ConsentImportTests {
   private static let mapping: JSON = [
     "source_system": "izin_formlari", "key": ["no"], "time_zone": "Europe/Istanbul",
     "fields": [
-      "customer_id": ["reference": "customers", "system": "kart", "from": ["customer"]], "channel": ["constant": "email"], "address": "email", "status": "status",
+      "customer_id": ["reference": "customers", "system": "kart", "from": ["customer"]], "channel": ["constant": "email"], "address": "email",
+      "status": "status",
       "source": "source", "consented_at": "at", "text_version": "text", "document_hash": "hash",
     ],
   ]
@@ -20,7 +21,8 @@ struct ConsentImportTests {
     let people = [try await Person.make(api), try await Person.make(api), try await Person.make(api)]
     for person in people {
       try await api.behind(
-        "INSERT INTO crm.external_id (relation, system, key, row_id, area) VALUES ('customers', 'kart', \(person.id), \(UUID(uuidString: person.id)), 'customers')")
+        "INSERT INTO crm.external_id (relation, system, key, row_id, area) VALUES ('customers', 'kart', \(person.id), \(UUID(uuidString: person.id)), 'customers')"
+      )
     }
     let importer = Importer(
       database: Database(pool: api.database.worker), model: try Model(resources: API.declared, catalogue: try await Catalogue.read(from: api.database.worker)))
@@ -55,7 +57,9 @@ struct ConsentImportTests {
     #expect(again.rowsNew == 0 && again.rowsUnchanged == 2, "\(again)")
     let otherwise = try await load([rows[0].replacing("ONAY", with: "RET"), "5,\(people[2].id),\(people[2].email),ONAY,HS_WEB,2026-11-02T10:00:00,,"])
     #expect(otherwise.rowsRefused == 1 && otherwise.rowsNew == 1, "\(otherwise)")
-    let codes = try await api.behind("SELECT e.code FROM crm.import_error e WHERE e.import_id = \(otherwise.id)").rows.map { try $0.decode(String.self, "code") }
+    let codes = try await api.behind("SELECT e.code FROM crm.import_error e WHERE e.import_id = \(otherwise.id)").rows.map {
+      try $0.decode(String.self, "code")
+    }
     #expect(codes == ["never-changed"])
     #expect(try await people[0].gets("commercial", api) == "queued")
     #expect(try await people[2].gets("commercial", api) == "queued")

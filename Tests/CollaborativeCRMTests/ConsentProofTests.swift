@@ -25,7 +25,8 @@ struct ConsentProofTests {
     try await api.behind("UPDATE crm.outbound_message SET state = 'sent'")
     let registry = SimulatedRegistry(days: BusinessDays(holidays: []))
     try await RegistryExchange(
-      database: Database(pool: api.database.worker), client: RegistryClient { try registry.answer($0, now: Date()) }).run(now: Date())
+      database: Database(pool: api.database.worker), client: RegistryClient { try registry.answer($0, now: Date()) }
+    ).run(now: Date())
     #expect(try await person.says("RET", api, ["brand_id": .string(brand), "note": "Telefonda"]).status == 201)
     let proof = try await api.send(.get, "/v1/customers/\(person.id)/consent_proof").rows()
     try #require(proof.count == 2)
@@ -35,7 +36,9 @@ struct ConsentProofTests {
     #expect(first["first_message_at"]?.string != nil)
     let known = try #require(first["registry"]?.array?.first)
     #expect(known["state"] == "accepted" && known["transaction_id"]?.string?.isEmpty == false && known["brand"] == "Çarşı", "\(known)")
-    #expect(second["status"] == "RET" && second["note"] == "Telefonda" && second["messages"] == 0 && second["registry"]?.array?.first?["state"] == "pending", "\(second)")
+    #expect(
+      second["status"] == "RET" && second["note"] == "Telefonda" && second["messages"] == 0 && second["registry"]?.array?.first?["state"] == "pending",
+      "\(second)")
     #expect(try await api.send(.get, "/v1/customers/\(person.id)/consent_proof", ["address": "baska@ornek.example"]).rows().isEmpty)
     #expect(try await api.send(.get, "/v1/customers/\(UUID.v7().lowercase)/consent_proof").status == 404)
   }

@@ -204,7 +204,9 @@ struct MailExchangeTests {
     // Put off: not bounced and not suppressed; sent again after an hour, under the same id.
     let soft = try await row(ids[1])
     #expect(soft["state"] == "queued", "\(soft)")
-    #expect(try await desk.number("SELECT count(*) FROM crm.outbound_message m WHERE m.id = \(UUID(uuidString: ids[1])) AND m.not_before > now() + interval '50 minutes'") == 1)
+    #expect(
+      try await desk.number(
+        "SELECT count(*) FROM crm.outbound_message m WHERE m.id = \(UUID(uuidString: ids[1])) AND m.not_before > now() + interval '50 minutes'") == 1)
     #expect(try await people[1].gets("commercial", api, ["not_before": "2035-01-01T00:00:00Z"]) == "queued")
     try await desk.behind("UPDATE crm.outbound_message SET not_before = now() WHERE id = \(UUID(uuidString: ids[1]))")
     try await desk.behind("UPDATE crm.job SET run_at = now() WHERE kind = 'message.send' AND payload ->> 'message_id' = \(ids[1])")
@@ -224,7 +226,8 @@ struct MailExchangeTests {
       }
       let state = try await row(ids[1])["state"]
       #expect(state == (number < 4 ? "queued" : "failed"), "\(number): \(state ?? .null)")
-      try await desk.behind("UPDATE crm.outbound_message SET state = 'sending', attempts = attempts + 1, not_before = now() WHERE id = \(message) AND state = 'queued'")
+      try await desk.behind(
+        "UPDATE crm.outbound_message SET state = 'sending', attempts = attempts + 1, not_before = now() WHERE id = \(message) AND state = 'queued'")
       try await desk.behind("UPDATE crm.outbound_message SET state = 'sent' WHERE id = \(message) AND state = 'sending'")
     }
   }
@@ -265,7 +268,8 @@ struct MailExchangeTests {
     #expect(first > 0)
     try await check()
     #expect(try await told() == first)
-    try await desk.behind("UPDATE crm.channel_account SET settings = settings || jsonb_build_object('imap_port', \(servers.imapPort)::int) WHERE id = \(account)")
+    try await desk.behind(
+      "UPDATE crm.channel_account SET settings = settings || jsonb_build_object('imap_port', \(servers.imapPort)::int) WHERE id = \(account)")
     try await check()
     now = try await state()
     #expect(now["problem"] == .null && now["is_silent"] == false, "\(now)")

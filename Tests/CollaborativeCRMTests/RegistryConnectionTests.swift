@@ -54,7 +54,8 @@ struct RegistryConnectionTests {
         worker.stop()
         try await group.waitForAll()
       }
-      let failed = try await api.behind("SELECT coalesce(string_agg(j.last_problem, '; '), '') FROM crm.job j WHERE j.kind LIKE 'registry.%' AND j.status <> 'done'")
+      let failed = try await api.behind(
+        "SELECT coalesce(string_agg(j.last_problem, '; '), '') FROM crm.job j WHERE j.kind LIKE 'registry.%' AND j.status <> 'done'")
       #expect(try failed[0].decode(String.self, at: 0) == "")
     }
 
@@ -89,7 +90,8 @@ struct RegistryConnectionTests {
     // A token that ends early is renewed, once.
     desk.server.forgetToken()
     desk.server.registry.hear(
-      RegistryRecord(recipient: person.email, recipientType: "BIREYSEL", type: "EPOSTA", status: "RET", source: "IYS_WEB", consentDate: Date()), brand: desk.code)
+      RegistryRecord(recipient: person.email, recipientType: "BIREYSEL", type: "EPOSTA", status: "RET", source: "IYS_WEB", consentDate: Date()),
+      brand: desk.code)
     try await desk.exchange()
     #expect(desk.server.signIns == 2)
     #expect(try await person.gets("commercial", desk.api, desk.mine) == "refused")

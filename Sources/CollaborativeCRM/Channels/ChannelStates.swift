@@ -4,8 +4,10 @@ import PostgresClient
 extension ReadOperation {
   /// How the accounts do that are read or sent from.
   static let channelStates = ReadOperation(
-    "list_channel_states", "/v1/channel_states", tag: "channel_accounts", access: .read(.admin), "How every account does: when it was last read, and what is wrong",
-    description: "is_silent tells an active account that should be read every minute and has not been for ten. waiting and failing are messages that are queued, and that "
+    "list_channel_states", "/v1/channel_states", tag: "channel_accounts", access: .read(.admin),
+    "How every account does: when it was last read, and what is wrong",
+    description:
+      "is_silent tells an active account that should be read every minute and has not been for ten. waiting and failing are messages that are queued, and that "
       + "failed or bounced within a day, as far as the caller may see them. Accounts with a problem come first.",
     input: NoInput.self,
     row: [

@@ -220,7 +220,8 @@ private struct MessageFollowing {
       case .delivered(let at): try await tx.run("SELECT crm.move_message(\(row.customerID), \(row.id), 'delivered', \(at))")
       case .failed(let reason, let cause):
         try await tx.run(
-          "SELECT crm.report_delivery(\(row.accountID), \("status/\(row.id.lowercase)/\(row.attempts)"), \(row.id), NULL, 'failed', \(reason), now(), \(cause))")
+          "SELECT crm.report_delivery(\(row.accountID), \("status/\(row.id.lowercase)/\(row.attempts)"), \(row.id), NULL, 'failed', \(reason), now(), \(cause))"
+        )
       }
     }
   }

@@ -17,7 +17,8 @@ extension ReadOperation {
   static let consentProof = ReadOperation(
     "get_consent_proof", "/v1/customers/{id}/consent_proof", tag: "consent_events", access: .read(.customers),
     "What proves a customer's consents: each thing said with its evidence, what the registry made of it, and what was sent upon it",
-    description: "In the order in which it was said. document_hash is the SHA-256 of the form or recording. messages counts what was sent upon it, as far as the caller may "
+    description:
+      "In the order in which it was said. document_hash is the SHA-256 of the form or recording. messages counts what was sent upon it, as far as the caller may "
       + "see it; registry tells of each brand that is in the registry (İYS).",
     input: ProofQuestion.self,
     row: [

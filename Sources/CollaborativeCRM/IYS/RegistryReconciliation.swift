@@ -20,7 +20,8 @@ extension BusinessOperation {
   static let reconcileRegistry = BusinessOperation(
     "reconcile_registry", .post, "/v1/registry_reconciliations", of: "registry_reconciliations", access: .write(.marketing),
     "Hold every address of a brand against the registry (İYS)",
-    description: "A worker asks the registry how it has each address. What somebody said to the registry becomes a consent event, what the registry lost is passed on "
+    description:
+      "A worker asks the registry how it has each address. What somebody said to the registry becomes a consent event, what the registry lost is passed on "
       + "again, what was known wrongly of it is put right; get_registry_differences then shows what is left. Of one that is under way there is no second.",
     input: ReconciliationQuestion.self, answer: .record("registry_reconciliations", status: 202)
   ) { run, input in

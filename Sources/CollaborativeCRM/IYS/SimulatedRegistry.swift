@@ -134,7 +134,8 @@ package final class SimulatedRegistry: Sendable {
         guard let batch = state.batches[name] else { return RegistryAnswer(status: 404, body: [:]) }
         state.batches[name]?.asked += 1
         guard batch.asked == 0 else { return RegistryAnswer(status: 200, body: .array(batch.results)) }
-        let waiting = batch.results.map { item -> JSON in ["index": item["index"] ?? .null, "subrequestId": item["subrequestId"] ?? .null, "status": "enqueue"] }
+        let waiting = batch.results.map { item -> JSON in ["index": item["index"] ?? .null, "subrequestId": item["subrequestId"] ?? .null, "status": "enqueue"]
+        }
         return RegistryAnswer(status: 200, body: .array(waiting))
       }
     case .status(_, let brand):

@@ -17,7 +17,9 @@ struct LeadBatchTests {
   @Test("a thousand leads are stored and given to sellers in one request, a thousand and one are refused")
   func thousand() async throws {
     let sales = try await SalesFixture.suite()
-    func leads(_ count: Int) -> JSON { ["duplicates": "keep", "leads": .array((0..<count).map { _ in ["company_name": .string(name()), "province_code": "35"] })] }
+    func leads(_ count: Int) -> JSON {
+      ["duplicates": "keep", "leads": .array((0..<count).map { _ in ["company_name": .string(name()), "province_code": "35"] })]
+    }
     let answer = try await sales.done(.post, "/v1/leads/batch", json: leads(1_000))
     #expect(answer["created"] == 1_000 && answer["results"]?.array?.count == 1_000)
     let last = try #require(answer["results"]?.array?.last?["id"]?.string)

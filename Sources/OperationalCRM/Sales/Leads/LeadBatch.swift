@@ -82,7 +82,8 @@ extension Problem {
       Phrase("\(known.count) of these leads may be known already.", tr: "Bu adayların \(known.count) tanesi zaten var olabilir."),
       detail: Phrase(
         "Nothing was stored. Look at the candidates; send those that are new with \"force_duplicate\": true, or leave the others out with \"duplicates\": \"skip\".",
-        tr: "Hiçbiri kaydedilmedi. Adaylara bakın; yeni olanları \"force_duplicate\": true ile gönderin ya da \"duplicates\": \"skip\" ile diğerlerini atlayın."),
+        tr: "Hiçbiri kaydedilmedi. Adaylara bakın; yeni olanları \"force_duplicate\": true ile gönderin ya da \"duplicates\": \"skip\" ile diğerlerini atlayın."
+      ),
       extensions: [("leads", String(decoding: try list.encoded(), as: UTF8.self))])
   }
 }

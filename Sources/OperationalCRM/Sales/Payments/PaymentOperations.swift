@@ -51,7 +51,9 @@ struct RecordPayment: OperationInput {
   let isForOldest: Bool
 
   static let notYet = Problem.invalid([
-    .init("/paid_on", code: "future", Phrase("The money has not moved yet; give today or a day before.", tr: "Para henüz hareket etmedi; bugünü ya da önceki bir günü verin."))
+    .init(
+      "/paid_on", code: "future",
+      Phrase("The money has not moved yet; give today or a day before.", tr: "Para henüz hareket etmedi; bugünü ya da önceki bir günü verin."))
   ])
   let allocation: AllocatePayment
 

@@ -5,7 +5,8 @@ extension Concept {
   static let quotes = Concept(
     resources: [.quotes, .quoteLines, .quoteApprovals, .quoteAnswers],
     operations: [
-      .createQuote, .discardQuote, .addQuoteLines, .changeQuoteLine, .removeQuoteLine, .submitQuote, .approveQuote, .rejectQuote, .reopenQuote, .sendQuote, .reviseQuote,
+      .createQuote, .discardQuote, .addQuoteLines, .changeQuoteLine, .removeQuoteLine, .submitQuote, .approveQuote, .rejectQuote, .reopenQuote, .sendQuote,
+      .reviseQuote,
       .acceptQuote, .declineQuote,
     ],
     endpoints: { database, model in [.quotePDF(database)] + PublicQuote(database: database, catalogue: model.catalogue).endpoints },

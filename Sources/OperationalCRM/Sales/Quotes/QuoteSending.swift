@@ -31,7 +31,8 @@ extension BusinessOperation {
         "path": ["type": "string", "description": "Address of the customer's page, below this server's: /q/ and a token."],
         "link": [
           "type": ["string", "null"],
-          "description": "The whole address, to be sent as it is; null where the program was not told under which address clients reach it (http.publicAddress).",
+          "description":
+            "The whole address, to be sent as it is; null where the program was not told under which address clients reach it (http.publicAddress).",
         ],
         "valid_until": ["type": "string", "format": "date"],
       ],

@@ -17,7 +17,8 @@ struct AdministrationCodeTests {
     EInvoiceDocument(
       profile: .basic, kind: kind, number: "KOD\(Self.today.year)" + String("00000000\(number)".suffix(9)), uuid: UUID(), issuedOn: Self.today,
       issuedAt: "09:30:00",
-      supplier: .init(identity: .taxNumber("1234567890"), name: "Çarşı A.Ş.", taxOffice: "Beyoğlu", street: "İstiklal Cd. 1", district: "Beyoğlu", city: "İstanbul"),
+      supplier: .init(
+        identity: .taxNumber("1234567890"), name: "Çarşı A.Ş.", taxOffice: "Beyoğlu", street: "İstiklal Cd. 1", district: "Beyoğlu", city: "İstanbul"),
       customer: .init(identity: .taxNumber("9876543210"), name: "Işık Ltd.", taxOffice: "Konak", street: "Ğ Sk. 5", district: "Konak", city: "İzmir"),
       lines: [line])
   }
@@ -28,7 +29,9 @@ struct AdministrationCodeTests {
     for code in try await list("exemption_codes") {
       let exemption = EInvoiceDocument.Exemption(code: try #require(code["code"]?.string), reason: try #require(code["name_tr"]?.string))
       documents.append(
-        document(documents.count + 1, code["kind"] == "other" ? .sale : .exempt, .init(name: "Mal", quantity: 1, unitPrice: 100, net: 100, vatRate: 0, vat: 0, exemption: exemption)))
+        document(
+          documents.count + 1, code["kind"] == "other" ? .sale : .exempt,
+          .init(name: "Mal", quantity: 1, unitPrice: 100, net: 100, vatRate: 0, vat: 0, exemption: exemption)))
     }
     for code in try await list("withholding_codes") where code["valid_until"] == .null {
       let percent = try #require(code["percent"]?.string.flatMap { Decimal(string: $0) })
