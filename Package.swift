@@ -33,6 +33,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CGMime", pkgConfig: "gmime-3.0", providers: [.apt(["libgmime-3.0-dev"])]),
+    .systemLibrary(name: "CLibXML2", pkgConfig: "libxml-2.0", providers: [.apt(["libxml2-dev"])]),
     .systemLibrary(name: "CPangoCairo", pkgConfig: "pangocairo", providers: [.apt(["libpango1.0-dev"])]),
     .target(
       name: "PostgresClient",
@@ -53,7 +54,7 @@ let package = Package(
       ],
       swiftSettings: strict),
     .target(
-      name: "OperationalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: strict),
+      name: "OperationalCRM", dependencies: ["CRMCore", "PostgresClient", "CLibXML2", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: strict),
     .target(
       name: "AnalyticalCRM", dependencies: ["CRMCore", "PostgresClient", .product(name: "Logging", package: "swift-log")], swiftSettings: strict),
     .target(

@@ -25,6 +25,7 @@ package struct Database: Sendable {
   }
 
   /// Runs `body` in one transaction on somebody's behalf: all of it happens, or nothing.
+  @discardableResult
   package func transaction<Value: Sendable>(
     as caller: Caller, request: UUID? = nil, lane: PostgresPool.Lane = .interactive, deadline: Deadline = .after(.seconds(10)),
     retries: Bool = false, _ body: @Sendable @escaping (PostgresTransaction) async throws -> Value

@@ -140,6 +140,7 @@ package final class PostgresPool: Sendable {
   ///
   /// - Parameter retries: run `body` again, at most four times, after a serialization failure, a deadlock or a connection lost
   ///   before COMMIT. Only for a body whose effects are all in the database.
+  @discardableResult
   package func transaction<R: Sendable>(
     context: Context, lane: Lane = .interactive, deadline: Deadline, isolation: Isolation = .readCommitted,
     retries: Bool = false, _ body: @Sendable (PostgresTransaction) async throws -> R

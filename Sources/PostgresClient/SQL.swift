@@ -95,6 +95,8 @@ package struct SQL: Sendable, ExpressibleByStringInterpolation {
 
     package mutating func appendLiteral(_ literal: StaticString) { sql.append(literal) }
     package mutating func appendInterpolation(_ value: some PostgresEncodable) { sql.append(value.bind) }
+    /// Binds NULL for nil. Said apart, so that the compiler does not take an optional for an oversight.
+    package mutating func appendInterpolation(_ value: (some PostgresEncodable)?) { sql.append(value.bind) }
     package mutating func appendInterpolation(_ identifier: Identifier) { sql.append(identifier) }
     @_disfavoredOverload
     package mutating func appendInterpolation(_ piece: SQL) { sql.append(piece) }

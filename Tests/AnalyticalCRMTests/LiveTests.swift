@@ -92,7 +92,7 @@ import Testing
     let server = try await TestServer.start()
     let admin = server.database.admin
     func behind(_ statements: [SQL]) async throws -> [PostgresResult] {
-      try await admin.execute(statements, context: .init(readOnly: false), deadline: .after(.seconds(60)))
+      try await admin.execute(statements, context: .init(readOnly: false), deadline: .after(.seconds(120)))
     }
     _ = try await behind([
       "SELECT setseed(0.42)",

@@ -260,7 +260,7 @@ import Testing
     try #require(try await server.send(.post, "/v1/customers", json: ["kind": "person", "name": "Günlük"]).status == 201)
     let id = try await made(server, "daily", ["kind": "person"])
     func behind(_ statement: SQL) async throws -> PostgresResult {
-      try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(30)))[0]
+      try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(120)))[0]
     }
     _ = try await behind("UPDATE crm.segment_member SET entered_at = now() - interval '2 days', left_at = now() - interval '1 day', left_reason = 'test'")
     let database = Database(pool: server.database.worker)

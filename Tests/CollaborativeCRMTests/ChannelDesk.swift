@@ -24,7 +24,7 @@ struct ChannelDesk {
 
   @discardableResult
   func behind(_ statement: SQL) async throws -> PostgresResult {
-    try await database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(60)))[0]
+    try await database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(120)))[0]
   }
 
   func number(_ statement: SQL) async throws -> Int { try await behind(statement)[0].decode(Int.self, at: 0) }

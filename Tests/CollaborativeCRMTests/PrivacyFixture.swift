@@ -74,6 +74,7 @@ struct PrivacyFixture {
   }
 
   /// Runs statements as a role of the database, beyond the API.
+  @discardableResult
   func sql(_ statement: SQL) async throws -> PostgresResult { try await api.behind(statement) }
 
   /// The whole database as text, line by line, with the table that each line of data is of.

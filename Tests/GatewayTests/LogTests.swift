@@ -9,7 +9,7 @@ import Testing
   /// Logs by `body` and returns the lines as JSON.
   private func lines(_ body: (Logger) -> Void) throws -> [JSON] {
     let file = FileManager.default.temporaryDirectory.appending(path: "muhatap-log-\(UUID())")
-    FileManager.default.createFile(atPath: file.path, contents: nil)
+    #expect(FileManager.default.createFile(atPath: file.path, contents: nil))
     defer { try? FileManager.default.removeItem(at: file) }
     let handle = try FileHandle(forWritingTo: file)
     let sink = LogSink(descriptor: handle.fileDescriptor)
@@ -54,7 +54,7 @@ import Testing
 
   @Test func `a request is logged once, with its route, status, caller's address and id`() async throws {
     let file = FileManager.default.temporaryDirectory.appending(path: "muhatap-log-\(UUID())")
-    FileManager.default.createFile(atPath: file.path, contents: nil)
+    #expect(FileManager.default.createFile(atPath: file.path, contents: nil))
     defer { try? FileManager.default.removeItem(at: file) }
     let handle = try FileHandle(forWritingTo: file)
     let sink = LogSink(descriptor: handle.fileDescriptor)

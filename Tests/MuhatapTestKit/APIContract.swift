@@ -1,5 +1,5 @@
 package import CRMCore
-package import Foundation
+import Foundation
 
 /// The OpenAPI document as a contract: every exchange of a test is held against it.
 package struct APIContract: Sendable {

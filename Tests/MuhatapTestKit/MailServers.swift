@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 
 /// A real IMAP server (Dovecot) and an SMTP sink (aiosmtpd) in a folder of their own; see Tests/clients/mail_servers.py. They end with this object, or with
 /// the tests.

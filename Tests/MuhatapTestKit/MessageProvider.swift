@@ -1,6 +1,6 @@
 import AsyncHTTPClient
 package import CRMCore
-package import Foundation
+import Foundation
 import NIOCore
 import NIOHTTP1
 

@@ -1,6 +1,6 @@
 package import CRMCore
 import Crypto
-package import Foundation
+import Foundation
 package import Gateway
 import Logging
 package import PostgresClient
@@ -73,7 +73,7 @@ package final class TestAPI: Sendable {
   /// Runs a statement as the superuser, behind the policies and outside of the API.
   @discardableResult
   package func behind(_ statement: SQL) async throws -> PostgresResult {
-    try await database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(30)))[0]
+    try await database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(120)))[0]
   }
 
   package struct Answer: Sendable {

@@ -1,7 +1,7 @@
 import AsyncHTTPClient
 package import CRMCore
 import Crypto
-package import Foundation
+import Foundation
 package import Gateway
 import Logging
 import NIOCore

@@ -17,7 +17,7 @@ extension SalesFixture {
       DECLARE r record;
       BEGIN
         FOR r IN SELECT c.oid::regclass::text AS name FROM pg_class c WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p')
-          AND NOT c.relispartition AND c.relname NOT IN ('change', 'merge', 'merge_row', 'session', 'api_key', 'idempotency_key') LOOP
+          AND NOT c.relispartition AND c.relname NOT IN ('change', 'merge', 'merge_row', 'session', 'api_key', 'idempotency_key', 'sensitive_read') LOOP
           RETURN QUERY EXECUTE format('SELECT %L, coalesce(string_agg(t::text, E''\\n'' ORDER BY t::text), '''') FROM %s t', r.name, r.name);
         END LOOP;
       END $$

@@ -4,7 +4,7 @@ import MuhatapTestKit
 import PostgresClient
 import Testing
 
-@Suite("Merging leaves nothing behind")
+@Suite("Merging leaves nothing behind", .serialized)
 struct MergeCompletenessTests {
   /// What a merge leaves where it is, and why.
   private static let left: [String: String] = [

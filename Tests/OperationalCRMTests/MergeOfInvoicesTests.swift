@@ -4,7 +4,7 @@ import MuhatapTestKit
 import PostgresClient
 import Testing
 
-@Suite("Merging customers with invoices")
+@Suite("Merging customers with invoices", .serialized)
 struct MergeOfInvoicesTests {
   @Test("turnover is that of the invoices after a merge, after an invoice more, and after parting")
   func turnover() async throws {

@@ -4,7 +4,8 @@ import MuhatapTestKit
 import PostgresClient
 import Testing
 
-@Suite("Merging")
+/// One after the other: merges wait for each other, and give up after two seconds.
+@Suite("Merging", .serialized)
 struct MergeTests {
   private func customer(_ sales: SalesFixture, _ name: String, _ fields: [String: JSON] = [:]) async throws -> JSON {
     try await sales.done(.post, "/v1/customers", json: .object(["kind": "organisation", "name": .string(name)].merging(fields) { $1 }))

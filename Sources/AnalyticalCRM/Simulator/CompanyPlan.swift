@@ -1,5 +1,5 @@
 package import CRMCore
-package import Foundation
+import Foundation
 
 /// What is true of a simulated company: what its models ought to find.
 package struct CompanyPlan: Sendable {

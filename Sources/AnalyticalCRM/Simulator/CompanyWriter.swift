@@ -1,6 +1,6 @@
 package import CRMCore
 import Foundation
-package import PostgresClient
+import PostgresClient
 
 /// Writes a simulated company into a database by COPY. Whoever does it administers the database (role `crm_migrator`): what is simulated happened nowhere, so it is
 /// not in the change log, and references, which are right by construction, are not looked up row by row. Every other check holds.

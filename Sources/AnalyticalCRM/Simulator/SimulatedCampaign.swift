@@ -1,4 +1,4 @@
-package import CRMCore
+import CRMCore
 import Foundation
 import PostgresClient
 

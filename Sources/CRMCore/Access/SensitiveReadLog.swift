@@ -1,6 +1,6 @@
-package import Foundation
+import Foundation
 package import Logging
-package import PostgresClient
+import PostgresClient
 import Synchronization
 
 /// Who was shown which persons' sensitive data. An answer adds to a list in memory, and only when it has such data in it; the list is written down together, about

@@ -19,7 +19,7 @@ package struct Catalogue: Sendable {
     /// Personal data. Marked by `personal:`.
     package let isPersonal: Bool
     /// Personal data of a kind whose every showing is written down, as the register of processing says (`crm.data_category`).
-    package let isSensitive: Bool
+    package var isSensitive = false
     /// The values a CHECK of the form `column IN (…)` allows; nil when it has none.
     package var options: [String]?
     /// The longest text a CHECK of the form `length(column) <= n` allows.

@@ -23,6 +23,16 @@ extension Catalogue {
       guard let index = tables[name]?.columns.firstIndex(where: { $0.name == match.1 }) else { continue }
       tables[name]?.columns[index].searchKey = try row.decode(Identifier.self, "column_name")
     }
+    // An empty database, or that of an older program, has no register yet: what it lacks is then said of the whole model.
+    if tables["crm.processing_entry"] != nil {
+      let marks = try await pool.execute(
+        [sensitiveStatement], context: PostgresPool.Context(settings: [], readOnly: true), lane: .interactive, deadline: deadline)
+      for row in marks[0].rows {
+        let (name, column) = (try row.decode(String.self, "relation"), try row.decode(String.self, "column_name"))
+        guard let index = tables[name]?.columns.firstIndex(where: { $0.name == column }) else { continue }
+        tables[name]?.columns[index].isSensitive = true
+      }
+    }
     var constraints: [String: Constraint] = [:]
     for row in results[1].rows {
       let constraint = try self.constraint(row)
@@ -38,8 +48,6 @@ extension Catalogue {
            a.attname AS column_name, t.typname::text AS type_name, a.atttypmod AS modifier,
            NOT a.attnotnull AS nullable, a.atthasdef AS has_default, a.attgenerated <> '' OR a.attidentity <> '' AS generated,
            col_description(c.oid, a.attnum) AS comment,
-           EXISTS (SELECT FROM crm.processing_entry e JOIN crm.data_category g ON g.code = e.category
-                    WHERE g.is_sensitive AND e.relation = n.nspname || '.' || c.relname AND e.column_name = a.attname) AS sensitive,
            CASE WHEN a.attgenerated <> '' THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum)
              END AS expression
       FROM pg_class c
@@ -48,6 +56,10 @@ extension Catalogue {
       JOIN pg_type t ON t.oid = a.atttypid
      WHERE n.nspname IN ('crm', 'bi', 'analytics') AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
      ORDER BY n.nspname, c.relname, a.attnum
+    """
+
+  private static let sensitiveStatement: SQL = """
+    SELECT e.relation, e.column_name FROM crm.processing_entry e JOIN crm.data_category g ON g.code = e.category WHERE g.is_sensitive
     """
 
   private static let constraintsStatement: SQL = """
@@ -81,7 +93,7 @@ extension Catalogue {
       type: ColumnType(typeName: try row.decode(String.self, "type_name"), modifier: try row.decode(Int.self, "modifier")),
       isNullable: try row.decode(Bool.self, "nullable"), hasDefault: try row.decode(Bool.self, "has_default"),
       isGenerated: try row.decode(Bool.self, "generated"), comment: comment, isSecret: isSecret, isDerived: mark("derived:"),
-      isPersonal: isPersonal, isSensitive: try row.decode(Bool.self, "sensitive"))
+      isPersonal: isPersonal)
   }
 
   private static func constraint(_ row: PostgresRow) throws -> Constraint {

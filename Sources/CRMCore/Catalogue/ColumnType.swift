@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 
 /// What a column holds, as far as the API is concerned.
 package indirect enum ColumnType: Sendable, Hashable {

@@ -11,11 +11,19 @@ package enum MarkupText {
       case ">": escaped += "&gt;"
       case "\"": escaped += "&quot;"
       case "'": escaped += "&#39;"
-      case _ where scalar.value < 32 && scalar != "\n" && scalar != "\t": continue
-      case "\u{FFFE}", "\u{FFFF}": continue
-      default: escaped.unicodeScalars.append(scalar)
+      case _ where isLegal(scalar): escaped.unicodeScalars.append(scalar)
+      default: continue
       }
     }
     return escaped
+  }
+
+  /// Leaves out the characters that XML 1.0 cannot hold, for a writer that escapes by itself.
+  package static func legal(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.filter(isLegal)))
+  }
+
+  private static func isLegal(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.value >= 32 && scalar != "\u{FFFE}" && scalar != "\u{FFFF}" || scalar == "\n" || scalar == "\t"
   }
 }

@@ -1,5 +1,5 @@
 package import Foundation
-package import PostgresClient
+import PostgresClient
 
 /// Makes the endpoints of every declared resource.
 package struct ResourceAPI: Sendable {

@@ -1,5 +1,5 @@
 import Foundation
-package import PostgresClient
+import PostgresClient
 
 /// The addresses of imports. A file is taken in here; checking, merging and taking back are the workers' jobs.
 package struct ImportAPI: Sendable {

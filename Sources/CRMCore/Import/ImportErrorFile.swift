@@ -1,5 +1,5 @@
 package import Foundation
-package import PostgresClient
+import PostgresClient
 
 /// The rows that an import did not take, as CSV in the reader's language. For whoever has found the import: the rows themselves know only its maker.
 package struct ImportErrorFile: Sendable {

@@ -1,5 +1,5 @@
 import Foundation
-package import PostgresClient
+import PostgresClient
 
 extension JobHandler {
   static let runImport = "import.run"

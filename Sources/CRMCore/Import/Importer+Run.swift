@@ -1,5 +1,5 @@
 package import Foundation
-package import PostgresClient
+import PostgresClient
 
 extension Importer {
   /// The longest a merge may take.

@@ -1,5 +1,5 @@
 package import Foundation
-package import PostgresClient
+import PostgresClient
 
 /// Imports files: takes one in, checks it, merges it, takes it back. The endpoints and the command line use the same one.
 /// Merging and undoing need a pool of the role crm_worker.
@@ -137,7 +137,7 @@ package struct Importer: Sendable {
     // Also when the task was cancelled: the import must not look as if it were under way.
     try await Task {
       try await database.transaction(as: caller) { tx in
-        try await tx.run(
+        _ = try await tx.run(
           """
           UPDATE crm.import SET status = 'failed', step = NULL, problem = \(text)::jsonb, finished_at = now(), updated_at = now(),
             file_columns = CASE WHEN \(losesFile) THEN NULL ELSE file_columns END

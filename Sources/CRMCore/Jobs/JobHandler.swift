@@ -28,6 +28,7 @@ package struct JobLease: Sendable {
   package struct Lost: Error {}
 
   /// Does a part of the job in one transaction that is kept only while this lease is the latest one.
+  @discardableResult
   package func transaction<Value: Sendable>(
     as caller: Caller, deadline: Deadline, _ body: @Sendable @escaping (PostgresTransaction) async throws -> Value
   ) async throws -> Value {

@@ -1,6 +1,6 @@
 import Foundation
 package import Logging
-package import PostgresClient
+import PostgresClient
 import Synchronization
 
 /// Takes jobs from the queue and does them, several at a time, until it is told to stop.

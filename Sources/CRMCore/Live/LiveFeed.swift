@@ -1,6 +1,6 @@
-package import Foundation
+import Foundation
 package import Logging
-package import PostgresClient
+import PostgresClient
 import Synchronization
 
 /// The change log as it grows, told to many at once: one reader a process, whose latest batches are kept in memory for all clients. A client is nothing but a

@@ -1,4 +1,4 @@
-package import Foundation
+import Foundation
 
 /// One client of the feed. It takes what there is for it when it has room, so that nothing is kept for a client but the place where it is.
 package final class LiveSubscription: Sendable {

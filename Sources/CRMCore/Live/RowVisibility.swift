@@ -1,5 +1,5 @@
-package import Foundation
-package import PostgresClient
+import Foundation
+import PostgresClient
 
 /// Which changes may be shown by what the log says of them, and for which the record itself has to be asked for: those of tables whose readers
 /// cannot be told from department, owner and area alone.

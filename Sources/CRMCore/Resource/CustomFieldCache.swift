@@ -1,5 +1,5 @@
 import Foundation
-package import PostgresClient
+import PostgresClient
 import Synchronization
 
 /// The custom fields as last read; read again when the database says that a definition changed.

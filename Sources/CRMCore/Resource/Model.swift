@@ -1,4 +1,4 @@
-package import PostgresClient
+import PostgresClient
 
 /// The declared resources held against PostgreSQL's catalogue: every name resolved, every relation followed.
 package struct Model: Sendable {

@@ -1,6 +1,6 @@
 package import CRMCore
 import Crypto
-package import Foundation
+import Foundation
 
 /// What is asked of the registry.
 package struct RegistryRequest: Sendable {

@@ -1,6 +1,6 @@
 import AsyncHTTPClient
-package import CRMCore
-package import Foundation
+import CRMCore
+import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix

@@ -1,6 +1,6 @@
 package import CRMCore
-package import Foundation
-package import PostgresClient
+import Foundation
+import PostgresClient
 
 extension Database {
   /// There is no active user with this e-mail address.

@@ -1,7 +1,7 @@
 package import CRMCore
 import Crypto
-package import Foundation
-package import PostgresClient
+import Foundation
+import PostgresClient
 
 /// A PostgreSQL login for a BI tool.
 package struct BILogin: Sendable {

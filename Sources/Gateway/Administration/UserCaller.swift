@@ -1,6 +1,6 @@
 package import CRMCore
-package import Foundation
-package import PostgresClient
+import Foundation
+import PostgresClient
 
 extension Database {
   /// The caller that a user would be if they signed in, for commands that act on somebody's behalf.

@@ -4,7 +4,7 @@ package import Logging
 import AnalyticalCRM
 import CollaborativeCRM
 import OperationalCRM
-package import PostgresClient
+import PostgresClient
 
 /// Which endpoints exist: the resources of all modules, held against the database, and the operations beside them.
 package struct API: Sendable {

@@ -1,4 +1,4 @@
-package import CRMCore
+import CRMCore
 package import Crypto
 package import Logging
 package import PostgresClient

@@ -1,5 +1,5 @@
 package import CRMCore
-package import Foundation
+import Foundation
 package import PostgresClient
 
 /// A record that may mean the same as another, with what speaks for it.

@@ -1,5 +1,5 @@
-package import Foundation
-package import PostgresClient
+import Foundation
+import PostgresClient
 
 /// What somebody is known by, to find records that may mean the same.
 package struct DuplicateQuery: Sendable {

@@ -18,7 +18,7 @@ struct SimulatorTests {
   }
 
   private func behind(_ database: TestDatabase, _ statement: SQL) async throws -> PostgresRow {
-    try await database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(30)))[0][0]
+    try await database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(120)))[0][0]
   }
 
   @Test("the same seed makes the same company, which is coherent and what the truth says")

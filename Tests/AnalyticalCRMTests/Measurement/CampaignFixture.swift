@@ -15,7 +15,7 @@ struct CampaignFixture {
 
   @discardableResult
   func behind(_ statement: SQL) async throws -> PostgresResult {
-    try await server.database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(60)))[0]
+    try await server.database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(120)))[0]
   }
 
   /// So many customers of sales, whom everybody sees.

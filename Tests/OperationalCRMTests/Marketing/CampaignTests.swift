@@ -8,7 +8,7 @@ import Testing
 @Suite("Campaigns")
 struct CampaignTests {
   private func behind(_ server: TestServer, _ statement: SQL) async throws -> PostgresResult {
-    try await server.database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(30)))[0]
+    try await server.database.admin.execute([statement], context: PostgresPool.Context(readOnly: false), deadline: .after(.seconds(120)))[0]
   }
 
   private func customers(_ server: TestServer, _ count: Int) async throws -> [UUID] {

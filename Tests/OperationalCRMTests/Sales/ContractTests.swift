@@ -140,7 +140,7 @@ struct ContractTests {
   @Test("thousands that are due on one day are all taken, and none twice")
   func many() async throws {
     let sales = try await SalesFixture(server: TestServer.start())
-    try await sales.behind(
+    _ = try await sales.behind(
       """
       INSERT INTO crm.contract (customer_id, number, name, status, starts_on, term_starts_on, term_months, auto_renew, currency, department_id, activated_at)
       SELECT \(sales.customer)::uuid, 'B-' || i, 'Bakım ' || i, 'active', '2026-01-01', '2026-01-01', 3, i % 2 = 0, 'TRY', (SELECT id FROM crm.department WHERE code = 'sales'), now()

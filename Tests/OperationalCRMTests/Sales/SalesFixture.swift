@@ -72,7 +72,7 @@ struct SalesFixture: Sendable {
 
   /// What a statement finds behind the policies.
   func behind(_ statement: SQL) async throws -> PostgresResult {
-    try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(30)))[0]
+    try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(120)))[0]
   }
 
   struct Pipeline: Sendable {

@@ -61,7 +61,7 @@ extension ReadOperation {
       return Response(
         status: 200,
         headers: [("content-type", "application/xml; charset=utf-8"), ("content-disposition", "attachment; filename=\"\(record.document.number).xml\"")],
-        body: .bytes(Array(record.document.ubl())))
+        body: .bytes(Array(try record.document.ubl())))
     })
 }
 

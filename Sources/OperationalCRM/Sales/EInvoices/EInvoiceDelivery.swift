@@ -56,7 +56,7 @@ private struct EInvoiceDelivery {
       let row = try await tx.first(Row.self, "SELECT \(Self.columns) FROM crm.e_invoice WHERE id = \(id) FOR UPDATE")
       guard let row, ["queued", "sending"].contains(row.state), let record = try await EInvoiceRecord.load(row.invoiceID, tx) else { return (Row, Data)?.none }
       try await tx.run("SELECT crm.move_e_invoice(\(id), 'sending')")
-      return (row, record.document.ubl())
+      return (row, try record.document.ubl())
     }
     guard let (row, document) = begun else { return }
     var status = EInvoiceStatus.unknown

@@ -1,6 +1,6 @@
 package import CRMCore
 package import Foundation
-package import PostgresClient
+import PostgresClient
 
 /// An integrator for trying things out. It keeps what it received in `crm.simulated_integrator_document`, so that it outlives a crash of ours as a real one
 /// would, and counts how often each document came. How it behaves with a document is written there beforehand; without that, it accepts.

@@ -3,11 +3,7 @@ import PostgresClient
 
 extension EInvoiceDocument {
   /// The document in UBL-TR 1.2, as a draft: signed later with the company's seal by the integrator.
-  package func ubl() -> Data {
-    var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-    UBLElement("Invoice", children, attributes: Self.namespaces).write(to: &text)
-    return Data(text.utf8)
-  }
+  package func ubl() throws -> Data { try UBLElement("Invoice", children, attributes: Self.namespaces).document() }
 
   private static let namespaces = [
     ("xmlns", "urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"),

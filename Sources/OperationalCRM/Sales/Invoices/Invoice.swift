@@ -1,6 +1,6 @@
 package import CRMCore
 import Foundation
-package import PostgresClient
+import PostgresClient
 
 extension Concept {
   /// What customers owe for what was sold: drafts, issued invoices, credit notes, and the reference data they need.

@@ -1,4 +1,4 @@
-package import CRMCore
+import CRMCore
 package import Foundation
 package import PostgresClient
 

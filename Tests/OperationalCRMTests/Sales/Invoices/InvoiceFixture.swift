@@ -86,7 +86,7 @@ struct InvoiceFixture: Sendable {
   /// Asks the database itself, behind the policies.
   @discardableResult
   func behind(_ statement: SQL) async throws -> PostgresResult {
-    try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(60)))[0]
+    try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(120)))[0]
   }
 
   /// Numbers without gaps or doubles, and turnover as the invoices say.
