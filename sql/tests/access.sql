@@ -1086,6 +1086,10 @@ $$;
 create function access_test.upkeep_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
 declare
   kept bigint;
+  sent bigint;
+  seen bigint;
+  discarded bigint;
+  lost bigint;
 begin
   if exists (select from access_test.kept as k where k.relation = p.relation) then
     perform set_config('role', 'crm_owner', true);
@@ -1104,6 +1108,24 @@ begin
       return next row (p.relation, 'crm_access', 'select', 'the discount cap', true, false)::access_test.failure;
     end if;
     perform set_config('role', 'none', true);
+  end if;
+  if p.relation = 'crm.quote' then
+    -- crm.discard_quote works as the owner, who sees and deletes drafts and nothing else.
+    select count(*) into sent from crm.quote as q where q.status <> 'draft';
+    begin
+      perform set_config('session_replication_role', 'replica', true);
+      perform set_config('role', 'crm_owner', true);
+      select count(*) into seen from crm.quote as q where q.status <> 'draft';
+      delete from crm.quote;
+      get diagnostics discarded = row_count;
+      perform set_config('role', 'none', true);
+      select sent - count(*) into lost from crm.quote as q where q.status <> 'draft';
+      raise exception using errcode = 'TEST1';
+    exception when sqlstate 'TEST1' then null;
+    end;
+    if sent = 0 or seen > 0 or lost > 0 or discarded = 0 then
+      return next row (p.relation, 'crm_owner', 'delete', 'drafts alone', true, false)::access_test.failure;
+    end if;
   end if;
   if p.relation in ('crm.bi_login', 'crm.department') then
     begin
