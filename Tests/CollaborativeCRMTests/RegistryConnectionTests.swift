@@ -159,6 +159,25 @@ struct RegistryConnectionTests {
     try await desk.server.close()
   }
 
+  @Test(.timeLimit(.minutes(2))) func `a batch of which the registry names no record is passed on one by one, and the exchange ends`() async throws {
+    let desk = try await Desk.open()
+    desk.server.nameNoRecords()
+    let brand = try #require(UUID(uuidString: desk.brand))
+    try await desk.api.behind(
+      """
+      WITH made AS (
+        INSERT INTO crm.customer (kind, name, department_id) SELECT 'person', 'Kişi ' || i, d.id FROM generate_series(1, 55) i, crm.department d
+         WHERE d.code = 'sales' RETURNING id, name)
+      INSERT INTO crm.consent_event (customer_id, channel, address, brand_id, status, source)
+      SELECT m.id, 'email', replace(m.name, 'Kişi ', 'adsiz') || '@ornek.example', \(brand), 'ONAY', 'HS_WEB' FROM made m
+      """)
+    try await desk.exchange()
+    #expect(desk.server.paths.filter { $0.hasSuffix("/consents/request") }.count == 1)
+    #expect(try await desk.number("SELECT count(*) FROM crm.registry_transfer WHERE state = 'accepted'") == 55)
+    #expect(try await desk.state()["open_batches"] == 0)
+    try await desk.server.close()
+  }
+
   @Test func `what the registry refuses of a batch is rejected with its code, and those people are not written to`() async throws {
     let desk = try await Desk.open()
     let person = try await Person.make(desk.api)

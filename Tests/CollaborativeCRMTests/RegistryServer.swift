@@ -22,6 +22,8 @@ final class RegistryServer: Sendable {
       var token = ""
       /// What is answered instead, so many times.
       var failures: (status: Int, times: Int) = (0, 0)
+      /// Whether the answer to a batch says what each of its records is called.
+      var namesRecords = true
     }
 
     let registry: SimulatedRegistry
@@ -39,7 +41,13 @@ final class RegistryServer: Sendable {
           return RegistryAnswer(status: seen.failures.status, body: [:])
         }
         guard let path = Self.path(method, target) else { return RegistryAnswer(status: 404, body: [:]) }
-        do { return try registry.answer(RegistryRequest(path: path, body: json), now: Date()) } catch { return RegistryAnswer(status: 503, body: [:]) }
+        do {
+          let answer = try registry.answer(RegistryRequest(path: path, body: json), now: Date())
+          if case .batch = path, !seen.namesRecords { return RegistryAnswer(status: answer.status, body: ["requestId": answer.body["requestId"] ?? .null]) }
+          return answer
+        } catch {
+          return RegistryAnswer(status: 503, body: [:])
+        }
       }
     }
 
@@ -92,6 +100,7 @@ final class RegistryServer: Sendable {
   var signIns: Int { state.seen.withLock { $0.signIns } }
   func forgetToken() { state.seen.withLock { $0.token = "baska" } }
   func fail(_ status: Int, times: Int) { state.seen.withLock { $0.failures = (status, times) } }
+  func nameNoRecords() { state.seen.withLock { $0.namesRecords = false } }
   func close() async throws { try await channel.close() }
 
   private final class Handler: ChannelInboundHandler {

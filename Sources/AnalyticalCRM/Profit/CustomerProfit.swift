@@ -149,20 +149,7 @@ extension ReadOperation {
     input: TierProfitQuestion.self,
     answer: (
       "application/json",
-      [
-        "type": "object", "required": ["as_of", "method", "model", "version", "n", "currency", "data"],
-        "properties": [
-          "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count,
-          "currency": AnswerField.text,
-          "data": [
-            "type": "array",
-            "items": [
-              "type": "object",
-              "properties": .object(profitStatement.merging(["tier": AnswerField.optional(AnswerField.text), "customers": AnswerField.count]) { $1 }),
-            ],
-          ],
-        ],
-      ]
+      profitAnswerSchema(["tier": AnswerField.optional(AnswerField.text), "customers": AnswerField.count])
     ),
     refusals: [422], reading: [.analytics], extending: [.sales, .products, .customers, .marketing, .service], lane: .reports,
     statements: { request, asked in
@@ -187,14 +174,32 @@ extension ReadOperation {
     },
     respond: { _, results in
       guard results[0].count == 1 else { throw Problem.notFound }
-      guard try results[0][0].decode(String?.self, "currency") != nil else { throw Problem.mixedCurrencies() }
-      if try results[0][0].decode(Bool.self, "lacks_rate") { throw Problem.noRate(to: nil) }
-      var writer = JSONWriter(capacity: 2048)
-      writer.beginObject()
-      writer.writeMembers(results[0], 0, columns: 0..<6)
-      writer.key("data")
-      writer.writeRows(results[1])
-      writer.endObject()
-      return .json(writer.take())
+      return try profitAnswer(results)
     })
+
+  /// The head and the statements of several, once amounts can be told in one currency.
+  static func profitAnswer(_ results: [PostgresResult]) throws -> Response {
+    guard try results[0][0].decode(String?.self, "currency") != nil else { throw Problem.mixedCurrencies() }
+    if try results[0][0].decode(Bool.self, "lacks_rate") { throw Problem.noRate(to: nil) }
+    var writer = JSONWriter(capacity: 2048)
+    writer.beginObject()
+    writer.writeMembers(results[0], 0, columns: 0..<6)
+    writer.key("data")
+    writer.writeRows(results[1])
+    writer.endObject()
+    return .json(writer.take())
+  }
+
+  /// The schema of such an answer.
+  /// - Parameter members: what tells one statement from the others.
+  static func profitAnswerSchema(_ members: [String: JSON]) -> JSON {
+    [
+      "type": "object", "required": ["as_of", "method", "model", "version", "n", "currency", "data"],
+      "properties": [
+        "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count,
+        "currency": AnswerField.text,
+        "data": ["type": "array", "items": ["type": "object", "properties": .object(profitStatement.merging(members) { $1 })]],
+      ],
+    ]
+  }
 }

@@ -22,24 +22,9 @@ extension ReadOperation {
     input: SegmentProfitQuestion.self,
     answer: (
       "application/json",
-      [
-        "type": "object", "required": ["as_of", "method", "model", "version", "n", "currency", "data"],
-        "properties": [
-          "as_of": AnswerField.instant, "method": AnswerField.text, "model": AnswerField.text, "version": AnswerField.count, "n": AnswerField.count,
-          "currency": AnswerField.text,
-          "data": [
-            "type": "array",
-            "items": [
-              "type": "object",
-              "properties": .object(
-                profitStatement.merging([
-                  "segment_id": AnswerField.id, "segment": AnswerField.text, "name": AnswerField.text, "members": AnswerField.count,
-                  "customers": AnswerField.count,
-                ]) { $1 }),
-            ],
-          ],
-        ],
-      ]
+      profitAnswerSchema([
+        "segment_id": AnswerField.id, "segment": AnswerField.text, "name": AnswerField.text, "members": AnswerField.count, "customers": AnswerField.count,
+      ])
     ),
     refusals: [404, 422], reading: [.analytics], extending: [.sales, .products, .customers, .marketing, .service], lane: .reports,
     statements: { request, asked in
@@ -75,14 +60,6 @@ extension ReadOperation {
     },
     respond: { _, results in
       guard try results[0][0].decode(Bool.self, "is_known") else { throw Problem.notFound }
-      guard try results[0][0].decode(String?.self, "currency") != nil else { throw Problem.mixedCurrencies() }
-      if try results[0][0].decode(Bool.self, "lacks_rate") { throw Problem.noRate(to: nil) }
-      var writer = JSONWriter(capacity: 2048)
-      writer.beginObject()
-      writer.writeMembers(results[0], 0, columns: 0..<6)
-      writer.key("data")
-      writer.writeRows(results[1])
-      writer.endObject()
-      return .json(writer.take())
+      return try profitAnswer(results)
     })
 }

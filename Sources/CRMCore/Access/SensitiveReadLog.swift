@@ -89,7 +89,7 @@ package final class SensitiveReadLog: Sendable {
     }
   }
 
-  /// Writes about every second until the task is cancelled, and once more then.
+  /// Writes about every second until the task is cancelled; what came after the last time is still to be written then.
   package func run(writingTo database: Database, logger: Logger) async {
     while !Task.isCancelled {
       do {

@@ -37,7 +37,7 @@ extension ColumnType {
       return text
     case .bytes:
       guard let data = Data(base64Encoded: text) else { throw .type }
-      return "\\x" + data.map { String(format: "%02x", $0) }.joined()
+      return "\\x" + data.hexadecimal
     case .json, .array, .other: throw .type
     }
   }

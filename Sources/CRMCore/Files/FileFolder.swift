@@ -45,7 +45,7 @@ package struct FileFolder: Sendable {
         if head.count < MediaType.headLength { head += piece.prefix(MediaType.headLength - head.count) }
         try await Self.run { try draft.handle.write(contentsOf: piece) }
       }
-      let name = hash.finalize().map { String(UInt16($0) + 256, radix: 16).dropFirst() }.joined()
+      let name = hash.finalize().hexadecimal
       try await Self.run { try draft.keep(as: path(of: name)) }
       return Stored(sha256: name, size: size, mediaType: MediaType.of(head))
     } catch {

@@ -98,7 +98,7 @@ extension Endpoint {
           status: 200,
           headers: [
             ("content-type", "application/octet-stream"), ("etag", "\"\(hash)\""), ("x-media-type", try row.decode("media_type")),
-            ("content-disposition", "attachment; filename=\"\(plain(name))\"; filename*=UTF-8''\(encoded(name))"),
+            ("content-disposition", "attachment; filename=\"\(plain(name))\"; filename*=UTF-8''\(name.percentEncoded)"),
           ], body: .stream(content))
       })
   }
@@ -106,10 +106,5 @@ extension Endpoint {
   /// The name for clients that know ASCII alone (RFC 6266).
   private static func plain(_ name: String) -> String {
     String(name.unicodeScalars.map { $0.isASCII && $0.value >= 0x20 && $0 != "\"" && $0 != "\\" ? Character($0) : "_" })
-  }
-
-  private static func encoded(_ name: String) -> String {
-    name.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"))
-      ?? "file"
   }
 }

@@ -72,7 +72,7 @@ struct HTTPMessaging: ChannelAdapter {
   }
 
   func status(of providerID: String) async throws -> DeliveryOutcome? {
-    let answer = try await request("GET", "/messages/\(Self.encoded(providerID))")
+    let answer = try await request("GET", "/messages/\(providerID.percentEncoded)")
     guard answer.status == 200 else { throw Unavailable(description: "the provider answered \(answer.status) about a message") }
     switch answer.body["state"]?.string {
     case "delivered": return .delivered(at: Self.instant(answer.body["at"]) ?? Date())
@@ -89,7 +89,7 @@ struct HTTPMessaging: ChannelAdapter {
   func receive(after position: ChannelPosition?) async throws -> ReceivedMessages {
     var marker = ""
     if case .marker(let known) = position { marker = known }
-    let answer = try await request("GET", "/inbox?limit=100&after=\(Self.encoded(marker))")
+    let answer = try await request("GET", "/inbox?limit=100&after=\(marker.percentEncoded)")
     guard answer.status == 200, let items = answer.body["messages"]?.array else {
       throw Unavailable(description: "the provider answered \(answer.status) about its inbox")
     }
@@ -103,7 +103,7 @@ struct HTTPMessaging: ChannelAdapter {
   static func message(_ item: JSON) -> ReceivedMessage? {
     guard let id = item["id"]?.string, !id.isEmpty, id.count <= 900, let sender = item["from"]?.string, !sender.isEmpty else { return nil }
     let text = (item["text"]?.string ?? "").replacing("\0", with: "\u{FFFD}")
-    let digest = SHA256.hash(data: Data("\(id)\n\(sender)\n\(text)".utf8)).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    let digest = SHA256.hash(data: Data("\(id)\n\(sender)\n\(text)".utf8)).hexadecimal
     let inReplyTo = item["in_reply_to"]?.string
     return ReceivedMessage(
       externalID: id, digest: digest, size: text.utf8.count, inReplyTo: inReplyTo, references: item["thread"]?.string.map { [$0] } ?? [], sender: sender,
@@ -113,9 +113,5 @@ struct HTTPMessaging: ChannelAdapter {
 
   static func instant(_ value: JSON?) -> Date? {
     value?.string.flatMap { Date(instant: $0) }
-  }
-
-  private static func encoded(_ text: String) -> String {
-    text.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~")) ?? ""
   }
 }

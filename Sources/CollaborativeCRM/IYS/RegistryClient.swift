@@ -21,16 +21,11 @@ package struct RegistryRequest: Sendable {
       switch self {
       case .consents(let sender, let brand): "/sps/\(sender)/brands/\(brand)/consents"
       case .batch(let sender, let brand): "/sps/\(sender)/brands/\(brand)/consents/request"
-      case .batchResult(let sender, let brand, let request): "/sps/\(sender)/brands/\(brand)/consents/request/\(Self.encoded(request))"
+      case .batchResult(let sender, let brand, let request): "/sps/\(sender)/brands/\(brand)/consents/request/\(request.percentEncoded)"
       case .status(let sender, let brand): "/sps/\(sender)/brands/\(brand)/consents/status"
       case .changes(let sender, let brand, let after):
-        "/sps/\(sender)/brands/\(brand)/consents/changes?source=IYS\(after.map { "&after=\(Self.encoded($0))" } ?? "")"
+        "/sps/\(sender)/brands/\(brand)/consents/changes?source=IYS\(after.map { "&after=\($0.percentEncoded)" } ?? "")"
       }
-    }
-
-    private static func encoded(_ text: String) -> String {
-      text.addingPercentEncoding(withAllowedCharacters: CharacterSet(charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"))
-        ?? ""
     }
   }
 
@@ -106,7 +101,7 @@ package struct RegistryClient: Sendable {
   /// What stands for the transaction of a record where the registry does not tell it: the same for the same record.
   private static func name(of record: RegistryRecord, _ brand: String) -> String {
     let parts = [brand, record.recipient, record.recipientType, record.type, record.status, RegistryRecord.text(record.consentDate)]
-    return "record-" + SHA256.hash(data: Data(parts.joined(separator: "\n").utf8)).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    return "record-" + SHA256.hash(data: Data(parts.joined(separator: "\n").utf8)).hexadecimal
   }
 
   private static func codes(_ errors: JSON?) -> [String] { (errors?.array ?? []).compactMap { $0["code"]?.string } }

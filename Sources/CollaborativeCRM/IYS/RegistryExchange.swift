@@ -108,13 +108,16 @@ package struct RegistryExchange: Sendable {
   }
 
   private func handOver(_ items: [Item], _ batch: RegistryClient.Batch, _ brand: Brand, now: Date) async throws {
-    // What the registry did not name is passed on again, alone.
     let handed = zip(items, batch.names).compactMap { item, name -> JSON? in name.map { ["id": .string(item.transfer.lowercase), "sub": .string($0)] } }
-    if handed.isEmpty { return }
-    let json = String(decoding: try JSON.array(handed).encoded(), as: UTF8.self)
-    try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
-      _ = try await tx.run("SELECT crm.hand_over_registry_batch(\(brand.id), \(batch.request), \(json)::jsonb, \(now))")
+    if !handed.isEmpty {
+      let json = String(decoding: try JSON.array(handed).encoded(), as: UTF8.self)
+      try await database.transaction(as: Self.caller, lane: .jobs, deadline: .after(.seconds(60))) { tx in
+        _ = try await tx.run("SELECT crm.hand_over_registry_batch(\(brand.id), \(batch.request), \(json)::jsonb, \(now))")
+      }
     }
+    // What the registry did not name could never be asked about.
+    let nameless = zip(items, batch.names).filter { $1 == nil }.map(\.0)
+    if !nameless.isEmpty { try await pushOneByOne(nameless, brand, now: now) }
   }
 
   private func pushOneByOne(_ items: [Item], _ brand: Brand, now: Date) async throws {

@@ -129,7 +129,7 @@ struct MailAdapter: ChannelAdapter {
       hash.update(data: Data("\(file.name):\(file.bytes.count):".utf8))
       hash.update(data: file.bytes)
     }
-    return hash.finalize().map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    return hash.finalize().hexadecimal
   }
 }
 

@@ -94,7 +94,11 @@ extension JobHandler {
   static let sendCampaign = JobHandler("campaign.send") { lease in
     guard let id = lease.job.payload["sending_id"]?.string.flatMap(UUID.init(uuidString:)) else { throw HopelessJob("no sending_id") }
     let sending = CampaignSending(lease: lease, id: id)
-    while try await sending.sendSome() { try Task.checkCancellation() }
+    var last: UUID?
+    repeat {
+      try Task.checkCancellation()
+      last = try await sending.sendSome(after: last)
+    } while last != nil
   }
 }
 
@@ -122,8 +126,9 @@ private struct CampaignSending {
     }
   }
 
-  /// - Returns: whether there may be more.
-  func sendSome() async throws -> Bool {
+  /// - Parameter after: members up to this customer were come to by this worker; nil for all.
+  /// - Returns: the last customer of this portion; nil when there is nobody left.
+  func sendSome(after: UUID?) async throws -> UUID? {
     try await lease.transaction(as: Self.caller, deadline: .after(.seconds(120))) { tx in
       let row = try await tx.first(
         Row.self,
@@ -131,14 +136,14 @@ private struct CampaignSending {
         SELECT s.campaign_id, s.channel, s.arm, s.state = 'queued' AS is_first, c.status FROM crm.campaign_sending s JOIN crm.campaign c ON c.id = s.campaign_id
          WHERE s.id = \(id) AND s.state IN ('queued', 'running') FOR UPDATE
         """)
-      guard let row else { return false }
+      guard let row else { return nil }
       guard row.status == "running" else {
         try await tx.run(
           "UPDATE crm.campaign_sending SET state = 'stopped', problem = 'campaign_not_running', finished_at = clock_timestamp() WHERE id = \(id)")
-        return false
+        return nil
       }
       if row.isFirst { try await begin(row, tx) }
-      return try await sendSome(row, tx)
+      return try await sendSome(row, after: after, tx)
     }
   }
 
@@ -157,15 +162,19 @@ private struct CampaignSending {
       """)
   }
 
-  private func sendSome(_ row: Row, _ tx: PostgresTransaction) async throws -> Bool {
-    let queued = try await tx.run(
+  private func sendSome(_ row: Row, after: UUID?, _ tx: PostgresTransaction) async throws -> UUID? {
+    let portion = try await tx.result(
       """
-      INSERT INTO crm.outbound_message (customer_id, contact_id, channel, channel_account_id, brand_id, address, legal_class, purpose, campaign_id, subject, body_text,
-             body_html, not_before, department_id, owner_id)
-      SELECT w.customer_id, w.contact_id, s.channel, s.channel_account_id, s.brand_id, w.address, 'commercial', s.purpose, s.campaign_id, s.subject, s.body_text, s.body_html,
-             greatest(s.not_before, now()), s.department_id, s.created_by
-        FROM crm.campaign_sending s, (\(waiting(row)) ORDER BY 1 LIMIT \(Self.batch)) AS w WHERE s.id = \(id)
-      """)
+      WITH w AS MATERIALIZED (\(waiting(row)) AND (\(after)::uuid IS NULL OR m.customer_id > \(after)) ORDER BY 1 LIMIT \(Self.batch)), put AS (
+        INSERT INTO crm.outbound_message (customer_id, contact_id, channel, channel_account_id, brand_id, address, legal_class, purpose, campaign_id, subject, body_text,
+               body_html, not_before, department_id, owner_id)
+        SELECT w.customer_id, w.contact_id, s.channel, s.channel_account_id, s.brand_id, w.address, 'commercial', s.purpose, s.campaign_id, s.subject, s.body_text, s.body_html,
+               greatest(s.not_before, now()), s.department_id, s.created_by
+          FROM crm.campaign_sending s, w WHERE s.id = \(id) RETURNING 1)
+      SELECT (SELECT count(*) FROM put) AS queued, (SELECT w.customer_id FROM w ORDER BY 1 DESC LIMIT 1) AS last
+      """)[0]
+    let queued = try portion.decode(Int.self, "queued")
+    let last = try portion.decode(UUID?.self, "last")
     // The gate writes its refusals in this transaction, while nobody else sends this campaign.
     let refusals = try await tx.result(
       """
@@ -183,13 +192,13 @@ private struct CampaignSending {
          WHERE id = \(id)
         """)
     }
-    let isOver = queued + refused == 0
+    let isOver = last == nil
     try await tx.run(
       """
       UPDATE crm.campaign_sending SET queued = queued + \(queued), refused = refused + \(refused), state = CASE WHEN \(isOver) THEN 'done' ELSE 'running' END,
              finished_at = CASE WHEN \(isOver) THEN clock_timestamp() END WHERE id = \(id)
       """)
-    return !isOver
+    return last
   }
 
   /// The members it is for, as `m`.

@@ -49,13 +49,13 @@ struct RecordPayment: OperationInput {
   let direction: Direction?
   let reference, note: String?
   let isForOldest: Bool
+  let allocation: AllocatePayment
 
   static let notYet = Problem.invalid([
     .init(
       "/paid_on", code: "future",
       Phrase("The money has not moved yet; give today or a day before.", tr: "Para henüz hareket etmedi; bugünü ya da önceki bir günü verin."))
   ])
-  let allocation: AllocatePayment
 
   init(_ fields: inout InputReader) {
     customerID = fields.id("customer_id", "Who paid, or was paid.")

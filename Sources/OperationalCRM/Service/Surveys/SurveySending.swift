@@ -147,7 +147,7 @@ struct SurveyMessage {
     address = invitation.address ?? ""
     subject = invitation.title.text(in: language)
     expiresAt = now.addingTimeInterval(Double(invitation.validDays) * 86_400)
-    tokenHash = link.hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    tokenHash = link.hash.hexadecimal
     let intro = invitation.intro.text(in: language)
     let days = invitation.validDays
     body =
