@@ -141,11 +141,16 @@ struct ConsentTests {
     #expect(try await api.send(.post, "/v1/suppressions/\(id)/lift", json: ["reason": "Yanlışlıkla"]).problem == "already-lifted")
     #expect(try await person.gets("commercial", api) == "queued")
 
+    let handle = "@z\(person.phone.dropFirst())"
+    let point = try await api.send(.post, "/v1/contact_points", json: ["customer_id": .string(person.id), "kind": "social", "value": .string(handle)])
+    #expect(point.status == 201, "\(point.text)")
     let forgotten = try await api.database.worker.execute(
       ["SELECT crm.forget_consents(\(try #require(UUID(uuidString: person.id))))"],
       context: Caller.system("erasure").context(writing: Set(Area.allCases), request: nil),
       deadline: .after(.seconds(10)))
     #expect(try forgotten[0][0].decode(Int.self, at: 0) == 1)
+    // An address of which nothing was ever said is suppressed as well.
+    #expect(try await api.behind("SELECT crm.is_suppressed('social', \(handle)) AS suppressed")[0].decode(Bool.self, at: 0))
     // Somebody imports the same address again, as a new customer with a consent.
     let again = try await Person.make(api)
     #expect(try await again.says("ONAY", api, ["address": .string(person.email)]).status == 201)
@@ -166,12 +171,35 @@ struct ConsentTests {
     await #expect(throws: PostgresError.self) { try await api.behind("DELETE FROM crm.consent_event WHERE id = \(UUID(uuidString: id))") }
   }
 
+  @Test func `nobody but the registry says what was said to the registry`() async throws {
+    let api = try await TestAPI.suite()
+    let person = try await Person.make(api)
+    let context = Caller.system("test").context(writing: Set(Area.allCases), request: nil)
+    let forgeries: [SQL] = [
+      """
+      INSERT INTO crm.consent_event (customer_id, channel, address, status, source, registry_transaction)
+      VALUES (\(UUID(uuidString: person.id)), 'email', \(person.email), 'ONAY', 'IYS_WEB', 'x1')
+      """,
+      "SELECT crm.take_registry_change(NULL, 'x2', \(person.email), 'BIREYSEL', 'EPOSTA', 'ONAY', 'IYS_WEB', now(), now())",
+    ]
+    for forgery in forgeries {
+      await #expect(throws: PostgresError.self) { _ = try await api.database.app.execute([forgery], context: context, deadline: .after(.seconds(10))) }
+    }
+    #expect(try await person.gets("commercial", api) == "no_consent")
+  }
+
   @Test func `business days in Türkiye leave out weekends and whole holidays, and count half days`() async throws {
     let api = try await TestAPI.suite()
-    // From the expected values of the calendar: the eve of the Feast of Sacrifice, 28 October and New Year.
+    // All expected values of the calendar: feasts and their eves, 28 October, New Year.
     for (day, one, three, five) in [
-      ("2025-03-28", "2025-04-02", "2025-04-04", "2025-04-08"), ("2025-06-05", "2025-06-10", "2025-06-12", "2025-06-16"),
-      ("2025-10-28", "2025-10-30", "2025-11-03", "2025-11-05"), ("2026-05-26", "2026-06-01", "2026-06-03", "2026-06-05"),
+      ("2025-01-02", "2025-01-03", "2025-01-07", "2025-01-09"), ("2025-03-27", "2025-03-28", "2025-04-03", "2025-04-07"),
+      ("2025-03-28", "2025-04-02", "2025-04-04", "2025-04-08"), ("2025-04-01", "2025-04-02", "2025-04-04", "2025-04-08"),
+      ("2025-04-22", "2025-04-24", "2025-04-28", "2025-04-30"), ("2025-06-04", "2025-06-05", "2025-06-11", "2025-06-13"),
+      ("2025-06-05", "2025-06-10", "2025-06-12", "2025-06-16"), ("2025-07-11", "2025-07-14", "2025-07-17", "2025-07-21"),
+      ("2025-10-24", "2025-10-27", "2025-10-30", "2025-11-03"), ("2025-10-28", "2025-10-30", "2025-11-03", "2025-11-05"),
+      ("2025-12-30", "2025-12-31", "2026-01-05", "2026-01-07"), ("2025-12-31", "2026-01-02", "2026-01-06", "2026-01-08"),
+      ("2026-03-18", "2026-03-19", "2026-03-24", "2026-03-26"), ("2026-03-19", "2026-03-23", "2026-03-25", "2026-03-27"),
+      ("2026-05-25", "2026-05-26", "2026-06-02", "2026-06-04"), ("2026-05-26", "2026-06-01", "2026-06-03", "2026-06-05"),
       ("2026-10-27", "2026-10-28", "2026-11-02", "2026-11-04"),
     ] {
       let row = try await api.behind(

@@ -91,7 +91,7 @@ struct PreferencePageTests {
       turkish.text.contains("Tercihleriniz") && turkish.text.contains("<label for=\"sms.marketing\">") && !turkish.text.contains(" checked"), "\(turkish.text)")
     #expect(try await open(path, api, language: "en").text.contains("Your preferences"))
     let saved = try await post(path, "sms.marketing=yes&preferred_channel=sms", api)
-    #expect(saved.status == 200 && saved.text.contains("name=\"sms.marketing\" value=\"yes\" checked"), "\(saved.text)")
+    #expect(saved.status == 200 && saved.text.contains("name=\"sms.marketing\" value=\"yes\" aria-describedby=\"sms.marketing.text\" checked"), "\(saved.text)")
     #expect(try await person.gets("commercial", api, ["channel": "sms"]) == "queued")
     #expect(try await person.gets("commercial", api, ["channel": "phone"]) == "no_consent")
     // Nothing is said twice, and what was never asked for is not refused.
@@ -132,5 +132,57 @@ struct PreferencePageTests {
     #expect(try await post("/o/yok", "", api).status == 404)
     _ = try await api.behind("UPDATE crm.preference_link SET expires_at = now() - interval '1 day', used_at = NULL WHERE customer_id = \(id)")
     #expect(try await post("/o/\(token)", "", api).status == 404)
+  }
+
+  @Test func `the page says what the gate says: a merchant clears a box, and whoever allows again is no longer suppressed`() async throws {
+    let api = try await TestAPI.suite()
+    func path(_ person: Person) async throws -> String {
+      let made = try await api.send(.post, "/v1/customers/\(person.id)/preference_link", json: ["channel": "email", "address": .string(person.email)])
+      return try #require(try made.json()["path"]?.string, "\(made.text)")
+    }
+    let merchant = try await Person.make(api, kind: "organisation", taxNumber: "4323194877")
+    let page = try await path(merchant)
+    #expect(try await open(page, api).text.contains("name=\"email.marketing\" value=\"yes\" aria-describedby=\"email.marketing.text\" checked"))
+    #expect(try await merchant.gets("commercial", api) == "queued")
+    // Only the newsletter is left, although refusing marketing refuses every purpose.
+    let left = try await post(page, "email.newsletter=yes&preferred_channel=", api)
+    #expect(left.text.contains("name=\"email.newsletter\" value=\"yes\" aria-describedby=\"email.newsletter.text\" checked"), "\(left.text)")
+    #expect(try await merchant.gets("commercial", api) == "refused")
+    #expect(try await merchant.gets("commercial", api, ["purpose": "newsletter"]) == "queued")
+    #expect(try await api.send(.get, "/v1/consent_events", ["customer_id": "eq.\(merchant.id)"]).rows().allSatisfy { $0["recipient_type"] == "TACIR" })
+
+    let person = try await Person.make(api)
+    _ = try await person.says("ONAY", api)
+    _ = try await api.behind("SELECT crm.suppress('email', \(person.email), 'complaint')")
+    let own = try await path(person)
+    #expect(!(try await open(own, api).text.contains(" checked")))
+    // Looking, saving it as it is, or allowing what is not commercial lifts nothing.
+    for form in ["preferred_channel=", "email.profiling=yes&preferred_channel="] {
+      #expect(try await post(own, form, api).status == 200)
+      #expect(try await person.gets("commercial", api) == "suppressed")
+    }
+    let saved = try await post(own, "email.profiling=yes&email.marketing=yes&preferred_channel=", api)
+    #expect(
+      saved.text.contains("id=\"email.marketing\" name=\"email.marketing\" value=\"yes\" aria-describedby=\"email.marketing.text\" checked"), "\(saved.text)"
+    )
+    #expect(try await person.gets("commercial", api) == "queued")
+    _ = try await api.behind("SELECT crm.suppress('email', \(person.email), 'manual')")
+    #expect(try await post(own, "email.marketing=yes&preferred_channel=", api).status == 200)
+    #expect(try await person.gets("commercial", api) == "suppressed")
+  }
+
+  @Test func `the links of somebody who was erased open no more`() async throws {
+    let api = try await TestAPI.suite()
+    let person = try await Person.make(api)
+    _ = try await person.says("ONAY", api)
+    #expect(try await person.gets("commercial", api) == "queued")
+    let token = try await token(of: person, api)
+    let id = UUID(uuidString: person.id)
+    // What erasing leaves of an address.
+    _ = try await api.behind("UPDATE crm.outbound_message SET address = 'erased 01234567' WHERE customer_id = \(id)")
+    for path in ["/u/\(token)", "/p/\(token)"] {
+      #expect(try await open(path, api).status == 404)
+      #expect(try await post(path, "refuse_all=yes", api).status == 404)
+    }
   }
 }

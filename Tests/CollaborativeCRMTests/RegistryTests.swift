@@ -161,4 +161,32 @@ struct RegistryTests {
     #expect(try await differences(brand, api) == [])
     #expect(try await api.behind("SELECT state FROM crm.registry_transfer")[0].decode(String.self, "state") == "accepted")
   }
+
+  @Test func `a consent to the newsletter is the registry's record as much as one to marketing, and a loss brings nothing back that was refused`() async throws
+  {
+    let api = try await TestAPI.start()
+    let (brand, code, registry, exchange) = try await exchange(api)
+    let (reader, leaver) = (try await Person.make(api), try await Person.make(api))
+    let mine: [String: JSON] = ["brand_id": .string(brand)]
+    #expect(try await reader.says("ONAY", api, ["brand_id": .string(brand), "purpose": "newsletter"]).status == 201)
+    #expect(try await leaver.says("ONAY", api, mine).status == 201)
+    try await exchange.run(now: Date())
+    #expect(registry.record(brand: code, recipient: reader.email, recipientType: "BIREYSEL", type: "EPOSTA")?.status == "ONAY")
+    #expect(try await differences(brand, api) == [])
+
+    // One refuses the whole company; then the registry loses its record.
+    try await Task.sleep(for: .milliseconds(1_100))
+    #expect(try await leaver.says("RET", api).status == 201)
+    try await Task.sleep(for: .milliseconds(1_100))
+    try await exchange.run(now: Date())
+    #expect(registry.record(brand: code, recipient: leaver.email, recipientType: "BIREYSEL", type: "EPOSTA")?.status == "RET")
+    #expect(try await differences(brand, api) == [])
+    registry.forget(brand: code, recipient: leaver.email, recipientType: "BIREYSEL", type: "EPOSTA")
+    let found = try await api.database.worker.execute(
+      ["SELECT crm.reconcile_registry_record(\(UUID(uuidString: brand)), \(leaver.email), 'BIREYSEL', 'email', NULL, NULL, NULL, NULL, now())"],
+      context: Caller.system("test").context(writing: Set(Area.allCases), request: nil), deadline: .after(.seconds(10)))
+    #expect(try found[0][0].decode(String.self, at: 0) == "missing")
+    try await exchange.run(now: Date().addingTimeInterval(1))
+    #expect(registry.record(brand: code, recipient: leaver.email, recipientType: "BIREYSEL", type: "EPOSTA") == nil)
+  }
 }

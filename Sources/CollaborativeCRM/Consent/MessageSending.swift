@@ -63,6 +63,16 @@ extension BusinessOperation {
                 ORDER BY p.contact_id IS NOT DISTINCT FROM \(input.contactID)::uuid DESC, p.is_primary DESC, p.id LIMIT 1)) AS address
         FROM (SELECT coalesce(\(input.channel?.rawValue)::text, crm.preferred_channel(\(input.customerID), \(input.contactID)), 'email') AS channel) AS w
       """)
+    if input.legalClass == .transactional, let purpose = input.purpose {
+      let commercial = try await run.tx.result("SELECT 1 FROM crm.consent_purpose p WHERE p.code = \(purpose) AND p.is_commercial")
+      guard commercial.count == 0 else {
+        throw Problem.invalid([
+          .init(
+            "/legal_class", code: "value",
+            Phrase("What is sent for a commercial purpose is commercial.", tr: "Ticari bir amaçla gönderilen ileti ticari iletidir."))
+        ])
+      }
+    }
     guard let way, let address = way.address else {
       throw Problem.invalid([
         .init(

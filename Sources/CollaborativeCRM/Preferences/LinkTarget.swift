@@ -53,9 +53,15 @@ struct Trace {
 
 extension LinkTarget {
   /// Adds what was said, unless it stands so already.
+  /// Whoever allows something from here asks for it: that lifts what suppressed the address.
   /// - Returns: whether anything was added.
   func say(_ status: ConsentStatus, channel: String, purpose: String, textVersion: String?, _ trace: Trace, _ tx: PostgresTransaction) async throws -> Bool {
-    try await tx.run(
+    if status == .granted {
+      try await tx.run(
+        "SELECT crm.lift_suppressions(\(channel), \(address), \(brandID), 'preference page') FROM crm.consent_purpose u WHERE u.code = \(purpose) AND u.is_commercial"
+      )
+    }
+    return try await tx.run(
       """
       INSERT INTO crm.consent_event (customer_id, contact_id, channel, address, recipient_type, brand_id, purpose, status, source, text_version, remote_address, user_agent)
       SELECT \(customerID), \(contactID), \(channel), \(address), kind.recipient_type, \(brandID), \(purpose), \(status.rawValue), 'HS_WEB', \(textVersion),

@@ -35,7 +35,7 @@ struct PreferencePage {
     """
     SELECT c.channel, u.code AS purpose, CASE WHEN \(language == .turkish) THEN u.name_tr ELSE u.name END AS name,
            CASE WHEN \(language == .turkish) THEN u.description_tr ELSE u.description END AS description,
-           coalesce(crm.consent_at(\(target.address), c.channel, u.code, \(target.brandID), NULL, \(target.customerID), \(target.contactID)) = 'ONAY', false) AS granted
+           crm.may_be_sent(\(target.customerID), \(target.contactID), c.channel, \(target.address), u.code, \(target.brandID)) AS granted
       FROM unnest(\(target.channels)::text[]) WITH ORDINALITY AS c (channel, place) CROSS JOIN crm.consent_purpose u
      WHERE u.is_offered ORDER BY c.place, u.code <> 'marketing', u.code
     """
@@ -65,8 +65,8 @@ struct PreferencePage {
       for choice in choices where choice.channel == channel {
         let checked: HTML = choice.isGranted ? " checked" : ""
         groups += """
-          <p><input type="checkbox" id="\(choice.field)" name="\(choice.field)" value="yes"\(checked)> <label for="\(choice.field)"><strong>\(choice.name)</strong></label><br>
-          <span>\(choice.description ?? "")</span></p>
+          <p><input type="checkbox" id="\(choice.field)" name="\(choice.field)" value="yes" aria-describedby="\(choice.field).text"\(checked)> <label for="\(choice.field)"><strong>\(choice.name)</strong></label><br>
+          <span id="\(choice.field).text">\(choice.description ?? "")</span></p>
 
           """
       }

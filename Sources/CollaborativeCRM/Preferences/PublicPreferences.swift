@@ -61,12 +61,14 @@ struct PublicPreferences {
       let saved = try await database.transaction(as: LinkTarget.caller, request: request.id, deadline: request.deadline, retries: true) { tx in
         guard let (page, _) = try await Self.read(token, request, tx) else { return nil as (PreferencePage, Language)? }
         let refusesAll = form["refuse_all"] != nil
-        for choice in page.choices {
-          let granted = !refusesAll && form[choice.field] != nil
-          // What was never allowed is refused only by who refuses everything: leaving a box empty is no refusal of what nobody asked for.
-          guard granted != choice.isGranted || refusesAll else { continue }
-          _ = try await page.target.say(
-            granted ? .granted : .refused, channel: choice.channel, purpose: choice.purpose, textVersion: PreferencePage.textVersion, trace, tx)
+        func say(_ status: ConsentStatus, _ choice: PreferencePage.Choice) async throws {
+          _ = try await page.target.say(status, channel: choice.channel, purpose: choice.purpose, textVersion: PreferencePage.textVersion, trace, tx)
+        }
+        // What was never allowed is refused only by who refuses everything: leaving a box empty is no refusal of what nobody asked for.
+        for choice in page.choices where refusesAll || choice.isGranted && form[choice.field] == nil { try await say(.refused, choice) }
+        // A refusal of marketing took everything with it; what is still ticked is wanted all the same.
+        if !refusesAll, let (left, _) = try await Self.read(token, request, tx) {
+          for choice in left.choices where !choice.isGranted && form[choice.field] != nil { try await say(.granted, choice) }
         }
         if let way = form["preferred_channel"]?.string, let customer = page.target.customerID, way.isEmpty || PreferencePage.preferable.contains(way) {
           try await Self.prefer(way.isEmpty ? nil : way, customer, page.target.contactID, tx)

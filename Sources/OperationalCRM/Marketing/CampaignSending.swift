@@ -170,7 +170,7 @@ private struct CampaignSending {
                body_html, not_before, department_id, owner_id)
         SELECT w.customer_id, w.contact_id, s.channel, s.channel_account_id, s.brand_id, w.address, 'commercial', s.purpose, s.campaign_id, s.subject, s.body_text, s.body_html,
                greatest(s.not_before, now()), s.department_id, s.created_by
-          FROM crm.campaign_sending s, w WHERE s.id = \(id) RETURNING 1)
+          FROM crm.campaign_sending s, w WHERE s.id = \(id) ORDER BY w.customer_id RETURNING 1)
       SELECT (SELECT count(*) FROM put) AS queued, (SELECT w.customer_id FROM w ORDER BY 1 DESC LIMIT 1) AS last
       """)[0]
     let queued = try portion.decode(Int.self, "queued")
@@ -206,7 +206,8 @@ private struct CampaignSending {
     "m.campaign_id = \(row.campaignID) AND NOT m.held_out AND (\(row.arm)::text IS NULL OR m.arm = \(row.arm))"
   }
 
-  /// Those of them whom the campaign has not tried to reach on this channel, with the first address that may be used.
+  /// Those of them whom the campaign has not tried to reach on this channel, with the first address that may be used. `OFFSET 0` keeps each portion from
+  /// reading all that the campaign sent before it.
   private func waiting(_ row: Row) -> SQL {
     """
     SELECT m.customer_id, p.contact_id, p.value AS address
@@ -216,8 +217,8 @@ private struct CampaignSending {
          WHERE p.customer_id = m.customer_id AND p.kind = \(row.channel.pointKind) AND NOT crm.is_restricted(p.customer_id, p.contact_id)
          ORDER BY p.is_primary DESC, p.contact_id IS NOT NULL, p.id LIMIT 1) AS p
      WHERE \(audience(row))
-       AND NOT EXISTS (SELECT FROM crm.outbound_message o WHERE o.campaign_id = m.campaign_id AND o.customer_id = m.customer_id AND o.channel = \(row.channel.rawValue))
-       AND NOT EXISTS (SELECT FROM crm.message_refusal r WHERE r.campaign_id = m.campaign_id AND r.customer_id = m.customer_id AND r.channel = \(row.channel.rawValue))
+       AND NOT EXISTS (SELECT FROM crm.outbound_message o WHERE o.campaign_id = m.campaign_id AND o.customer_id = m.customer_id AND o.channel = \(row.channel.rawValue) OFFSET 0)
+       AND NOT EXISTS (SELECT FROM crm.message_refusal r WHERE r.campaign_id = m.campaign_id AND r.customer_id = m.customer_id AND r.channel = \(row.channel.rawValue) OFFSET 0)
     """
   }
 }

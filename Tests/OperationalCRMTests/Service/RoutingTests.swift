@@ -30,6 +30,20 @@ struct RoutingTests {
     #expect(try await desk.done(.post, "/v1/tickets/\(unskilled.id)/route")["assignee_id"] == .string(desk.burak))
   }
 
+  @Test("a rule goes by how the customer prefers to be reached")
+  func preference() async throws {
+    let desk = try await ServiceDesk.suite()
+    try await rule(desk, ["prefers": "phone", "raise_to": "urgent", "name": "Geri arama"])
+    #expect(try await desk.ticket()["priority"] == "normal")
+    _ = try await desk.done(
+      .post, "/v1/channel_preferences", as: "deniz", json: ["customer_id": .string(desk.customer), "preferred_channel": "phone"])
+    let ticket = try await desk.ticket()
+    #expect(ticket["priority"] == "urgent", "\(ticket)")
+    #expect(try await reason(desk, ticket)["reason_tr"]?.string?.contains("Geri arama") == true)
+    let wrong = try await desk.send(.post, "/v1/routing_rules", as: "deniz", json: ["name": "x", "team_id": .string(desk.team), "prefers": "pigeon"])
+    #expect(wrong.status == 422 && wrong.text.contains("\"/prefers\""), "\(wrong.text)")
+  }
+
   @Test("the least loaded who is there and not full gets the next one; a decision by hand is recorded as such")
   func load() async throws {
     let desk = try await ServiceDesk(server: TestServer.start())

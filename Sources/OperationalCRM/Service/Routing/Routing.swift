@@ -12,14 +12,12 @@ extension Resource {
   package static let routingRules = Resource(
     "routing_rules", singular: "routing_rule", table: "crm.routing_rule", area: .service,
     create: [
-      "place", "name", "channel", "channel_account_id", "type", "priority", "sla_class", "tier", "language", "product_category_id", "words", "team_id",
-      "skills",
-      "raise_to", "owner_first", "strategy", "active",
+      "place", "name", "channel", "channel_account_id", "type", "priority", "sla_class", "tier", "language", "product_category_id", "words", "prefers",
+      "team_id", "skills", "raise_to", "owner_first", "strategy", "active",
     ],
     change: [
-      "place", "name", "channel", "channel_account_id", "type", "priority", "sla_class", "tier", "language", "product_category_id", "words", "team_id",
-      "skills",
-      "raise_to", "owner_first", "strategy", "active",
+      "place", "name", "channel", "channel_account_id", "type", "priority", "sla_class", "tier", "language", "product_category_id", "words", "prefers",
+      "team_id", "skills", "raise_to", "owner_first", "strategy", "active",
     ], deletable: true, expand: ["team"], search: ["name"], order: "place")
 
   /// Who was given a ticket or a conversation, and why.

@@ -53,6 +53,7 @@ struct SurveySending {
                \(messages.map(\.invitation.accountID))::uuid[], \(messages.map(\.address))::text[], \(messages.map(\.subject))::text[], \(messages.map(\.body))::text[])
              AS given (customer_id, id, message_id, account_id, address, subject, body)
         JOIN crm.survey_invitation i ON i.customer_id = given.customer_id AND i.id = given.id JOIN crm.survey s ON s.id = i.survey_id
+       ORDER BY i.customer_id
       RETURNING id
       """)
     let taken = try Set(stored.rows.map { try $0.decode(UUID.self, "id") })
