@@ -21,7 +21,7 @@ DO $$
 DECLARE ids uuid[]; last uuid;
 BEGIN
   LOOP
-    SELECT array_agg(t.id ORDER BY t.id) INTO ids FROM (SELECT x.id FROM crm.ticket AS x WHERE x.status <> 'closed' AND (last IS NULL OR x.id > last) ORDER BY x.id LIMIT 5000) AS t;
+    SELECT array_agg(t.id ORDER BY t.id) INTO ids FROM (SELECT x.id FROM crm.ticket AS x WHERE x.status <> 'closed' AND (last IS NULL OR x.id > last) ORDER BY x.id LIMIT 1000) AS t;
     EXIT WHEN ids IS NULL;
     PERFORM crm.recompute_sla(ids, now());
     last := ids[array_upper(ids, 1)];

@@ -237,6 +237,30 @@ struct BusinessTimeTests {
     }
   }
 
+  @Test("hours that several people enter at once are all laid out")
+  func enteredAtOnce() async throws {
+    let server = try await TestServer.suite()
+    let calendar = try await server.send(
+      .post, "/v1/business_calendars", as: "deniz", json: ["code": "at_once", "name": "x", "covers_from": "2026-11-02", "covers_until": "2026-11-08"]
+    ).json().id
+    let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+      for weekday in 1...7 {
+        group.addTask {
+          try await server.send(
+            .post, "/v1/business_intervals", as: "deniz",
+            json: ["calendar_id": .string(calendar), "weekday": .number(Decimal(weekday)), "opens": "09:00", "closes": "18:00"]
+          ).status
+        }
+      }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(statuses == Array(repeating: 201, count: 7))
+    let found = try await server.database.admin.execute(
+      ["SELECT count(*), max(s.before) FROM crm.calendar_span AS s WHERE s.calendar_id = \(try #require(UUID(uuidString: calendar)))"],
+      context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+    #expect(try found[0].decode(Int.self, at: 0) == 7 && found[0].decode(Int.self, at: 1) == 6 * 9 * 3_600_000_000)
+  }
+
   @Test("an answer exactly at the limit meets it, and one a microsecond later does not")
   func exactLimit() async throws {
     let database = try await TestDatabase.clone()

@@ -90,6 +90,49 @@ struct RoutingTests {
       #expect(try await desk.rows("/v1/routing_decisions?ticket_id=eq.\(ticket.id)&cause=eq.absence").count == 1)
     }
   }
+
+  @Test("what comes back to somebody in an absence goes to the others too, and so does a conversation")
+  func backInAbsence() async throws {
+    let desk = try await ServiceDesk(server: TestServer.start())
+    let made = try await desk.ticket()
+    let waiting = try await desk.done(.post, "/v1/tickets/\(made.id)/assign", json: ["assignee_id": .string(desk.zeynep)])
+    _ = try await desk.done(.post, "/v1/tickets/\(waiting.id)/status", json: ["status": "pending_customer"])
+    let talk = try await desk.done(.post, "/v1/conversations", as: "deniz", json: ["customer_id": .string(desk.customer), "channel": "email", "subject": "Soru"])
+    _ = try await desk.done(.patch, "/v1/conversations/\(talk.id)", as: "deniz", json: ["team_id": .string(desk.team)])
+    _ = try await desk.done(.post, "/v1/conversations/\(talk.id)/assign", as: "deniz", json: ["user_id": .string(desk.zeynep)])
+    let starts = Date.now.addingTimeInterval(3_600)
+    _ = try await desk.done(
+      .post, "/v1/absences",
+      json: [
+        "user_id": .string(desk.zeynep), "starts_at": .string(starts.formatted(.iso8601)),
+        "ends_at": .string(starts.addingTimeInterval(86_400).formatted(.iso8601)),
+      ])
+    try await desk.server.database.work("SELECT crm.route_waiting(now() + interval '2 hours', 100)")
+    #expect(try await desk.done(.get, "/v1/tickets/\(made.id)")["assignee_id"] == .string(desk.zeynep), "it waits for the customer")
+    #expect(try await desk.done(.get, "/v1/conversations/\(talk.id)", as: "deniz")["assignee_id"] == .string(desk.burak))
+    #expect(try await desk.rows("/v1/routing_decisions?conversation_id=eq.\(talk.id)&cause=eq.absence").count == 1)
+
+    let id = try #require(UUID(uuidString: made.id))
+    try await desk.server.database.work("UPDATE crm.ticket SET status = 'open', status_since = now() + interval '3 hours' WHERE id = \(id)")
+    try await desk.server.database.work("SELECT crm.route_waiting(now() + interval '4 hours', 100)")
+    #expect(try await desk.done(.get, "/v1/tickets/\(made.id)")["assignee_id"] == .string(desk.burak))
+    try await desk.server.database.work("SELECT crm.route_waiting(now() + interval '5 hours', 100)")
+    #expect(try await desk.rows("/v1/routing_decisions?ticket_id=eq.\(made.id)&cause=eq.absence").count == 1)
+  }
+
+  @Test("tickets that members take themselves keep nobody else's waiting")
+  func takenThemselves() async throws {
+    let desk = try await ServiceDesk(server: TestServer.start())
+    try await rule(desk, ["words": ["kuyruk"], "strategy": "none"])
+    let own = try await desk.ticket(["subject": "Kuyruk: ilk gelen"])
+    for person in ["zeynep", "burak"] { _ = try await desk.done(.put, "/v1/me/presence", as: person, json: ["state": "busy"]) }
+    let waiting = try await desk.ticket()
+    #expect(own["assignee_id"] == .null && waiting["assignee_id"] == .null)
+    _ = try await desk.done(.put, "/v1/me/presence", as: "burak", json: ["state": "available"])
+    try await desk.server.database.work("SELECT crm.route_waiting(now(), 1)")
+    #expect(try await desk.done(.get, "/v1/tickets/\(waiting.id)")["assignee_id"] == .string(desk.burak))
+    #expect(try await desk.done(.get, "/v1/tickets/\(own.id)")["assignee_id"] == .null)
+  }
 }
 
 extension TestDatabase {

@@ -35,6 +35,11 @@ struct TicketTests {
     #expect(try await desk.send(.post, "/v1/tickets", as: "elif", json: ["customer_id": .string(desk.customer), "subject": "x"]).status == 403)
     let mistaken = try await desk.send(.post, "/v1/tickets", json: ["customer_id": .string(desk.customer), "subject": " ", "priority": "soon"])
     #expect(mistaken.status == 422 && mistaken.text.contains("/priority"), "\(mistaken.text)")
+    let early = try await desk.send(.post, "/v1/tickets", json: ["customer_id": .string(desk.customer), "subject": "x", "opened_at": "2099-01-01T00:00:00Z"])
+    #expect(early.status == 422 && early.text.contains("/opened_at"), "\(early.text)")
+
+    let given = try await desk.ticket(["assignee_id": .string(desk.burak)])
+    #expect(try await desk.rows("/v1/routing_decisions?ticket_id=eq.\(given.id)").map { $0["cause"] } == ["assigned"])
   }
 
   /// As if a ticket had been in its status for so many hours more.
@@ -76,6 +81,14 @@ struct TicketTests {
     try await pass(hours: 2, desk, early)
     try await desk.finish("service.watch", queued: true)
     #expect(try await status(early) == "closed")
+    // Without a policy it is a week.
+    try await pass(hours: 142, desk, without)
+    try await desk.finish("service.watch", queued: true)
+    #expect(try await status(without) == "resolved")
+    try await pass(hours: 2, desk, without)
+    try await desk.finish("service.watch", queued: true)
+    #expect(try await status(without) == "closed")
+    #expect(try await status(never) == "resolved")
 
     // Whoever asks how it was asks once a ticket, however often it is closed.
     #expect(try await desk.rows("/v1/survey_invitations?survey_id=eq.\(survey)&ticket_id=eq.\(due)").count == 1)
@@ -116,6 +129,63 @@ struct TicketTests {
 
     let other = try await ServiceDesk(server: desk.server).ticket()
     #expect(try await desk.send(.post, "/v1/tickets/\(first.id)/merge", json: ["into_id": .string(other.id)]).status == 422)
+  }
+
+  @Test("a closed ticket that was merged is closed when parted, as it was, and nothing open is merged into what is over")
+  func mergingWhatIsOver() async throws {
+    let desk = try await ServiceDesk.suite()
+    let standing = try await desk.ticket()
+    let twin = try await desk.ticket(["subject": "Aynı konu"])
+    let closed = try await desk.done(.post, "/v1/tickets/\(twin.id)/status", json: ["status": "closed", "reason": "Telefonda çözüldü"])
+    _ = try await desk.done(.post, "/v1/tickets/\(twin.id)/merge", json: ["into_id": .string(standing.id)])
+    let parted = try await desk.done(.post, "/v1/tickets/\(twin.id)/unmerge")
+    for field in ["status", "status_reason", "status_since", "closed_at", "resolved_at"] { #expect(parted[field] == closed[field], "\(field): \(parted)") }
+    #expect(parted["merged_into_id"] == .null && parted["reopened_count"] == 0)
+
+    let refused = try await desk.send(.post, "/v1/tickets/\(standing.id)/merge", json: ["into_id": .string(twin.id)])
+    #expect(refused.status == 409 && refused.problem == "ticket-over", "\(refused.text)")
+    #expect(try await desk.done(.get, "/v1/tickets/\(standing.id)")["status"] == "new")
+  }
+
+  @Test("no ticket is a part of its own parts, at whatever remove, also when two are changed at once")
+  func circles() async throws {
+    let desk = try await ServiceDesk.suite()
+    let (first, second) = (try await desk.ticket().id, try await desk.ticket().id)
+    let third = try await desk.ticket(["parent_id": .string(second)]).id
+    _ = try await desk.done(.patch, "/v1/tickets/\(second)", json: ["parent_id": .string(first)])
+    let refused = try await desk.send(.patch, "/v1/tickets/\(first)", json: ["parent_id": .string(third)])
+    #expect(refused.status == 422 && refused.text.contains("parent_id"), "\(refused.text)")
+    #expect(try await desk.rows("/v1/tickets?parent_id=eq.\(first)").map(\.id) == [second])
+
+    let (left, right) = (try await desk.ticket().id, try await desk.ticket().id)
+    async let one = desk.send(.patch, "/v1/tickets/\(left)", json: ["parent_id": .string(right)])
+    async let other = desk.send(.patch, "/v1/tickets/\(right)", json: ["parent_id": .string(left)])
+    let statuses = try await [one.status, other.status]
+    #expect(statuses.sorted() == [200, 422])
+  }
+
+  @Test("time spent and notes are read by whom the ticket is read by, also after it becomes the department's alone")
+  func partsFollow() async throws {
+    let desk = try await ServiceDesk.suite()
+    let made = try await desk.ticket()
+    _ = try await desk.done(
+      .post, "/v1/ticket_times",
+      json: ["customer_id": .string(desk.customer), "ticket_id": .string(made.id), "seconds": 60, "note": "Şikâyetin ayrıntısı"])
+    let noting = try await desk.done(
+      .post, "/v1/macros", as: "deniz", json: ["code": .string("n_\(desk.code)"), "name": "Not", "note": "Gizli bilgi"])
+    _ = try await desk.done(.post, "/v1/tickets/\(made.id)/apply_macro", json: ["macro_id": .string(noting.id)])
+    _ = try await desk.done(.patch, "/v1/tickets/\(made.id)", json: ["visibility": "department"])
+    let found = try await desk.server.database.admin.execute(
+      [
+        """
+        SELECT p.kind, p.audience = t.audience AS follows FROM crm.ticket AS t CROSS JOIN LATERAL (
+          SELECT 'time' AS kind, x.audience FROM crm.ticket_time AS x WHERE x.ticket_id = t.id
+          UNION ALL SELECT 'note', n.audience FROM crm.internal_note AS n WHERE n.ticket_id = t.id) AS p
+         WHERE t.id = \(try #require(UUID(uuidString: made.id))) ORDER BY p.kind
+        """
+      ], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+    let follows = try found.rows.map { "\(try $0.decode(String.self, "kind")) \(try $0.decode(Bool.self, "follows"))" }
+    #expect(follows == ["note true", "time true"])
   }
 
   @Test("a part of a ticket becomes one of its own, promised by itself")
@@ -171,5 +241,21 @@ struct TicketTests {
     #expect(try cost[0].decode(Int.self, "contacts") == 2 && cost[0].decode(String.self, "cost").hasPrefix("675"))
     let refused = try await desk.send(.post, "/v1/ticket_times", json: ["customer_id": .string(desk.customer), "ticket_id": .string(made.id), "seconds": 0])
     #expect(refused.status == 422)
+  }
+
+  @Test("time that several people enter at once is all added up")
+  func timeAtOnce() async throws {
+    let desk = try await ServiceDesk.suite()
+    let made = try await desk.ticket()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<12 {
+        group.addTask {
+          _ = try await desk.done(
+            .post, "/v1/ticket_times", json: ["customer_id": .string(desk.customer), "ticket_id": .string(made.id), "seconds": 60])
+        }
+      }
+      try await group.waitForAll()
+    }
+    #expect(try await desk.done(.get, "/v1/tickets/\(made.id)")["seconds_spent"] == 720)
   }
 }

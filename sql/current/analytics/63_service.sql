@@ -118,15 +118,15 @@ create function analytics.ticket_ageing(as_of timestamptz, group_by text) return
 ) language sql stable as $$
   select g.key,
     case ticket_ageing.group_by when 'team' then (select x.name from crm.team as x where x.id::text = g.key) when 'agent' then (select x.name from crm.app_user as x where x.id::text = g.key)
-      else g.key end,
+      when 'policy' then (select x.name from crm.sla_policy as x where x.id::text = g.key) else g.key end,
     count(*), count(*) filter (where t.sla_state = 'breached'),
     count(*) filter (where t.opened_at > as_of - interval '24 hours'), count(*) filter (where t.opened_at <= as_of - interval '24 hours' and t.opened_at > as_of - interval '72 hours'),
     count(*) filter (where t.opened_at <= as_of - interval '72 hours' and t.opened_at > as_of - interval '168 hours'),
     count(*) filter (where t.opened_at <= as_of - interval '168 hours' and t.opened_at > as_of - interval '720 hours'),
     count(*) filter (where t.opened_at <= as_of - interval '720 hours'), min(t.opened_at)
   from crm.ticket as t
-  cross join lateral (select case ticket_ageing.group_by when 'team' then t.team_id::text when 'agent' then t.assignee_id::text when 'type' then t.type
-    when 'priority' then t.priority when 'tier' then t.tier when 'channel' then t.channel end as key) as g
+  cross join lateral (select case ticket_ageing.group_by when 'team' then t.team_id::text when 'agent' then t.assignee_id::text when 'policy' then t.sla_policy_id::text
+    when 'type' then t.type when 'priority' then t.priority when 'tier' then t.tier when 'channel' then t.channel end as key) as g
   where t.status not in ('resolved', 'closed') and t.opened_at <= as_of
   group by g.key
 $$;

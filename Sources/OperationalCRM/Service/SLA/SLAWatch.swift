@@ -33,12 +33,19 @@ extension JobHandler {
   /// Computes the clocks of tickets that are not closed anew: after a policy or a calendar changed, and once a night.
   static let recomputeSLA = JobHandler("service.sla_recompute") { lease in
     let caller = Caller.system("compute the clocks of tickets anew")
+    // One that waits behind this one sees whatever this one would, and what changed since.
+    let isFollowed = try await lease.transaction(as: caller, deadline: .after(.seconds(60))) { tx in
+      try await tx.value(
+        Bool.self,
+        "SELECT EXISTS (SELECT FROM crm.job AS j WHERE j.kind = 'service.sla_recompute' AND j.status = 'queued' AND j.run_at <= now()) AS is_followed")
+    }
+    if isFollowed { return }
     var last: UUID?
     repeat {
       let after = last
       last = try await lease.transaction(as: caller, deadline: .after(.seconds(120))) { tx in
         let ids = try await tx.all(
-          TicketID.self, "SELECT t.id FROM crm.ticket AS t WHERE t.status <> 'closed' AND (\(after)::uuid IS NULL OR t.id > \(after)) ORDER BY t.id LIMIT 5000"
+          TicketID.self, "SELECT t.id FROM crm.ticket AS t WHERE t.status <> 'closed' AND (\(after)::uuid IS NULL OR t.id > \(after)) ORDER BY t.id LIMIT 1000"
         ).map(\.id)
         if !ids.isEmpty { try await tx.run("SELECT crm.recompute_sla(\(ids), now())") }
         return ids.last

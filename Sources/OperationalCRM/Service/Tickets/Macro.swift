@@ -104,7 +104,8 @@ extension BusinessOperation {
     case .me: try await ticket.assign(to: run.caller.userID, team: macro.toTeamID, reason: nil, tx)
     case .nobody: try await ticket.assign(to: nil, team: macro.toTeamID, reason: nil, tx)
     case .route: try await tx.run("SELECT crm.route_ticket(\(ticket.customerID), \(ticket.id), 'asked', NULL, now())")
-    case nil: break
+    case nil:
+      if macro.toTeamID != nil { try await tx.run("SELECT crm.note_assignment(\(ticket.customerID), \(ticket.id), NULL)") }
     }
     let now = try await LockedTicket.locked(ticket.id, tx)
     if let status = macro.status, status != now.status {

@@ -43,10 +43,20 @@ extension BusinessOperation {
         .init("/into_id", code: "customer", Phrase("Both tickets must be of one customer.", tr: "İki talep de aynı müşterinin olmalıdır."))
       ])
     }
+    guard merged.status.isOver || !standing.status.isOver else {
+      throw Problem(
+        409, "ticket-over",
+        Phrase(
+          "The ticket that is to stand for both is resolved or closed, so nobody would answer; reopen it first.",
+          tr: "İkisinin yerine geçecek talep çözülmüş ya da kapanmış; kimse yanıtlamazdı. Önce onu yeniden açın."))
+    }
+    // One that was closed already stays so as it was, and is so again when they are parted.
     try await run.tx.run(
       """
-      UPDATE crm.ticket SET status = 'closed', status_reason = 'merged', status_since = clock_timestamp(), merged_into_id = \(standing.id)
-       WHERE customer_id = \(merged.customerID) AND id = \(merged.id)
+      UPDATE crm.ticket AS t SET merged_into_id = \(standing.id), status = 'closed',
+             status_reason = CASE WHEN t.status = 'closed' THEN t.status_reason ELSE 'merged' END,
+             status_since = CASE WHEN t.status = 'closed' THEN t.status_since ELSE clock_timestamp() END
+       WHERE t.customer_id = \(merged.customerID) AND t.id = \(merged.id)
       """)
     return .record(standing.id)
   }
@@ -61,9 +71,14 @@ extension BusinessOperation {
     }
     try await run.tx.run(
       """
-      UPDATE crm.ticket AS t SET status = s.status, status_reason = 'unmerged', status_since = clock_timestamp(), merged_into_id = NULL
-        FROM (SELECT x.status FROM crm.ticket_stay AS x WHERE x.customer_id = \(ticket.customerID) AND x.ticket_id = \(ticket.id) AND x.ends_at IS NOT NULL
-               ORDER BY x.ends_at DESC, x.starts_at DESC LIMIT 1) AS s
+      UPDATE crm.ticket AS t SET merged_into_id = NULL, status = s.status,
+             status_reason = CASE WHEN s.is_back THEN 'unmerged' ELSE t.status_reason END,
+             status_since = CASE WHEN s.is_back THEN clock_timestamp() ELSE t.status_since END
+        FROM (SELECT CASE WHEN now.reason = 'merged' THEN earlier.status ELSE 'closed' END AS status, now.reason IS NOT DISTINCT FROM 'merged' AS is_back
+                FROM crm.ticket_stay AS now
+                JOIN crm.ticket_stay AS earlier ON earlier.customer_id = now.customer_id AND earlier.ticket_id = now.ticket_id AND earlier.ends_at IS NOT NULL
+               WHERE now.customer_id = \(ticket.customerID) AND now.ticket_id = \(ticket.id) AND now.ends_at IS NULL
+               ORDER BY earlier.ends_at DESC, earlier.starts_at DESC LIMIT 1) AS s
        WHERE t.customer_id = \(ticket.customerID) AND t.id = \(ticket.id)
       """)
     return .record(ticket.id)
