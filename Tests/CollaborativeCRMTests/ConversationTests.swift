@@ -159,6 +159,57 @@ struct ConversationTests {
     #expect(try await counts("burak")["unassigned"] == .number(0))
   }
 
+  @Test("what arrives behind a later answer or reading is unread, and opens its conversation again")
+  func lateArrival() async throws {
+    let api = try await TestAPI.start()
+    let sender = "gecikmis@uzak.example"
+    let thread = try await conversation(api, from: sender)
+    func unread(_ person: String) async throws -> JSON? { try await api.send(.get, "/v1/inbox/counts", as: person).rows().first?["mine_unread"] }
+    let first = try await api.behind("SELECT external_id FROM crm.interaction WHERE conversation_id = \(thread.id)::uuid")[0].decode(String.self, "external_id")
+    #expect(try await api.send(.post, thread.path + "/assign", as: "zeynep", json: ["user_id": try await user(api, "zeynep")]).status == 200)
+    #expect(try await api.send(.post, thread.path + "/read", as: "zeynep", json: [:]).status == 204)
+    #expect(try await unread("zeynep") == .number(0))
+    // It lay in the mailbox for a while before anybody looked there.
+    try await thread.box.receive(from: sender, answering: [first], at: Date().addingTimeInterval(-120))
+    #expect(try await unread("zeynep") == .number(1))
+    #expect(try await api.send(.post, thread.path + "/reply", as: "zeynep", json: ["text": "Hallettik.", "close": true]).status == 200)
+    #expect(try await api.send(.post, thread.path + "/read", as: "zeynep", json: [:]).status == 204)
+    try await thread.box.receive(from: sender, answering: [first], at: Date().addingTimeInterval(-60))
+    #expect(try await api.send(.get, thread.path, as: "zeynep").json()["state"] == .string("open"))
+    #expect(try await unread("zeynep") == .number(1))
+    #expect(try await api.send(.get, "/v1/inbox/unread", as: "zeynep").rows().map { $0["id"]?.string } == [thread.id])
+    // What a colleague writes down of last week is no news.
+    #expect(try await api.send(.post, thread.path + "/close", as: "zeynep", json: [:]).status == 200)
+    #expect(try await api.send(.post, thread.path + "/read", as: "zeynep", json: [:]).status == 204)
+    let customer = try #require(try await api.send(.get, thread.path, as: "zeynep").json()["customer_id"])
+    let noted = try await api.send(
+      .post, "/v1/interactions", as: "zeynep",
+      json: [
+        "customer_id": customer, "conversation_id": .string(thread.id), "channel": "phone", "direction": "in", "kind": "call",
+        "occurred_at": .string(Date().addingTimeInterval(-7 * 86_400).formatted(.iso8601)),
+      ])
+    #expect(noted.status == 201, "\(noted.text)")
+    #expect(try await api.send(.get, thread.path, as: "zeynep").json()["state"] == .string("done"))
+    #expect(try await api.send(.get, "/v1/inbox/unread", as: "zeynep").rows().isEmpty)
+  }
+
+  @Test("whoever may not read a conversation any more is not told of it, and is not given it")
+  func outOfSight() async throws {
+    let api = try await TestAPI.start()
+    let sender = "kapanan@uzak.example"
+    let thread = try await conversation(api, from: sender)
+    for person in ["ayse", "burak"] { #expect(try await api.send(.post, thread.path + "/follow", as: person, json: [:]).status == 204) }
+    #expect(try await api.send(.patch, thread.path, as: "zeynep", json: ["visibility": "department"]).status == 200)
+    let first = try await api.behind("SELECT external_id FROM crm.interaction WHERE conversation_id = \(thread.id)::uuid")[0].decode(String.self, "external_id")
+    try await thread.box.receive(from: sender, answering: [first])
+    #expect(try await api.send(.get, "/v1/notices/count", as: "burak").rows().first?["unread"] == .number(1))
+    #expect(try await api.send(.get, "/v1/notices/count", as: "ayse").rows().first?["unread"] == .number(0))
+    let given = try await api.send(.post, thread.path + "/assign", as: "zeynep", json: ["user_id": try await user(api, "ayse")])
+    #expect(given.status == 422 && given.fieldErrors == ["/user_id reference"], "\(given.text)")
+    #expect(try await api.send(.get, thread.path, as: "zeynep").json()["assignee_id"] == .null)
+    #expect(try await api.send(.get, "/v1/inbox/counts", as: "ayse").rows().first?["following_unread"] == .number(0))
+  }
+
   @Test("followers are told of what comes in, in the list and, unread, in one mail")
   func following() async throws {
     let api = try await TestAPI.start()

@@ -21,6 +21,11 @@ struct IdentityTests {
     let rows = try await api.send(.get, "/v1/identity/review", as: "zeynep").rows().filter { $0["customer_id"]?.string == claimed.customer.lowercase }
     #expect(rows.first?["candidate_id"]?.string == known.lowercase)
     #expect(rows.first?["rules"]?.array?.contains(.string("email")) == true)
+    let later = try await form.receive(from: "sonra@bilinen.example", name: "Sonra Gelen", kind: "submission").customer.lowercase
+    let page = try await api.send(.get, "/v1/identity/review", ["limit": "1"], as: "zeynep").rows()
+    #expect(Set(page.map { $0["customer_id"]?.string }) == [later])
+    let next = try await api.send(.get, "/v1/identity/review", ["before": later], as: "zeynep").rows()
+    #expect(Set(next.map { $0["customer_id"]?.string }) == [claimed.customer.lowercase])
     let path = "/v1/customers/\(claimed.customer.lowercase)/confirm"
     #expect(try await api.send(.post, path, as: "mehmet", json: [:]).status == 403)
     #expect(try await api.send(.post, path, as: "elif", json: [:]).status == 403)

@@ -105,6 +105,35 @@ struct ReceivingTests {
     #expect(try await api.send(.get, "/v1/conversations/\(mail.conversation.lowercase)", as: "ayse").status == 404)
     let timeline = try await api.send(.get, "/v1/customers/\(mail.customer.lowercase)/timeline", ["kinds": "interaction"], as: "zeynep").rows()
     #expect(timeline.count == 1)
+    // Nor does a ticket say to the department what was written.
+    let ticket = try await api.send(.post, "/v1/conversations/\(mail.conversation.lowercase)/ticket", as: "burak", json: [:])
+    #expect((200...201).contains(ticket.status), "\(ticket.text)")
+    #expect(try ticket.json()["description"] == .null)
+    let seen = try await api.send(.get, "/v1/customers/\(mail.customer.lowercase)/timeline", ["kinds": "ticket"], as: "zeynep").rows()
+    #expect(seen.count == 1 && seen.first?["text"] == .null, "\(seen)")
+  }
+
+  @Test("only colleagues take part in an interaction, not departments")
+  func participants() async throws {
+    let api = try await TestAPI.suite()
+    let customer = try await Mailroom.customer(api, "Katılan", email: "katilan@bilinen.example", department: "service").lowercase
+    let burak = try await api.caller("burak")
+    func meeting(with people: [UUID?]) async throws -> TestAPI.Answer {
+      try await api.send(
+        .post, "/v1/interactions", as: "burak",
+        json: [
+          "customer_id": .string(customer), "channel": "meeting", "direction": "out", "kind": "meeting", "visibility": "private",
+          "owner_id": .string(burak.userID?.lowercase ?? ""), "participants": .array(people.compactMap { $0.map { .string($0.lowercase) } }),
+        ])
+    }
+    let refused = try await meeting(with: [burak.departmentID])
+    #expect(refused.status == 422 && refused.fieldErrors == ["/participants reference"], "\(refused.text)")
+    let held = try await meeting(with: [try await api.caller("ayse").userID])
+    #expect(held.status == 201, "\(held.text)")
+    let path = "/v1/interactions/\(try held.json()["id"]?.string ?? "")"
+    #expect(try await api.send(.get, path, as: "ayse").status == 200)
+    #expect(try await api.send(.get, path, as: "zeynep").status == 404)
+    #expect(try await api.send(.patch, path, as: "burak", json: ["participants": [.string(UUID().uuidString.lowercased())]]).status == 422)
   }
 
   @Test("interactions of any month are taken, and the months are made ahead")

@@ -39,7 +39,7 @@ struct SharedReachTests {
   /// What a caller may do is kept for a while and dropped when it changes.
   private func eventually(_ wanted: Int, _ ask: () async throws -> TestServer.Answer) async throws -> TestServer.Answer {
     var answer = try await ask()
-    for _ in 0..<100 where answer.status != wanted {
+    for _ in 0..<400 where answer.status != wanted {
       try await Task.sleep(for: .milliseconds(50))
       answer = try await ask()
     }
@@ -101,6 +101,43 @@ struct SharedReachTests {
     let last = try await made(server, "/v1/customers", as: "deniz", ["kind": "organisation", "name": "Yine Açık", "visibility": "company"])
     let after = try await stream.changes(upTo: last)
     #expect(!after.contains { $0.recordID == id && $0.data["after"]?["note"] == "iki" }, "\(after)")
+  }
+
+  @Test("what ends when its time has come ends for who is connected, too", .timeLimit(.minutes(2)))
+  func ending() async throws {
+    let server = try await TestServer.start {
+      $0.limits.live.interval = .milliseconds(20)
+      $0.limits.live.review = .milliseconds(100)
+    }
+    let id = try await hidden(server)
+    let shared = try await server.send(
+      .post, "/v1/shares", as: "gul",
+      json: [
+        "resource": "customers", "record_id": .string(id), "user_id": try await user(server, "zeynep"), "reason": "Bugünlük",
+        "ends_at": .string(Date().addingTimeInterval(8).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))),
+      ])
+    #expect(shared.status == 201, "\(shared.text)")
+    #expect(try await eventually(200) { try await server.send(.get, "/v1/customers/\(id)", as: "zeynep") }.status == 200)
+    let stream = try await EventStream(server, "/v1/events?resource=customers", as: "zeynep")
+    _ = try await stream.next()
+    #expect(try await server.send(.patch, "/v1/customers/\(id)", as: "gul", json: ["note": "bir"]).status == 200)
+    #expect(try await stream.nextChange()?.data["after"]?["note"] == "bir")
+    #expect(try await eventually(404) { try await server.send(.get, "/v1/customers/\(id)", as: "zeynep") }.status == 404)
+    try await Task.sleep(for: .seconds(1))
+    #expect(try await server.send(.patch, "/v1/customers/\(id)", as: "gul", json: ["note": "iki"]).status == 200)
+    let open = try await made(server, "/v1/customers", as: "deniz", ["kind": "organisation", "name": "Sonra Açık", "visibility": "company"])
+    let after = try await stream.changes(upTo: open)
+    #expect(!after.contains { $0.recordID == id }, "\(after)")
+
+    // A key that runs out.
+    try await behind(
+      server,
+      """
+      UPDATE crm.api_key SET expires_at = now() + interval '3 seconds' WHERE user_id = (SELECT id FROM crm.app_user WHERE email = 'zeynep@carsi.example')
+      """)
+    var last: EventStream.Event?
+    while let event = try await stream.next() { last = event }
+    #expect(last?.type == "end" && last?.data["reason"] == "unauthorized", "\(String(describing: last))")
   }
 
   @Test("the explanation names the share with its reason, for reading and for writing")
@@ -178,6 +215,12 @@ struct SharedReachTests {
       #expect(try await eventually(200) { try await server.send(.get, path, as: "can") }.status == 200, "\(path)")
     }
     #expect(try await server.send(.get, "/v1/interactions/\(elsewhere)", as: "can").status == 404)
+    // Whom it is shared with is seen to be there.
+    let there = try await server.send(.post, "/v1/conversations/\(shared)/attend", as: "can", json: ["activity": "reading"])
+    #expect(there.status == 200, "\(there.text)")
+    let seen = try await server.send(.post, "/v1/conversations/\(shared)/attend", as: "gul", json: ["activity": "answering"]).json()
+    #expect(seen["others"]?.array?.map { $0["name"] } == ["Can Şahin"], "\(seen)")
+    #expect(try await server.send(.post, "/v1/conversations/\(closed)/attend", as: "can", json: ["activity": "reading"]).status == 404)
   }
 
   private func behind(_ server: TestServer, _ statement: SQL) async throws {

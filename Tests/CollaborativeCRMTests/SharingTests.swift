@@ -25,7 +25,7 @@ struct SharingTests {
   /// What a caller may do is kept for a while and dropped when it changes: asks until the answer is the one that is due.
   private func eventually(_ wanted: Int, _ ask: () async throws -> TestServer.Answer) async throws -> TestServer.Answer {
     var answer = try await ask()
-    for _ in 0..<100 where answer.status != wanted {
+    for _ in 0..<400 where answer.status != wanted {
       try await Task.sleep(for: .milliseconds(50))
       answer = try await ask()
     }
@@ -87,6 +87,74 @@ struct SharingTests {
     #expect(
       try await server.send(.post, "/v1/shares", as: "gul", json: ["resource": "gossip", "record_id": customer.id, "user_id": zeynep, "reason": "x"]).status
         == 422)
+  }
+
+  @Test("a share ends by itself when its time has come, and can be given again", .timeLimit(.minutes(2)))
+  func ending() async throws {
+    let server = try await TestServer.suite()
+    let customer = try await hiddenCustomer(server)
+    let contacts = "/v1/contacts?customer_id=eq.\(customer.id.string ?? "")"
+    func share(_ seconds: TimeInterval) async throws -> TestServer.Answer {
+      try await server.send(
+        .post, "/v1/shares", as: "gul",
+        json: [
+          "resource": "customers", "record_id": customer.id, "user_id": try await user(server, "elif"), "reason": "Kısa süreli",
+          "ends_at": .string(Date().addingTimeInterval(seconds).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))),
+        ])
+    }
+    #expect(try await share(8).status == 201)
+    #expect(try await eventually(200) { try await server.send(.get, customer.path, as: "elif") }.status == 200)
+    #expect(try await share(60).status == 409)
+    #expect(try await eventually(404) { try await server.send(.get, customer.path, as: "elif") }.status == 404)
+    let again = try await share(60)
+    #expect(again.status == 201, "\(again.text)")
+    #expect(try await eventually(200) { try await server.send(.get, customer.path, as: "elif") }.status == 200)
+    #expect(try await server.send(.get, contacts, as: "elif", checked: false).json()["data"]?.array?.count == 1)
+  }
+
+  @Test("what is opened with two records stays open until both shares have ended")
+  func twice() async throws {
+    let server = try await TestServer.suite()
+    let customer = try await hiddenCustomer(server)
+    let contact = try #require(
+      try await server.send(.get, "/v1/contacts?customer_id=eq.\(customer.id.string ?? "")", as: "gul", checked: false).json()["data"]?.array?.first?["id"])
+    let can = try await user(server, "can")
+    func share(_ resource: String, _ record: JSON) async throws -> String {
+      let answer = try await server.send(
+        .post, "/v1/shares", as: "gul", json: ["resource": .string(resource), "record_id": record, "user_id": can, "reason": "Birlikte"])
+      #expect(answer.status == 201, "\(answer.text)")
+      return try answer.json()["id"]?.string ?? ""
+    }
+    let (whole, part) = (try await share("customers", customer.id), try await share("contacts", contact))
+    let path = "/v1/contacts/\(contact.string ?? "")"
+    #expect(try await eventually(200) { try await server.send(.get, path, as: "can") }.status == 200)
+    #expect(try await server.send(.delete, "/v1/shares/\(whole)", as: "gul").status == 204)
+    #expect(try await eventually(404) { try await server.send(.get, customer.path, as: "can") }.status == 404)
+    #expect(try await server.send(.get, path, as: "can").status == 200)
+    #expect(try await server.send(.delete, "/v1/shares/\(part)", as: "gul").status == 204)
+    #expect(try await eventually(404) { try await server.send(.get, path, as: "can") }.status == 404)
+  }
+
+  @Test("records without a department are commented on by whoever reads them, and shared with nobody")
+  func commonRecords() async throws {
+    let server = try await TestServer.suite()
+    let made = try await server.send(.post, "/v1/products", as: "emre", json: ["sku": .string("YRM-\(UUID().uuidString.prefix(8))"), "name": "Yorumlu ürün"])
+    #expect(made.status == 201, "\(made.text)")
+    let product = try #require(try made.json()["id"])
+    let comment: JSON = ["resource": "products", "record_id": product, "text": "Ambalajı değişti", "mentions": [try await user(server, "mehmet")]]
+    #expect(try await server.send(.post, "/v1/comments", as: "ayse", json: comment).status == 201)
+    #expect(try await server.send(.get, "/v1/notices", as: "mehmet").json()["data"]?.array?.contains { $0["record_id"] == product } == true)
+    let path = "/v1/comments?resource=products&record_id=\(product.string ?? "")"
+    #expect(try await server.send(.get, path, as: "zeynep", checked: false).json()["data"]?.array?.count == 1)
+    let role = try #require(try await server.send(.get, "/v1/roles", as: "deniz", checked: false).json()["data"]?.array?.first?["id"])
+    #expect(try await server.send(.post, "/v1/comments", as: "deniz", json: ["resource": "roles", "record_id": role, "text": "Gözden geçir"]).status == 201)
+    #expect(try await server.send(.post, "/v1/comments", as: "ayse", json: ["resource": "roles", "record_id": role, "text": "x"]).status == 422)
+    #expect(
+      try await server.send(
+        .post, "/v1/comments", as: "deniz", json: ["resource": "roles", "record_id": role, "text": "x", "mentions": [try await user(server, "ayse")]]
+      ).status == 422)
+    let share: JSON = ["resource": "products", "record_id": product, "user_id": try await user(server, "can"), "reason": "x"]
+    #expect(try await server.send(.post, "/v1/shares", as: "deniz", json: share).status == 422)
   }
 
   @Test("comments are seen by whoever sees the record; who is named must see it, too")

@@ -183,6 +183,10 @@ struct WebhookTests {
     #expect(try await Self.deliveries(server, id).allSatisfy { $0["state"]?.string == "delivered" })
     let taken = receiver.messages.suffix(4)
     #expect(taken.map { $0.json["data"]?["after"]?["note"]?.string } == [nil, "1", "2", "3"])
+    let log = try await Self.deliveries(server, id)
+    let older = try await server.send(.get, "/v1/webhooks/\(id)/deliveries?before=\(log[1]["message_id"]?.string ?? "")").json()
+    #expect(older["data"]?.array == Array(log.dropFirst(2)))
+    #expect(try await server.send(.get, "/v1/webhooks/\(id)/deliveries?before=msg_x").status == 400)
     #expect(Set(receiver.messages.map(\.id)).count == 4, "a message keeps its id")
     // After the tenth attempt it is given up, and the next about the record has its turn.
     receiver.behave { _ in (500, nil) }
@@ -239,6 +243,80 @@ struct WebhookTests {
     try await server.application.stop()
   }
 
+  @Test("only its owner says where a webhook's messages go; it is told of resources that there are", .timeLimit(.minutes(2)))
+  func address() async throws {
+    let server = try await TestServer.start()
+    let receiver = try await WebhookReceiver()
+    let (id, _) = try await Self.webhook(server, receiver)
+    try await Self.system(
+      server,
+      """
+      INSERT INTO crm.user_role (user_id, role_id) SELECT u.id, r.id FROM crm.app_user u, crm.role r
+      WHERE u.email = 'ayse@carsi.example' AND r.code = 'administrator'
+      """)
+    var renamed = 0
+    for _ in 0..<100 where renamed != 200 {
+      renamed = try await server.send(.patch, "/v1/webhooks/\(id)", as: "ayse", json: ["name": "Depo"]).status
+      if renamed != 200 { try await Task.sleep(for: .milliseconds(50)) }
+    }
+    #expect(renamed == 200)
+    #expect(try await server.send(.patch, "/v1/webhooks/\(id)", as: "ayse", json: ["url": "https://elsewhere.example/"]).status == 403)
+    #expect(try await server.send(.patch, "/v1/webhooks/\(id)", as: "ayse", json: ["is_active": false]).status == 200)
+    #expect(try await server.send(.patch, "/v1/webhooks/\(id)", json: ["url": "https://elsewhere.example/"]).status == 200)
+    #expect(try await server.send(.patch, "/v1/webhooks/\(id)", json: ["resources": ["custommers"]]).status == 422)
+    #expect(try await server.send(.patch, "/v1/webhooks/\(id)", json: ["resources": ["customers", "contacts"]]).status == 200)
+    try await server.application.stop()
+  }
+
+  @Test("a replay leaves nothing out, wherever it is told to begin", .timeLimit(.minutes(2)))
+  func replayForward() async throws {
+    let server = try await TestServer.start()
+    let receiver = try await WebhookReceiver()
+    let (id, _) = try await Self.webhook(server, receiver)
+    let one = try await Self.customer(server, "one")
+    // The feed's own cursor behind it, while nothing was sent yet.
+    var cursor: String?
+    for _ in 0..<600 where cursor == nil {
+      let page = try await server.send(.get, "/v1/changes?resource=customers&limit=1000").json()
+      if page["data"]?.array?.contains(where: { $0["id"]?.string == one }) == true { cursor = page["next_cursor"]?.string }
+      if cursor == nil { try await Task.sleep(for: .milliseconds(50)) }
+    }
+    #expect(try await server.send(.post, "/v1/webhooks/\(id)/replay", json: ["after": .string(try #require(cursor))]).status == 204)
+    #expect(try await server.send(.post, "/v1/webhooks/\(id)/replay", json: ["since": "2099-01-01T00:00:00Z"]).status == 204)
+    try await Self.settle(Self.sender(server), server)
+    #expect(receiver.messages.map(\.record) == [one])
+    try await server.application.stop()
+  }
+
+  @Test("a receiver for which enough is waiting costs nothing until something is due", .timeLimit(.minutes(2)))
+  func waiting() async throws {
+    let server = try await TestServer.start()
+    let receiver = try await WebhookReceiver()
+    let sender = Self.sender(server)
+    let (id, _) = try await Self.webhook(server, receiver)
+    try await Self.system(
+      server,
+      """
+      INSERT INTO crm.webhook_delivery (webhook_id, xid, seq, resource, record_id, op, next_attempt_at, department_id, owner_id, audience)
+      SELECT w.id, '1'::xid8, n, 'customers', w.id, 'update', now() + interval '1 hour', w.department_id, w.owner_id, w.audience
+        FROM crm.webhook AS w, generate_series(1, 1000) AS n WHERE w.id = \(UUID(uuidString: id))
+      """)
+    let one = try await Self.customer(server, "one")
+    let record = UUID(uuidString: one)
+    func isOver() async throws -> Bool {
+      try await Database(pool: server.database.worker).read(
+        as: .system("test"), deadline: .after(.seconds(60)),
+        "SELECT 1 FROM crm.change AS c WHERE c.row_id = \(record) AND c.xid < pg_snapshot_xmin(pg_current_snapshot())"
+      ).count > 0
+    }
+    for _ in 0..<600 where try await !isOver() { try await Task.sleep(for: .milliseconds(50)) }
+    #expect(try await sender.round() == 0)
+    try await Self.system(server, "DELETE FROM crm.webhook_delivery WHERE seq > 500")
+    try await Self.settle(sender, server)
+    #expect(receiver.messages.map(\.record) == [one])
+    try await server.application.stop()
+  }
+
   @Test("addresses of networks that are not public are refused, whatever they are called")
   func closedNetworks() async throws {
     let server = try await TestServer.start()
@@ -252,6 +330,7 @@ struct WebhookTests {
     for host in [
       "localhost", "127.1", "2130706433", "0x7f000001", "0.0.0.0", "[::]", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "169.254.169.254", "10.1.2.3",
       "172.31.0.1", "192.168.1.1", "100.64.0.1", "[fe80::1]", "[fd00::1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "224.0.0.1", "255.255.255.255",
+      "bücher.example", "ⓛocalhost", "%6cocalhost",
     ] {
       await #expect(throws: OutgoingTarget.Refusal.self, "\(host)") {
         _ = try await OutgoingTarget.resolve("https://\(host)/", allowsLoopback: false)

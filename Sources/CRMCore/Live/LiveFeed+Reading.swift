@@ -20,6 +20,7 @@ extension LiveFeed {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.follow(forget) }
       group.addTask { await self.serveBacklog() }
+      group.addTask { await self.reviewRegularly() }
       await group.waitForAll()
     }
   }
@@ -195,6 +196,32 @@ extension LiveFeed {
 
   // MARK: - Rights
 
+  /// Asks for all clients, one after another, whether they still may listen. They are told of changes meanwhile, because nothing says that there is a reason to ask.
+  private func reviewRegularly() async {
+    while !Task.isCancelled {
+      do { try await Task.sleep(for: limits.review) } catch { return }
+      for id in state.withLock({ Array($0.clients.keys) }) { await reviewQuietly(id) }
+    }
+  }
+
+  private func reviewQuietly(_ id: Int) async {
+    guard let (reviews, reviewer) = state.withLock({ state in state.clients[id]?.wish.reviewer.map { (state.reviews, $0) } }) else { return }
+    let result: Result<Caller, Problem>
+    do { result = .success(try await reviewer()) } catch let problem as Problem where problem.status < 500 { result = .failure(problem) } catch {
+      logger.warning("a client's rights could not be looked up; it is asked again", metadata: ["error": "\(error)"])
+      return
+    }
+    let wake = state.withLock { state -> (@Sendable () -> Void)? in
+      // What was found before rights changed says nothing any more.
+      guard state.reviews == reviews, let client = state.clients[id], client.review == nil else { return nil }
+      let group = client.group
+      let wake = Self.settle(id, result, in: &state)
+      if case .success = result, state.clients[id]?.group == group { return nil }
+      return wake
+    }
+    wake?()
+  }
+
   /// Rights changed: nobody is told anything until it is known again what they may see.
   package func review() {
     let asked = state.withLock { state -> [(Int, Int, @Sendable () async throws -> Caller)] in
@@ -229,19 +256,24 @@ extension LiveFeed {
 
   private func reviewed(_ id: Int, _ number: Int, _ result: Result<Caller, Problem>) {
     let wake = state.withLock { state -> (@Sendable () -> Void)? in
-      guard var client = state.clients[id], client.review == number else { return nil }
-      client.review = nil
-      switch result {
-      case .success(let caller):
-        if client.wish.content == nil { client.group = Self.regroup(client, caller, in: &state) }
-      case .failure:
-        client.pending = []
-        client.phase = .ended(.unauthorized)
-      }
-      state.clients[id] = client
-      return client.wake
+      guard state.clients[id]?.review == number else { return nil }
+      return Self.settle(id, result, in: &state)
     }
     wake?()
+  }
+
+  private static func settle(_ id: Int, _ result: Result<Caller, Problem>, in state: inout State) -> (@Sendable () -> Void)? {
+    guard var client = state.clients[id] else { return nil }
+    client.review = nil
+    switch result {
+    case .success(let caller):
+      if client.wish.content == nil { client.group = regroup(client, caller, in: &state) }
+    case .failure:
+      client.pending = []
+      client.phase = .ended(.unauthorized)
+    }
+    state.clients[id] = client
+    return client.wake
   }
 
   /// Everybody is told to go on elsewhere, and nobody new is taken.

@@ -15,6 +15,8 @@ package final class LiveFeed: Sendable {
     package var memory = 16 << 20
     /// How often the log is looked at while somebody listens. No NOTIFY wakes the reader: one a transaction would make all commits wait for each other.
     package var interval: Duration = .milliseconds(60)
+    /// How often it is asked whether clients still may listen: credentials and shares end without anything being changed.
+    package var review: Duration = .seconds(5)
 
     package init() {}
   }

@@ -15,7 +15,8 @@ extension BusinessOperation {
   /// Says who is to answer. Whoever is named is told.
   static let assignConversation = BusinessOperation(
     "assign_conversation", .post, "/v1/conversations/{id}/assign", of: "conversations", access: .write(.customers),
-    "Say who is to answer a conversation", description: "Whoever is named is told of it. Without user_id it is given back to the team.",
+    "Say who is to answer a conversation",
+    description: "Whoever is named must be able to read it, and is told of it. Without user_id it is given back to the team.",
     input: Assignment.self, answer: .record("conversations")
   ) { run, input in
     let conversation = try await LockedConversation.locked(run)
@@ -27,6 +28,13 @@ extension BusinessOperation {
        WHERE customer_id = \(conversation.customerID) AND id = \(conversation.id)
       """)
     if let user = input.userID {
+      guard try await run.tx.value(Bool.self, "SELECT crm.is_seen_by(\(user), 'conversations', \(conversation.id))") else {
+        throw Problem.invalid([
+          .init(
+            "/user_id", code: "reference",
+            Phrase("This colleague may not read this conversation; share it with them first.", tr: "Bu kişi bu görüşmeyi okuyamaz; önce onunla paylaşın."))
+        ])
+      }
       try await run.tx.run(
         """
         SELECT crm.notify(\(user), 'assigned', 'conversations', \(conversation.id), \("Yours to answer: " + conversation.title),

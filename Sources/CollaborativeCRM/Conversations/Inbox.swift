@@ -9,24 +9,41 @@ extension ReadOperation {
   static let inboxCounts = ReadOperation(
     "inbox_counts", "/v1/inbox/counts", tag: "conversations", access: .read(.customers), "How many conversations wait, and how many you have not read",
     description: """
-      mine: open and yours to answer. unassigned: open and nobody's. waiting and snoozed: yours. A conversation is unread when its latest message came in \
-      after you last read it.
+      mine: open and yours to answer. unassigned: open and nobody's. waiting and snoozed: yours. A conversation is unread when a message that nobody answered \
+      arrived after you last read it.
       """,
     input: NoInput.self, row: Dictionary(uniqueKeysWithValues: counts.map { ($0, AnswerField.count) }), reading: [.customers]
   ) { request, _ in
     """
-    SELECT count(*) FILTER (WHERE c.state = 'open' AND c.assignee_id = me.id) AS mine,
-           count(*) FILTER (WHERE c.state = 'open' AND c.assignee_id = me.id AND c.last_direction = 'in' AND c.last_interaction_at > coalesce(r.read_at, '-infinity')) AS mine_unread,
-           count(*) FILTER (WHERE c.state = 'open' AND c.assignee_id IS NULL) AS unassigned,
-           count(*) FILTER (WHERE c.state = 'open' AND c.assignee_id IS NULL AND c.last_direction = 'in' AND c.last_interaction_at > coalesce(r.read_at, '-infinity')) AS unassigned_unread,
-           count(*) FILTER (WHERE r.follows AND c.last_direction = 'in' AND c.last_interaction_at > coalesce(r.read_at, '-infinity')) AS following_unread,
-           count(*) FILTER (WHERE c.state = 'waiting' AND c.assignee_id = me.id) AS waiting,
-           count(*) FILTER (WHERE c.state = 'snoozed' AND c.assignee_id = me.id) AS snoozed
-      FROM (SELECT \(request.caller.userID)::uuid AS id) AS me
-      JOIN crm.conversation AS c ON c.assignee_id = me.id AND c.state <> 'done' OR c.assignee_id IS NULL AND c.state = 'open'
-        OR c.id IN (SELECT f.conversation_id FROM crm.conversation_reader AS f WHERE f.user_id = \(request.caller.userID) AND f.follows)
-      LEFT JOIN crm.conversation_reader AS r ON r.customer_id = c.customer_id AND r.conversation_id = c.id AND r.user_id = me.id
+    SELECT count(*) FILTER (WHERE w.is_mine AND w.state = 'open') AS mine,
+           count(*) FILTER (WHERE w.is_mine AND w.state = 'open' AND w.is_unread) AS mine_unread,
+           count(*) FILTER (WHERE w.is_nobodys) AS unassigned,
+           count(*) FILTER (WHERE w.is_nobodys AND w.is_unread) AS unassigned_unread,
+           count(*) FILTER (WHERE w.follows AND w.is_unread) AS following_unread,
+           count(*) FILTER (WHERE w.is_mine AND w.state = 'waiting') AS waiting,
+           count(*) FILTER (WHERE w.is_mine AND w.state = 'snoozed') AS snoozed
+      FROM (\(concerning(request.caller.userID))) AS w
     """
+  }
+
+  /// The conversations that are a user's to answer, nobody's, or followed by them, each once; each part comes from an index of its own.
+  private static func concerning(_ user: UUID?) -> SQL {
+    let columns: SQL = "a.id, a.customer_id, a.subject, a.state, a.assignee_id, a.last_interaction_at, a.last_direction, a.last_arrived_at"
+    return """
+      SELECT c.id, c.customer_id, c.subject, c.state, c.assignee_id, c.last_interaction_at, coalesce(r.follows, false) AS follows,
+             coalesce(c.assignee_id = \(user), false) AS is_mine, c.assignee_id IS NULL AND c.state = 'open' AS is_nobodys,
+             coalesce(c.last_direction = 'in' AND coalesce(c.last_arrived_at, c.last_interaction_at) > coalesce(r.read_at, '-infinity'), false) AS is_unread
+        FROM (
+          SELECT \(columns) FROM crm.conversation AS a WHERE a.assignee_id = \(user) AND a.state IN ('open', 'waiting', 'snoozed')
+          UNION ALL
+          SELECT \(columns) FROM crm.conversation AS a WHERE a.assignee_id IS NULL AND a.state = 'open'
+          UNION ALL
+          SELECT \(columns) FROM crm.conversation_reader AS f JOIN crm.conversation AS a ON a.customer_id = f.customer_id AND a.id = f.conversation_id
+           WHERE f.user_id = \(user) AND f.follows AND NOT (coalesce(a.assignee_id = \(user), false) AND a.state <> 'done')
+             AND NOT (a.assignee_id IS NULL AND a.state = 'open')
+        ) AS c
+        LEFT JOIN crm.conversation_reader AS r ON r.customer_id = c.customer_id AND r.conversation_id = c.id AND r.user_id = \(user)
+      """
   }
 
   static let drafts = ReadOperation(
@@ -54,12 +71,9 @@ extension ReadOperation {
     ], reading: [.customers]
   ) { request, _ in
     """
-    SELECT c.id, c.customer_id, c.subject, c.state, c.assignee_id, c.last_interaction_at, coalesce(r.follows, false) AS follows
-      FROM crm.conversation AS c
-      LEFT JOIN crm.conversation_reader AS r ON r.customer_id = c.customer_id AND r.conversation_id = c.id AND r.user_id = \(request.caller.userID)
-     WHERE (c.assignee_id = \(request.caller.userID) AND c.state <> 'done' OR c.assignee_id IS NULL AND c.state = 'open' OR r.follows)
-       AND c.last_direction = 'in' AND c.last_interaction_at > coalesce(r.read_at, '-infinity')
-     ORDER BY c.last_interaction_at DESC, c.id DESC LIMIT 500
+    SELECT w.id, w.customer_id, w.subject, w.state, w.assignee_id, w.last_interaction_at, w.follows
+      FROM (\(concerning(request.caller.userID))) AS w WHERE w.is_unread
+     ORDER BY w.last_interaction_at DESC, w.id DESC LIMIT 500
     """
   }
 }

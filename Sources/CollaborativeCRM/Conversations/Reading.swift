@@ -14,7 +14,10 @@ extension BusinessOperation {
     input: ReadMark.self, answer: .empty
   ) { run, input in
     let conversation = try await LockedConversation.read(run)
-    try await run.keep(conversation, readAt: input.unread ? "NULL" : "now()", follows: nil)
+    // Up to what this caller sees now: what is being taken in at the same time stays unread.
+    let seen: SQL =
+      "coalesce((SELECT c.last_arrived_at FROM crm.conversation AS c WHERE c.customer_id = \(conversation.customerID) AND c.id = \(conversation.id)), now())"
+    try await run.keep(conversation, readAt: input.unread ? "NULL" : seen, follows: nil)
     return .empty
   }
 

@@ -7,9 +7,11 @@ extension Concept {
   static let identity = Concept(operations: [.confirmCustomer], reads: [.identityReview])
 }
 
-private struct ReviewSize: OperationInput {
+private struct ReviewPage: OperationInput {
+  let before: UUID?
   let limit: Int
   init(_ fields: inout InputReader) {
+    before = fields.optionalID("before", "Only who wrote before this provisional customer: the last one of the page before.")
     limit = fields.optionalInteger("limit", "The most provisional customers to show; 50 if left out.", in: 1...200) ?? 50
   }
 }
@@ -26,7 +28,7 @@ extension ReadOperation {
     "Unknown senders, newest first, each with the known customers they may be",
     description:
       "Decide by merging the provisional customer into a candidate (merge_customers) or by confirming it (confirm_customer). Nothing is merged by itself.",
-    input: ReviewSize.self,
+    input: ReviewPage.self,
     row: [
       "customer_id": AnswerField.id, "name": AnswerField.text, "since": AnswerField.instant, "candidate_id": AnswerField.optional(AnswerField.id),
       "candidate_name": AnswerField.optional(AnswerField.text), "score": AnswerField.optional(AnswerField.decimal),
@@ -34,7 +36,7 @@ extension ReadOperation {
     ], reading: [.customers]
   ) { _, input in
     """
-    SELECT r.customer_id, r.name, r.since, r.candidate_id, r.candidate_name, r.score, r.rules FROM crm.identity_candidates(\(input.limit)) AS r
+    SELECT r.customer_id, r.name, r.since, r.candidate_id, r.candidate_name, r.score, r.rules FROM crm.identity_candidates(\(input.limit), \(input.before)) AS r
     """
   }
 }

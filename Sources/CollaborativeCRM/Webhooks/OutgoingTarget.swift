@@ -28,7 +28,9 @@ package struct OutgoingTarget: Sendable {
   /// - Parameter allowsLoopback: lets this machine itself be called, and without TLS: for tests and trying out.
   package static func resolve(_ url: String, allowsLoopback: Bool) async throws -> OutgoingTarget {
     guard let components = URLComponents(string: url), let scheme = components.scheme?.lowercased(), ["http", "https"].contains(scheme),
-      components.user == nil, components.password == nil, let host = components.host.map({ $0.trimmingCharacters(in: ["[", "]"]) }), !host.isEmpty
+      components.user == nil, components.password == nil, let host = components.host.map({ $0.trimmingCharacters(in: ["[", "]"]) }), !host.isEmpty,
+      // The client that calls it reads the host by itself: one that can be read in two ways would not be pinned.
+      host.utf8.allSatisfy({ $0 < 0x80 }), URL(string: url)?.host()?.trimmingCharacters(in: ["[", "]"]) == host
     else { throw Refusal.malformed }
     let port = components.port ?? (scheme == "https" ? 443 : 80)
     // The resolver blocks; it runs on NIO's threads for that.

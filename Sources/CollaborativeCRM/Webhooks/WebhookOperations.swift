@@ -49,6 +49,12 @@ extension BusinessOperation {
     input: NewWebhook.self, answer: .json(secretSchema, status: 201), extending: [.admin]
   ) { run, input in
     guard let user = run.caller.userID else { throw Problem.unauthenticated }
+    guard run.caller.scopes == nil else {
+      throw Problem.forbidden(
+        Phrase(
+          "A webhook sees what you see: make it signed in, or with a key that is not narrowed.",
+          tr: "Web kancası sizin gördüğünüzü görür: oturum açarak ya da kısıtlanmamış bir anahtarla oluşturun."))
+    }
     let known = try await run.tx.value(
       [String].self,
       "SELECT array(SELECT n FROM unnest(\(input.resources)::text[]) AS n WHERE NOT EXISTS (SELECT FROM crm.protection AS p WHERE p.resource = n))")
@@ -86,7 +92,9 @@ extension BusinessOperation {
 
   static let replayWebhook = BusinessOperation(
     "replay_webhook", .post, "/v1/webhooks/{id}/replay", of: "webhooks", access: .write(.admin), "Send a webhook's messages again",
-    description: "For its owner. Messages have the ids they had, so that a receiver that took one already can tell.",
+    description: """
+      For its owner. Messages have the ids they had, so that a receiver that took one already can tell. What was not sent yet is sent in any case.
+      """,
     input: Replay.self, answer: .empty, extending: [.admin]
   ) { run, input in
     let id = try run.id()
@@ -108,7 +116,9 @@ extension BusinessOperation {
     }
     let changed = try await run.tx.run(
       """
-      UPDATE crm.webhook_state AS s SET (xid, seq) = (\(place.arguments)), closed_until = NULL, failures = 0
+      UPDATE crm.webhook_state AS s SET closed_until = NULL, failures = 0,
+        -- Back, never forward: nobody asked for anything to be left out.
+        (xid, seq) = (SELECT p.xid, p.seq FROM (VALUES (s.xid, s.seq), (\(place.arguments))) AS p (xid, seq) ORDER BY p.xid, p.seq LIMIT 1)
       WHERE s.webhook_id = \(id) AND EXISTS (SELECT FROM crm.webhook AS w WHERE w.id = s.webhook_id AND w.owner_id = \(run.caller.userID))
       """)
     guard changed == 1 else { throw Problem.notFound }
@@ -120,12 +130,23 @@ extension BusinessOperation {
 extension ReadOperation {
   private struct Page: OperationInput {
     let state: String?
-    init(_ fields: inout InputReader) { state = fields.optionalText("state", "Only those in this state: pending, delivered, failed or withheld.", maximum: 20) }
+    let before: ChangePosition?
+    init(_ fields: inout InputReader) {
+      state = fields.optionalText("state", "Only those in this state: pending, delivered, failed or withheld.", maximum: 20)
+      let message = fields.optionalText("before", "Only what is older than this message: the message_id of the last one of the page before.", maximum: 60)
+      before = message.flatMap { id in
+        let parts = id.split(separator: "_", omittingEmptySubsequences: false).map(String.init)
+        return parts.count == 3 && parts[0] == "msg" ? ChangePosition(xid: parts[1], sequence: parts[2]) : nil
+      }
+      if message != nil, before == nil {
+        fields.refuse("before", code: "format", Phrase("Give a message_id of this list.", tr: "Bu listedeki bir message_id değerini verin."))
+      }
+    }
   }
 
   static let webhookDeliveries = ReadOperation(
     "list_webhook_deliveries", "/v1/webhooks/{id}/deliveries", tag: "webhooks", access: .read(.admin), "A webhook's last messages, and what became of them",
-    input: Page.self,
+    description: "Latest first, 200 a page.", input: Page.self,
     row: [
       "message_id": AnswerField.text, "resource": AnswerField.text, "record_id": AnswerField.id, "op": AnswerField.text, "state": AnswerField.text,
       "attempts": AnswerField.count, "next_attempt_at": AnswerField.optional(AnswerField.instant), "last_status": AnswerField.optional(AnswerField.integer),
@@ -136,6 +157,7 @@ extension ReadOperation {
     SELECT 'msg_' || d.xid || '_' || d.seq AS message_id, d.resource, d.record_id, d.op, d.state, d.attempts,
       CASE WHEN d.state = 'pending' THEN d.next_attempt_at END AS next_attempt_at, d.last_status, d.last_problem, d.last_attempt_at, d.created_at
     FROM crm.webhook_delivery AS d WHERE d.webhook_id = \(try request.recordID()) AND (\(input.state)::text IS NULL OR d.state = \(input.state))
+      \(input.before.map { "AND (d.xid, d.seq) < (\($0.arguments))" as SQL } ?? "")
     ORDER BY d.xid DESC, d.seq DESC LIMIT 200
     """
   }

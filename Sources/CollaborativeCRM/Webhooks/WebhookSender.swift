@@ -57,7 +57,10 @@ package struct WebhookSender: Sendable {
         AND (EXISTS (SELECT FROM crm.webhook_delivery AS d WHERE d.webhook_id = s.webhook_id AND d.state = 'pending' AND d.next_attempt_at <= now()
             AND NOT EXISTS (SELECT FROM crm.webhook_delivery AS e WHERE e.webhook_id = d.webhook_id AND e.record_id = d.record_id AND e.state = 'pending'
               AND (e.xid, e.seq) < (d.xid, d.seq)))
-          OR EXISTS (SELECT FROM crm.change AS c WHERE (c.xid, c.seq) > (s.xid, s.seq) AND c.xid < pg_snapshot_xmin(pg_current_snapshot())))
+          OR EXISTS (SELECT FROM crm.change AS c WHERE (c.xid, c.seq) > (s.xid, s.seq) AND c.xid < pg_snapshot_xmin(pg_current_snapshot()))
+            AND (SELECT count(*) FROM (
+              SELECT FROM crm.webhook_delivery AS d WHERE d.webhook_id = s.webhook_id AND d.state = 'pending' LIMIT \(WebhookSession.waiting)) AS w
+            ) < \(WebhookSession.waiting))
       ORDER BY s.leased_until NULLS FIRST, s.webhook_id LIMIT 1000
       """)
     var waiting = try result.rows.map { try $0.decode(UUID.self, at: 0) }[...]

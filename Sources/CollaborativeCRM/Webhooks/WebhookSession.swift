@@ -7,7 +7,7 @@ struct WebhookSession: Sendable {
   private static let lease = 120
   private static let length = Duration.seconds(45)
   /// Messages that may wait at once; the change log keeps the rest.
-  private static let waiting = 1_000
+  static let waiting = 1_000
   private static let page = 500
   /// Messages under way at once, each about another record.
   private static let width = 8

@@ -6,7 +6,7 @@ import PostgresClient
 struct CallerLookup: Sendable {
   struct Found: Sendable {
     let caller: Caller
-    /// When the credential ends, if it does.
+    /// When the credential ends, or the first of the shares that count in it, if any does.
     let until: Deadline?
   }
 
@@ -31,7 +31,8 @@ struct CallerLookup: Sendable {
   private func find(apiKey hash: [UInt8]) async throws -> Found {
     let results = try await run([
       """
-      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared, k.id AS key_id, k.scopes, extract(epoch FROM k.expires_at - now())::float8 AS seconds,
+      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared, k.id AS key_id, k.scopes,
+        extract(epoch FROM least(k.expires_at, crm.shares_end_at(u.id)) - now())::float8 AS seconds,
         k.last_used_on IS DISTINCT FROM (now() AT TIME ZONE 'UTC')::date AS first_today
       FROM crm.api_key AS k JOIN crm.app_user AS u ON u.id = k.user_id
       WHERE k.key_hash = \(hash) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now()) AND u.active
@@ -50,7 +51,8 @@ struct CallerLookup: Sendable {
   private func find(session hash: [UInt8]) async throws -> Found {
     let results = try await run([
       """
-      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared, extract(epoch FROM s.expires_at - now())::float8 AS seconds
+      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared,
+        extract(epoch FROM least(s.expires_at, crm.shares_end_at(u.id)) - now())::float8 AS seconds
       FROM crm.session AS s JOIN crm.app_user AS u ON u.id = s.user_id
       WHERE s.token_hash = \(hash) AND s.revoked_at IS NULL AND s.expires_at > now() AND u.active
       """,
@@ -84,7 +86,8 @@ struct CallerLookup: Sendable {
     let user = try await userID(of: claims)
     let results = try await run([
       """
-      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared, \(claims.exp - Date().timeIntervalSince1970)::float8 AS seconds
+      SELECT u.id, u.name, u.department_id, crm.shared_with(u.id) AS shared,
+        least(\(claims.exp - Date().timeIntervalSince1970)::float8, extract(epoch FROM crm.shares_end_at(u.id) - now())::float8) AS seconds
       FROM crm.app_user AS u WHERE u.id = \(user) AND u.active
       """,
       "SELECT a.area, a.readable, a.writable FROM crm.access_of(\(user)) AS a",

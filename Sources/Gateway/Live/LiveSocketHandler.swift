@@ -58,7 +58,9 @@ final class LiveSocketHandler: ChannelInboundHandler, Timed {
     lastHeard = .now()
     let frame = unwrapInboundIn(data)
     switch frame.opcode {
-    case .ping: send(.pong, frame.unmaskedData)
+    case .ping:
+      // Whoever asks without reading the answers is not heard out.
+      if outstanding > server.configuration.limits.streamWindow { cutOff() } else { send(.pong, frame.unmaskedData) }
     case .pong: break
     case .connectionClose: close(.normalClosure)
     default: close(.unacceptableData)
