@@ -127,7 +127,7 @@ struct ReceivingTests {
         ])
     }
     let refused = try await meeting(with: [burak.departmentID])
-    #expect(refused.status == 422 && refused.fieldErrors == ["/participants reference"], "\(refused.text)")
+    #expect(refused.status == 422 && refused.fieldErrors == ["/participants not-found"], "\(refused.text)")
     let held = try await meeting(with: [try await api.caller("ayse").userID])
     #expect(held.status == 201, "\(held.text)")
     let path = "/v1/interactions/\(try held.json()["id"]?.string ?? "")"
