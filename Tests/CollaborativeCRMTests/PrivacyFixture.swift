@@ -65,9 +65,9 @@ struct PrivacyFixture {
   }
 
   /// Does the jobs of a kind that are in the queue.
-  func work(_ kind: String) async throws {
+  func work(_ kind: String, files: FileFolder = FileFolder()) async throws {
     let handler = try #require(Work.handlers.first { $0.kind == kind })
-    let database = Database(pool: api.database.worker)
+    let database = Database(pool: api.database.worker, files: files)
     while let job = try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(60)) {
       do { try await handler.run(JobLease(job: job, database: database)) } catch is HopelessJob { continue }
     }

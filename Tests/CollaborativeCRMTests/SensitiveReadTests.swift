@@ -63,6 +63,61 @@ struct SensitiveReadTests {
     #expect(try await [400, 422].contains(server.send(.get, "/v1/sensitive_reads?limit=0").status))
   }
 
+  @Test("groups, the answer to changing something else, operations and an invoice's document are written down, too")
+  func otherForms() async throws {
+    let server = try await TestServer.start()
+    let named = try await made(server, "/v1/customers", ["kind": "person", "name": "Numaralı Kişi", "tax_number": "10000000146"])
+    let first = try await made(server, "/v1/customers", ["kind": "person", "name": "Öteki Kişi", "tax_number": "10000000078"])
+    let both: JSON = ["id": ["in": [.string(named), .string(first)]]]
+    func group(_ body: [String: JSON]) async throws -> Set<String> {
+      let answer = try await server.send(.post, "/v1/customers/aggregate", as: "ayse", json: .object(body.merging(["filter": both]) { $1 }))
+      #expect(answer.status == 200, "\(answer.text)")
+      let rows = try await noted(server, answer)
+      #expect(rows.allSatisfy { $0["resource"] == "customers" && $0["fields"] == ["tax_number"] }, "\(rows)")
+      return Set(rows.flatMap { $0["record_ids"]?.array ?? [] }.compactMap(\.string))
+    }
+    #expect(try await group(["group": ["tax_number"], "measures": ["count"]]) == [named, first])
+    #expect(try await group(["measures": [["max": "tax_number"]]]) == [named])
+    #expect(try await group(["measures": [["min": "tax_number", "as": "least"], "count"]]) == [first])
+    let counted = try await server.send(.post, "/v1/customers/aggregate", as: "ayse", json: ["group": ["kind"], "measures": ["count"], "filter": both])
+    #expect(counted.status == 200)
+
+    // Whoever changes a note is shown the number; whoever gives the number is not.
+    let changed = try await server.send(.patch, "/v1/customers/\(named)", as: "ayse", json: ["note": "x"])
+    #expect(changed.text.contains("10000000146"))
+    #expect(try await noted(server, changed).first?["record_ids"] == [.string(named)])
+    let given = try await server.send(.patch, "/v1/customers/\(first)", as: "ayse", json: ["tax_number": "10000000078"])
+    #expect(given.status == 200)
+    let batch = try await server.send(
+      .post, "/v1/customers/batch", as: "ayse", json: ["items": [["action": "change", "id": .string(first), "data": ["note": "y"]]]], checked: false)
+    if batch.text.contains("10000000078") { #expect(try await noted(server, batch).first?["record_ids"] == [.string(first)], "\(batch.text)") }
+
+    // An invoice as the administration gets it.
+    let invoice = UUID.v7()
+    _ = try await server.database.admin.execute(
+      [
+        "SET LOCAL session_replication_role = replica",
+        """
+        INSERT INTO crm.invoice (id, customer_id, company_id, series, department_id, status, issue_year, sequence, ettn, issue_date, issue_time, due_on, exchange_rate, buyer_name,
+          buyer_first_name, buyer_family_name, buyer_tax_number, buyer_street, buyer_district, buyer_city, buyer_country, seller_name, seller_tax_number,
+          seller_tax_office, seller_street, seller_district, seller_city, seller_country)
+        SELECT \(invoice), c.id, p.id, 'ESK', c.department_id, 'issued', 2011, 1, gen_random_uuid(), '2011-01-03', '10:00', '2011-01-03', 1, 'Numaralı Kişi', 'Numaralı', 'Kişi',
+          '10000000146', 'Sokak 1', 'Beyoğlu', 'İstanbul', 'TR', p.name, p.tax_number, p.tax_office, p.street, p.district, p.city, 'TR'
+          FROM crm.customer AS c CROSS JOIN crm.company_profile AS p WHERE c.id = \(UUID(uuidString: named))
+        """,
+      ], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+    let document = try await server.send(.get, "/v1/invoices/\(invoice.lowercase)/ubl", checked: false)
+    try #require(document.status == 200 && document.text.contains("10000000146"), "\(document.text.prefix(500))")
+    let shown = try await noted(server, document).first
+    #expect(shown?["resource"] == "invoices" && shown?["record_ids"] == [.string(invoice.lowercase)], "\(String(describing: shown))")
+    let fields = Set(shown?["fields"]?.array?.compactMap(\.string) ?? [])
+    #expect(fields.isSuperset(of: ["buyer_name", "buyer_tax_number", "buyer_street"]) && !fields.contains("buyer_email"), "\(fields)")
+
+    // What showed no number is not in the log.
+    let all = try await server.send(.get, "/v1/sensitive_reads?limit=1000").json()["data"]?.array ?? []
+    for silent in [counted, given] { #expect(!all.contains { $0["request_id"]?.string == silent.headers["x-request-id"] }) }
+  }
+
   @Test("what a server was about to write down is written before it ends")
   func stopping() async throws {
     let server = try await TestServer.start()

@@ -15,7 +15,8 @@ insert into plant.override values
   ('crm.lead', 'status', '''converted'''), ('crm.lead', 'converted_at', 'now()'), ('crm.conversation', 'channel', '''email'''), ('crm.interaction', 'channel', '''email'''),
   ('crm.ticket', 'number', '''T-1'''), ('crm.internal_note', 'conversation_id', '(select id from plant.planted where relation = ''crm.conversation'')'),
   ('crm.activity_participant', 'customer_id', 'null'), ('crm.survey_response', 'kind', '''nps'''), ('crm.survey_response', 'score', '9'),
-  ('crm.survey_invitation', 'state', '''answered'''),
+  ('crm.survey_invitation', 'state', '''answered'''), ('crm.contract', 'status', '''cancelled'''), ('crm.contract', 'ended_on', '''2026-01-01'''),
+  ('crm.record_share', 'resource', '''customers'''), ('crm.record_share', 'area', '''customers'''), ('crm.record_share', 'department_id', 'null'),
   ('crm.legal_hold', 'released_at', 'now()'), ('crm.attachment', 'sha256', 'encode(sha256(''x''), ''hex'')'),
   ('crm.consent_event', 'source', '''HS_WEB'''),
   ('crm.consent_event', 'channel', '''letter'''), ('crm.outbound_message', 'channel', '''letter'''), ('crm.outbound_message', 'legal_class', '''transactional''');

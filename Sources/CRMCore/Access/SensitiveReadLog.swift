@@ -46,6 +46,18 @@ package final class SensitiveReadLog: Sendable {
     try add(shown, caller, request)
   }
 
+  /// Notes the sensitive fields that have a value in the first row of a result whose columns are named as the resource's.
+  /// - Parameter given: fields that the reader has just written, who is not shown them.
+  /// - Throws: 503 when nothing more can be noted.
+  func note(_ entity: Model.Entity, record: UUID, in result: PostgresResult, except given: Set<String> = [], caller: Caller, request: UUID) throws(Problem) {
+    if entity.sensitiveFields.isEmpty || result.count == 0 { return }
+    let fields = entity.sensitiveFields.filter { name in
+      !given.contains(name) && result.column(named: name).map { result.bytes(0, $0) != nil } ?? false
+    }
+    if fields.isEmpty { return }
+    try add([(entity.name, fields.joined(separator: ","), record.lowercase)], caller, request)
+  }
+
   /// Notes the sensitive fields of changes: columns 1 (resource), 3 (id), 8 and 9 (what it was and became).
   func noteChanges(_ result: PostgresResult, rows: Range<Int>, model: Model, caller: Caller, request: UUID) throws(Problem) {
     var shown: [(resource: String, fields: String, ids: String)] = []

@@ -11,8 +11,11 @@ extension ResourceAPI {
       handler: .read { request in
         var compiler = compiler()
         let aggregation = try compiler.aggregate(try Aggregate(json: try request.json()), of: entity)
-        return Endpoint.Read([aggregation.statement], context: request.caller.context(reading: aggregation.areas), lane: .reports) { results in
-          try aggregation.answer(results[0])
+        let (caller, id) = (request.caller, request.id)
+        return Endpoint.Read([aggregation.statement], context: caller.context(reading: aggregation.areas), lane: .reports) { [reads] results in
+          let answer = try aggregation.answer(results[0])
+          try reads.note(aggregation.layout, results[0], rows: 0..<results[0].count, caller: caller, request: id)
+          return answer
         }
       })
   }

@@ -16,7 +16,7 @@ extension ResourceAPI {
         answers: [(200, "One result an item, in their order.", "application/json", Self.batchAnswerSchema)]),
       handler: .operation { request in
         let batch = try Batch(try request.json(), deletable: entity.resource.deletable)
-        let writer = writer(entity)
+        let writer = writer(entity, for: request)
         if batch.isAtomic { try Self.refuseMistakes(in: batch, writer) }
         return try await database.write(request, model: model) { tx in
           var results: [BatchResult] = []

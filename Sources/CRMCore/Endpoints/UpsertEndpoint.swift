@@ -30,21 +30,21 @@ extension ResourceAPI {
         // Whoever names a version means a record that is there.
         let mustExist = request.headers["if-match"] != nil
         return try await database.write(request, model: model) { tx in
-          try await upsert(json, entity, system: system, key: key, version: version, mustExist: mustExist, tx, caller: request.caller).response
+          try await upsert(json, entity, system: system, key: key, version: version, mustExist: mustExist, tx, request).response
         }
       })
   }
 
   private func upsert(
-    _ json: JSON, _ entity: Model.Entity, system: String, key: String, version: Int?, mustExist: Bool, _ tx: PostgresTransaction, caller: Caller
+    _ json: JSON, _ entity: Model.Entity, system: String, key: String, version: Int?, mustExist: Bool, _ tx: PostgresTransaction, _ request: Request
   ) async throws -> RowWriter.Written {
     // Two writers with the same new key would both find nothing; the lock lets the second find what the first made.
     try await tx.run("SELECT pg_advisory_xact_lock(hashtextextended(\(entity.name) || '/' || \(system) || '/' || \(key), 0))")
     if let known = try await known(entity, system: system, key: key, tx) {
       let changeable = json.object.map { members in JSON.object(members.filter { entity.mayChange($0.key) || !entity.mayCreate($0.key) }) } ?? json
-      return try await writer(entity).change(changeable, id: known, version: version) { try await tx.result($0) }
+      return try await writer(entity, for: request).change(changeable, id: known, version: version) { try await tx.result($0) }
     }
-    let written = try await writer(entity).create(entity.keyed(json, system: system, key: key), caller: caller) { try await tx.result($0) }
+    let written = try await writer(entity, for: request).create(entity.keyed(json, system: system, key: key), caller: request.caller) { try await tx.result($0) }
     // What is wrong with the record is said before its condition (RFC 9110 §13.2.1); nothing of it stays.
     if mustExist { throw RowWriter.versionMismatch }
     do {

@@ -13,8 +13,11 @@ extension ResourceAPI {
     return endpoints
   }
 
-  func writer(_ entity: Model.Entity) -> RowWriter {
-    RowWriter(model: model, entity: entity, customFields: customFields.current[entity.name])
+  func writer(_ entity: Model.Entity, for request: Request) -> RowWriter {
+    let (caller, id) = (request.caller, request.id)
+    return RowWriter(model: model, entity: entity, customFields: customFields.current[entity.name]) { [reads] result, record, given throws(Problem) in
+      try reads.note(entity, record: record, in: result, except: given, caller: caller, request: id)
+    }
   }
 
   private func createEndpoint(_ entity: Model.Entity) -> Endpoint {
@@ -27,7 +30,7 @@ extension ResourceAPI {
         components: ResourceSchema.inputComponents(entity, customFields.current[entity.name])),
       handler: .operation { request in
         let json = try request.json()
-        let writer = writer(entity)
+        let writer = writer(entity, for: request)
         return try await database.writeOne(request, areas: writer.compiler.areas, model: model) { run in
           try await writer.create(json, caller: request.caller, run: run).response
         }
@@ -47,7 +50,7 @@ extension ResourceAPI {
         let id = try request.recordID()
         let version = try request.expectedVersion()
         let json = try request.json()
-        let writer = writer(entity)
+        let writer = writer(entity, for: request)
         return try await database.writeOne(request, areas: writer.compiler.areas, model: model) { run in
           try await writer.change(json, id: id, version: version, run: run).response
         }
@@ -63,7 +66,7 @@ extension ResourceAPI {
       handler: .operation { request in
         let id = try request.recordID()
         let version = try request.expectedVersion()
-        let writer = writer(entity)
+        let writer = writer(entity, for: request)
         return try await database.writeOne(request, areas: writer.compiler.areas, model: model) { run in
           try await writer.delete(id: id, version: version, run: run).response
         }

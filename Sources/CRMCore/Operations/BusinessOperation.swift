@@ -131,7 +131,7 @@ extension ResourceAPI {
           let run = BusinessOperation.Run(
             request: asked, tx: tx, customFields: customFields.current[entity.name], compiler: compiler(), signer: signer, asker: request.caller)
           let outcome = try await operation.perform(run, body)
-          return try await respond(outcome, tx)
+          return try await respond(outcome, tx, request)
         }
       })
   }
@@ -150,34 +150,37 @@ extension ResourceAPI {
   }
 
   private func respond(_ operation: BusinessOperation) throws
-    -> @Sendable (BusinessOperation.Outcome, PostgresTransaction) async throws -> Response
+    -> @Sendable (BusinessOperation.Outcome, PostgresTransaction, Request) async throws -> Response
   {
     let operationName = operation.name
     switch operation.answer() {
     case .record(let name, let status, let expand):
       guard let shown = model.entities[name] else { throw UnknownResource(name: name, user: operationName) }
-      return { outcome, tx in
+      return { outcome, tx, request in
         guard case .record(let id) = outcome else { throw WrongOutcome(operation: operationName) }
-        let bytes = try await record(shown, id, expand: expand, tx)
+        let bytes = try await record(shown, id, expand: expand, tx, for: request)
         let location = status == 201 ? [(name: "location", value: "/v1/\(name)/\(id.lowercase)")] : []
         return Response(status: status, headers: location + bytes.headers, body: bytes.body)
       }
     case .json(_, let status):
-      return { outcome, _ in
+      return { outcome, _, _ in
         guard case .json(let json) = outcome else { throw WrongOutcome(operation: operationName) }
         return .json(try json.encoded(), status: status)
       }
     case .empty:
-      return { _, _ in Response(status: 204) }
+      return { _, _, _ in Response(status: 204) }
     }
   }
 
   /// A record as `GET /v1/<resource>/<id>` shows it, read within a transaction.
-  private func record(_ entity: Model.Entity, _ id: UUID, expand: [String], _ tx: PostgresTransaction) async throws -> Response {
+  private func record(_ entity: Model.Entity, _ id: UUID, expand: [String], _ tx: PostgresTransaction, for request: Request) async throws -> Response {
     var compiler = compiler()
     let query = expand.isEmpty ? Query() : try Query(parameters: [("expand", expand.joined(separator: ","))])
     let one = try compiler.one(query, of: entity, id: id.lowercase)
-    return try one.answer([try await tx.result(one.statement)], ifNoneMatch: nil)
+    let result = try await tx.result(one.statement)
+    let answer = try one.answer([result], ifNoneMatch: nil)
+    try reads.note(one.layout, result, rows: 0..<1, caller: request.caller, request: request.id)
+    return answer
   }
 }
 

@@ -32,7 +32,7 @@ package struct Concept: Sendable {
 extension ResourceAPI {
   /// The addresses of a concept beyond those of its resources.
   package func endpoints(of concept: Concept) throws -> [Endpoint] {
-    try concept.operations.map { try endpoint($0) } + concept.reads.map { $0.endpoint() } + concept.endpoints(database, model) + concept.lists(signer)
+    try concept.operations.map { try endpoint($0) } + concept.reads.map { try $0.endpoint(self) } + concept.endpoints(database, model) + concept.lists(signer)
       + concept.signedEndpoints(database, model, signer)
   }
 }

@@ -2,7 +2,7 @@ package import PostgresClient
 
 /// A question with an answer of its own: availability of a product, a forecast, the value of a metric. One pipeline, read-only.
 package struct ReadOperation: Sendable {
-  let endpoint: @Sendable () -> Endpoint
+  let endpoint: @Sendable (ResourceAPI) throws -> Endpoint
 
   /// Answered as `{"data":[…]}` with the statement's rows.
   /// - Parameters:
@@ -32,14 +32,20 @@ package struct ReadOperation: Sendable {
   }
 
   /// Answered in a form of its own.
+  /// - Parameter showing: the resource whose record, named by the path, is in the first row of the first result: its sensitive fields are written down as shown.
   package init<Input: OperationInput>(
     _ name: String, _ path: String, tag: String, access: Endpoint.Access, _ summary: String, description: String? = nil, input: Input.Type,
     answer: @autoclosure @escaping @Sendable () -> (mediaType: String, schema: JSON?), refusals: [Int] = [], reading: Set<Area>, extending: Set<Area> = [],
-    lane: PostgresPool.Lane = .interactive, statements: @Sendable @escaping (Request, Input) throws -> [SQL],
+    showing: String? = nil, lane: PostgresPool.Lane = .interactive, statements: @Sendable @escaping (Request, Input) throws -> [SQL],
     respond: @Sendable @escaping (Request, [PostgresResult]) throws -> Response
   ) {
-    endpoint = {
-      Endpoint(
+    endpoint = { api in
+      let shown = try showing.map { shown in
+        guard let entity = api.model.entities[shown] else { throw UnknownResource(name: shown, user: name) }
+        return entity
+      }
+      let reads = api.reads
+      return Endpoint(
         .get, path, access: access,
         documentation: .init(
           name, tag: tag, summary, description: description,
@@ -50,7 +56,11 @@ package struct ReadOperation: Sendable {
           let input = try InputReader.read(Input.self, from: request.query)
           let caller = request.caller.extended(to: extending)
           return Endpoint.Read(try statements(request, input), context: caller.context(reading: reading.union(extending)), lane: lane) { results in
-            try respond(request, results)
+            let response = try respond(request, results)
+            if let shown, let first = results.first {
+              try reads.note(shown, record: try request.recordID(), in: first, caller: request.caller, request: request.id)
+            }
+            return response
           }
         })
     }

@@ -40,6 +40,15 @@ extension QueryCompiler {
       measures[measure.name] = compiled
       layout.add(measure.name, compiled.sql)
     }
+    for (index, group) in aggregate.groups.enumerated() {
+      // Of a value that many records share, as many are written down as an entry of the log holds with ease.
+      try mark(group.field, as: group.name, "/group/\(index)", &scope, &layout) { id, _ in ("array_agg(\(id))", 1_000) }
+    }
+    for (index, measure) in aggregate.measures.enumerated() {
+      guard let path = measure.field, measure.function == .min || measure.function == .max else { continue }
+      let direction: SQL = measure.function == .max ? " DESC" : ""
+      try mark(path, as: measure.name, "/measures/\(index)", &scope, &layout) { id, value in ("array_agg(\(id) ORDER BY \(value)\(direction))", 1) }
+    }
     let grouped = Set(aggregate.groups.map(\.field))
     var mixedCurrencyColumns: [Int] = []
     for path in Set(measures.values.compactMap(\.currency)).subtracting(grouped) {
@@ -64,6 +73,19 @@ extension QueryCompiler {
     return Aggregation(
       statement: "SELECT \(layout.list) FROM \(scope.from)\(whereClause)\(groupClause)\(havingClause)\(orderClause) LIMIT \(aggregate.limit)",
       areas: areas, layout: layout, mixedCurrencyColumns: mixedCurrencyColumns, missingRateColumns: missingRateColumns, convertTo: aggregate.convertTo)
+  }
+
+  /// Marks a member that shows sensitive data, with the ids of the records it is of.
+  /// - Parameter ids: from the id and the value of a record an aggregate of ids, and how many of these count.
+  private mutating func mark(
+    _ path: FieldPath, as name: String, _ pointer: String, _ scope: inout QueryScope, _ layout: inout RowLayout, ids: (_ id: SQL, _ value: SQL) -> (SQL, Int)
+  ) throws(Problem) {
+    let field = try scope.field(path, in: &self, pointer: pointer)
+    guard let column = field.column, column.isSensitive, let place = layout.column(of: name) else { return }
+    let (alias, owner) = try scope.join(Array(path.names.dropLast()), in: &self, pointer: pointer)
+    let (list, most) = ids("\(alias).\(owner.idColumn.identifier)", field.sql)
+    layout.mark(
+      place, as: column.name, of: owner.name, id: layout.hidden("array_to_string((\(list) FILTER (WHERE \(field.sql) IS NOT NULL))[1:\(most)], ',')"))
   }
 
   private mutating func group(_ group: Aggregate.Group, _ pointer: String, in scope: inout QueryScope) throws(Problem) -> SQL {

@@ -7,6 +7,8 @@ struct RowWriter: Sendable {
   let model: Model
   let entity: Model.Entity
   let customFields: [CustomField]
+  /// Told which record an answer shows, and which of its fields the writer gave: whoever changes a note is shown the whole record.
+  let noteShown: @Sendable (_ result: PostgresResult, _ record: UUID, _ given: Set<String>) throws(Problem) -> Void
 
   struct Written: Sendable {
     let id: UUID
@@ -40,6 +42,7 @@ struct RowWriter: Sendable {
     let stored = customFields.filter { $0.isRequired && given[$0.name] == nil }.map(\.name)
     let result = try await refusing(input, id: id, pointer) { try await run(compiler.update(input, id: id, version: version, stored: stored)) }
     guard result.count == 1 else { throw try await nothingFound(id: id, version: version, stored: stored, pointer: pointer, run) }
+    try noteShown(result, id, Set(input.values.map(\.column.name)))
     let (bytes, headers) = compiler.answer(result, status: 200)
     return Written(id: id, status: 200, json: bytes, headers: headers)
   }

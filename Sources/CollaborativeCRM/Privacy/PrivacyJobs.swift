@@ -24,17 +24,32 @@ extension JobHandler {
     try await removeFiles(lease)
   }
 
-  /// Files of attachments that lost their row go at once; one that came within the last day is left to the daily sweep, because it may be on its way into a row.
+  /// Removes what could not be removed at once.
+  static let privacyFiles = JobHandler("privacy.files") { lease in try await removeFiles(lease) }
+
+  /// Files of attachments that lost their row go at once; one that came within the last minutes goes an hour later, because the same bytes may be on their way into
+  /// another row.
   private static func removeFiles(_ lease: JobLease) async throws {
-    try await attachmentSweep.run(lease)
     let database = lease.database
     let asked = try await database.read(
       as: .system("remove files"), areas: [.admin], lane: .jobs, deadline: .after(.seconds(60)),
       "SELECT r.digest FROM crm.file_removal r WHERE r.removed_at IS NULL")
+    let digests = Set(try asked.rows.map { try $0.decode(String.self, at: 0) })
+    if digests.isEmpty { return }
+    _ = try await database.files.sweep(before: Date().addingTimeInterval(-600)) { names in
+      let wanted = names.filter(digests.contains)
+      let named = try await database.read(
+        as: .system("remove files"), areas: [.customers], lane: .jobs, deadline: .after(.seconds(60)),
+        "SELECT DISTINCT a.sha256 FROM crm.attachment AS a WHERE a.sha256 = ANY (\(wanted))")
+      return Set(names).subtracting(wanted).union(try named.rows.map { try $0.decode(String.self, at: 0) })
+    }
     var gone: [String] = []
-    for row in asked.rows {
-      let digest = try row.decode(String.self, at: 0)
-      if try await database.files.open(digest) == nil { gone.append(digest) }
+    for digest in digests {
+      let isNamed = try await database.read(
+        as: .system("remove files"), areas: [.customers], lane: .jobs, deadline: .after(.seconds(10)),
+        "SELECT 1 FROM crm.attachment AS a WHERE a.sha256 = \(digest) LIMIT 1"
+      ).count > 0
+      if isNamed { gone.append(digest) } else if try await database.files.open(digest) == nil { gone.append(digest) }
     }
     let removed = gone
     if !removed.isEmpty {
@@ -54,5 +69,6 @@ extension JobHandler {
 }
 
 extension Schedule {
+  static let privacyFiles = Schedule("privacy_files", kind: "privacy.files", .every(.seconds(3_600)))
   static let privacyDeadlines = Schedule("privacy_deadlines", kind: "privacy.deadlines", .every(.seconds(3_600)))
 }

@@ -9,7 +9,7 @@ extension Concept {
     operations: [.checkPrivacyIdentity, .extendPrivacyRequest, .decidePrivacyRequest, .executePrivacyRequest, .closePrivacyRequest, .liftTombstone],
     reads: [.privacySteps, .personsByIdentifier, .erasurePlan, .processingRegister, .sensitiveReads],
     endpoints: { database, _ in [PersonExport(database: database).endpoint] },
-    jobs: [.privacyExecution, .privacyDeadlines], schedules: [.privacyDeadlines])
+    jobs: [.privacyExecution, .privacyFiles, .privacyDeadlines], schedules: [.privacyDeadlines, .privacyFiles])
 }
 
 extension Resource {

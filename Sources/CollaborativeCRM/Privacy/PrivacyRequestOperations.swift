@@ -150,7 +150,7 @@ extension BusinessOperation {
   static let executePrivacyRequest = BusinessOperation(
     "execute_privacy_request", .post, "/v1/privacy_requests/{id}/execute", of: "privacy_requests", access: .write(.admin), "Carry out what was granted",
     description:
-      "erase: a job does it in one transaction; see the plan first. object and restrict: at once. access, export and rectify: notes that it was done by hand.",
+      "erase: a job does it in one transaction; see the plan first. object and restrict: at once. rectify: notes which fields of the person's records were corrected since their identity was checked, and is refused while there are none. access and export: notes that it was done by hand.",
     input: NoInput.self, answer: .record("privacy_requests")
   ) { run, _ in
     let request = try await LockedPrivacyRequest.locked(run.id(), run.tx)
@@ -167,7 +167,20 @@ extension BusinessOperation {
       try await JobQueue.enqueue(JobHandler.privacyExecutionKind, payload: ["request": .string(request.id.uuidString.lowercased())], in: run.tx)
     case .object, .restrict:
       try await run.tx.run("SELECT crm.restrict_request(\(request.id), now())")
-    case .access, .export, .rectify:
+    case .rectify:
+      let corrected = try await run.tx.value(JSONText.self, "SELECT crm.rectified(\(request.id))")
+      if corrected.text == "{}" {
+        throw Problem(
+          409, "nothing-rectified", Phrase("Nothing about this person was corrected yet.", tr: "Bu kişiyle ilgili henüz bir düzeltme yapılmadı."),
+          detail: Phrase(
+            "Correct the person's records first: since their identity was checked no personal field of them has changed.",
+            tr: "Önce kişinin kayıtlarını düzeltin: kimliği doğrulandığından beri hiçbir kişisel alan değişmedi."))
+      }
+      try await run.tx.run(
+        "INSERT INTO crm.privacy_step (request_id, step, detail) VALUES (\(request.id), 'rectified', jsonb_build_object('fields', \(corrected)::jsonb))")
+      try await run.tx.run(
+        "UPDATE crm.privacy_request SET state = 'executed', executed_at = now(), executed_by = \(run.caller.userID) WHERE id = \(request.id)")
+    case .access, .export:
       try await run.tx.run(
         "UPDATE crm.privacy_request SET state = 'executed', executed_at = now(), executed_by = \(run.caller.userID) WHERE id = \(request.id)")
     }

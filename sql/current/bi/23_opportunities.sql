@@ -18,7 +18,8 @@ comment on column bi.pipeline_stages.rotting_days is 'After how many days an opp
 
 create view bi.opportunities with (security_invoker = true) as
 select
-  o.id as opportunity_id, o.customer_id, o.lead_id, o.name, o.pipeline_id, s.pipeline, o.stage_id, s.stage, s.position as stage_position, o.status, o.amount, o.currency,
+  o.id as opportunity_id, o.customer_id, o.lead_id, case when (select crm.bi_sees_personal()) then o.name else left(o.name, 1) || '***' end as name,
+  o.pipeline_id, s.pipeline, o.stage_id, s.stage, s.position as stage_position, o.status, o.amount, o.currency,
   o.probability, round(o.amount * o.probability / 100, 2) as weighted_amount,
   case o.status when 'won' then 'closed' when 'open' then s.forecast_category end as forecast_category,
   crm.business_day(o.created_at) as created_on, o.close_on, o.closed_on,
@@ -31,7 +32,7 @@ comment on view bi.opportunities is 'One row an opportunity.';
 comment on column bi.opportunities.opportunity_id is 'Id of the opportunity.';
 comment on column bi.opportunities.customer_id is 'The customer.';
 comment on column bi.opportunities.lead_id is 'The lead it came from.';
-comment on column bi.opportunities.name is 'What it is about.';
+comment on column bi.opportunities.name is 'What it is about; only the first letter, unless the login sees personal data.';
 comment on column bi.opportunities.pipeline_id is 'The pipeline.';
 comment on column bi.opportunities.pipeline is 'Name of the pipeline.';
 comment on column bi.opportunities.stage_id is 'The stage; of a closed one, where it stood last.';
@@ -148,14 +149,15 @@ comment on column bi.sales_quotas.currency is 'Currency of the amount.';
 comment on column bi.sales_quotas.amount is 'What is to be won in the month.';
 
 create view bi.contracts with (security_invoker = true) as
-select c.id as contract_id, c.customer_id, c.number, c.name, c.status, c.currency, c.monthly_amount, c.starts_on, c.term_number, c.term_starts_on, c.term_ends_on, c.renews_on,
+select c.id as contract_id, c.customer_id, c.number, case when (select crm.bi_sees_personal()) then c.name else left(c.name, 1) || '***' end as name,
+  c.status, c.currency, c.monthly_amount, c.starts_on, c.term_number, c.term_starts_on, c.term_ends_on, c.renews_on,
   c.auto_renew, c.ended_on, c.department_id, c.owner_id as seller_id
 from crm.contract as c;
 comment on view bi.contracts is 'One row a contract that is paid for again and again.';
 comment on column bi.contracts.contract_id is 'Id of the contract.';
 comment on column bi.contracts.customer_id is 'The customer.';
 comment on column bi.contracts.number is 'The number people quote; null for a draft.';
-comment on column bi.contracts.name is 'What it is about.';
+comment on column bi.contracts.name is 'What it is about; only the first letter, unless the login sees personal data.';
 comment on column bi.contracts.status is 'draft, active, cancelled or expired.';
 comment on column bi.contracts.currency is 'Currency of its amounts.';
 comment on column bi.contracts.monthly_amount is 'What it brings a month.';

@@ -5,7 +5,7 @@ create view bi.quotes with (security_invoker = true) as
 select
   q.id as quote_id, q.customer_id, q.opportunity_id, q.contact_id, q.department_id, q.owner_id as seller_id, q.number, q.revision, q.supersedes_id, q.status,
   q.currency, q.net_amount, q.vat_amount, q.total_amount, q.worst_discount_percent, q.line_count, crm.business_day(q.created_at) as created_on, q.sent_at,
-  crm.business_day(q.sent_at) as sent_on, q.valid_until, a.answer, a.via as answered_via, a.reason as answer_reason, q.answered_at,
+  crm.business_day(q.sent_at) as sent_on, q.valid_until, a.answer, a.via as answered_via, case when (select crm.bi_sees_personal()) then a.reason end as answer_reason, q.answered_at,
   crm.business_day(q.answered_at) as answered_on, extract(epoch from q.answered_at - q.sent_at) / 86400 as days_to_answer,
   q.sent_at is not null and q.status <> 'superseded' as counts
 from crm.quote as q
@@ -33,7 +33,7 @@ comment on column bi.quotes.sent_on is 'That day, in Türkiye.';
 comment on column bi.quotes.valid_until is 'The last day on which it can be accepted.';
 comment on column bi.quotes.answer is 'accepted or declined; null without an answer.';
 comment on column bi.quotes.answered_via is 'link: by the customer; colleague: on the customer''s behalf.';
-comment on column bi.quotes.answer_reason is 'What the customer said about it.';
+comment on column bi.quotes.answer_reason is 'What the customer said about it; empty, unless the login sees personal data.';
 comment on column bi.quotes.answered_at is 'When it was answered.';
 comment on column bi.quotes.answered_on is 'That day, in Türkiye.';
 comment on column bi.quotes.days_to_answer is 'Days from sending to the answer.';

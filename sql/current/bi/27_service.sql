@@ -11,7 +11,8 @@ comment on column bi.teams.department_id is 'The department it belongs to.';
 comment on column bi.teams.active is 'Whether work is routed to it.';
 
 create view bi.tickets with (security_invoker = true) as
-select t.id as ticket_id, t.number, case when (select crm.bi_sees_personal()) then t.subject else left(t.subject, 1) || '***' end as subject, t.type, t.priority, t.status, t.status_reason,
+select t.id as ticket_id, t.number, case when (select crm.bi_sees_personal()) then t.subject else left(t.subject, 1) || '***' end as subject, t.type, t.priority, t.status,
+  case when (select crm.bi_sees_personal()) then t.status_reason end as status_reason,
   t.channel, t.language, t.customer_id, t.product_id, t.order_id, t.parent_id, t.merged_into_id, t.split_from_id, t.team_id, t.assignee_id as agent_id, t.department_id, t.sla_class, t.tier,
   t.sla_state, t.next_due_at, t.opened_at, crm.business_day(t.opened_at) as opened_on, t.first_response_at, t.resolved_at, t.closed_at, t.reopened_count,
   round(t.seconds_spent / 60.0, 2) as minutes_spent,
@@ -24,7 +25,7 @@ comment on column bi.tickets.subject is 'What it is about; only the first letter
 comment on column bi.tickets.type is 'question, problem, incident, request, complaint, return or other.';
 comment on column bi.tickets.priority is 'low, normal, high or urgent.';
 comment on column bi.tickets.status is 'new, open, pending_customer, on_hold, resolved or closed.';
-comment on column bi.tickets.status_reason is 'Why it is in this status.';
+comment on column bi.tickets.status_reason is 'Why it is in this status; empty, unless the login sees personal data.';
 comment on column bi.tickets.channel is 'How it came.';
 comment on column bi.tickets.language is 'Language to answer in.';
 comment on column bi.tickets.customer_id is 'The customer.';

@@ -60,7 +60,8 @@ comment on column bi.campaign_responses.department_id is 'The department of the 
 
 create view bi.customer_phases with (security_invoker = true) as
 select p.id as customer_phase_id, p.customer_id, p.phase, p.entered_at, p.left_at, round(extract(epoch from coalesce(p.left_at, now()) - p.entered_at) / 86400, 4) as days, p.left_at is null as lasting,
-  lead(p.phase) over (partition by p.customer_id order by p.entered_at, p.id) as next_phase, p.decided_by, p.reason, p.department_id, p.owner_id as seller_id
+  lead(p.phase) over (partition by p.customer_id order by p.entered_at, p.id) as next_phase, p.decided_by,
+  case when p.decided_by = 'rule' or (select crm.bi_sees_personal()) then p.reason end as reason, p.department_id, p.owner_id as seller_id
 from crm.customer_phase as p;
 comment on view bi.customer_phases is 'One row a stay of a customer in a phase; as of an instant: entered_at <= it and (left_at is null or left_at > it).';
 comment on column bi.customer_phases.customer_phase_id is 'Id of the stay.';
@@ -72,7 +73,7 @@ comment on column bi.customer_phases.days is 'How many days it lasted, or has la
 comment on column bi.customer_phases.lasting is 'Whether it lasts.';
 comment on column bi.customer_phases.next_phase is 'The phase that followed.';
 comment on column bi.customer_phases.decided_by is 'rule or person.';
-comment on column bi.customer_phases.reason is 'Why.';
+comment on column bi.customer_phases.reason is 'Why; of a person only for logins that see personal data.';
 comment on column bi.customer_phases.department_id is 'The department of the customer.';
 comment on column bi.customer_phases.seller_id is 'The customer''s owner.';
 

@@ -53,7 +53,7 @@ extension ReadOperation {
   static let ublOfInvoice = ReadOperation(
     "get_invoice_ubl", "/v1/invoices/{id}/ubl", tag: "invoices", access: .read(.finance), "Read an issued invoice as UBL-TR",
     description: "The document before the company's seal, which the integrator adds.", input: NoInput.self, answer: ("application/xml", ["type": "string"]),
-    refusals: [409], reading: [.finance, .customers, .sales, .products],
+    refusals: [409], reading: [.finance, .customers, .sales, .products], showing: "invoices",
     statements: { request, _ in EInvoiceRecord.statements(try request.invoiceID()) },
     respond: { _, results in
       guard let record = try EInvoiceRecord(results) else { throw Problem.notFound }
