@@ -31,7 +31,8 @@ struct ErasureTraceTests {
   func copies() async throws {
     let f = PrivacyFixture(api: try await TestAPI.start())
     // As a file brought the customer: five samples of it are kept with the import.
-    let code = try #require(try await text(f, "SELECT d.code FROM crm.department d JOIN crm.app_user u ON u.department_id = d.id WHERE u.email = 'deniz@carsi.example'"))
+    let code = try #require(
+      try await text(f, "SELECT d.code FROM crm.department d JOIN crm.app_user u ON u.department_id = d.id WHERE u.email = 'deniz@carsi.example'"))
     let mapping: JSON = [
       "source_system": "shop", "key": "no", "department": .string(code),
       "fields": ["name": "name", "tax_number": "number", "kind": ["constant": "person"]],
@@ -90,7 +91,10 @@ struct ErasureTraceTests {
     #expect(try await text(f, "SELECT tags::text FROM crm.conversation WHERE id = \(conversation)") == "{iade,erased}")
     #expect(try await text(f, "SELECT tags::text FROM crm.conversation WHERE customer_id = \(other)") == "{iade,Çağdaş}")
     #expect(try await text(f, "SELECT string_agg(comment, ' ' ORDER BY comment) FROM crm.article_feedback") == "İyi anlatılmış")
-    #expect(try await text(f, "SELECT string_agg(row_number || coalesce(value, '–'), ' ' ORDER BY row_number, id) FROM crm.import_error WHERE phase = 'check' AND row_number > 8") == "9– 9– 100532 777 88 98")
+    #expect(
+      try await text(
+        f, "SELECT string_agg(row_number || coalesce(value, '–'), ' ' ORDER BY row_number, id) FROM crm.import_error WHERE phase = 'check' AND row_number > 8")
+        == "9– 9– 100532 777 88 98")
     #expect(try await text(f, "SELECT string_agg(status, ' ' ORDER BY payload::text) FROM crm.job WHERE kind = 'nobody.does'") == "queued dead")
     #expect(try await text(f, "SELECT string_agg(key, ' ' ORDER BY key) FROM crm.idempotency_key WHERE key IN ('a', 'b')") == "b")
     #expect(try await text(f, "SELECT string_agg(c1, ' ') FROM staging.file_of_test") == "Nurgül Çağ")
@@ -159,8 +163,9 @@ struct ErasureTraceTests {
     // She writes herself, and begins anew.
     let anew = try await system(f) { tx in
       try await tx.result(
-        "SELECT i.customer_id FROM crm.identify('email', 'nurgul@posta.example', 'Nurgül Çağlayan', (SELECT c.department_id FROM crm.customer c WHERE c.id = \(id))) AS i")[0]
-        .decode(UUID.self, at: 0)
+        "SELECT i.customer_id FROM crm.identify('email', 'nurgul@posta.example', 'Nurgül Çağlayan', (SELECT c.department_id FROM crm.customer c WHERE c.id = \(id))) AS i"
+      )[0]
+      .decode(UUID.self, at: 0)
     }
     #expect(try await system(f) { try await $0.value(Int.self, "SELECT crm.reapply_tombstones(now())") } == 1)
     #expect(try await text(f, "SELECT name FROM crm.customer WHERE id = \(gone)")?.hasPrefix("erased ") == true)
@@ -198,17 +203,22 @@ struct ErasureTraceTests {
       ])
     let request = try await f.granted("erase", of: ["customer_id": .string(person)])
     let plan = try await f.api.send(.get, "/v1/privacy_requests/\(request)/plan").rows()
-    #expect(plan.contains { $0["table"]?.string == "crm.consent_event" && $0["action"] == "keep" && $0["rows"] == .number(1) && $0["keep_until"]?.string != nil }, "\(plan)")
+    #expect(
+      plan.contains { $0["table"]?.string == "crm.consent_event" && $0["action"] == "keep" && $0["rows"] == .number(1) && $0["keep_until"]?.string != nil },
+      "\(plan)")
     #expect(try await f.api.send(.post, "/v1/privacy_requests/\(request)/execute", json: [:]).status == 200)
     try await f.work("privacy.execute")
     func addresses() async throws -> String? {
-      try await text(f, "SELECT string_agg(e.status || ' ' || coalesce(e.address, '–'), ', ' ORDER BY e.status) FROM crm.consent_event e WHERE e.customer_id = \(id)")
+      try await text(
+        f, "SELECT string_agg(e.status || ' ' || coalesce(e.address, '–'), ', ' ORDER BY e.status) FROM crm.consent_event e WHERE e.customer_id = \(id)")
     }
     #expect(try await addresses() == "ONAY –, RET red@posta.example")
     // The registry answers.
     try await f.sql("UPDATE crm.registry_transfer SET state = 'sending', passed_date = now() WHERE event_id = \(refusal)")
     #expect(try await addresses() == "ONAY –, RET red@posta.example")
-    _ = try await system(f) { try await $0.value(Bool.self, "SELECT crm.settle_registry_item((SELECT t.id FROM crm.registry_transfer t WHERE t.event_id = \(refusal)), now(), 'T-1')") }
+    _ = try await system(f) {
+      try await $0.value(Bool.self, "SELECT crm.settle_registry_item((SELECT t.id FROM crm.registry_transfer t WHERE t.event_id = \(refusal)), now(), 'T-1')")
+    }
     #expect(try await addresses() == "ONAY –, RET –")
     #expect(try await f.dump().allSatisfy { !$0.line.contains("red@posta.example") && !$0.line.contains("Reddeden") })
   }
@@ -220,7 +230,9 @@ struct ErasureTraceTests {
     defer { try? FileManager.default.removeItem(at: place) }
     let folder = FileFolder(place, sizeLimit: 1_000)
     let persons = [try await f.person("Dosyalı Kişi"), try await f.person("Başka Biri")]
-    let stored = [try await folder.store(Array("yalnız onun".utf8)), try await folder.store(Array("ikisinin".utf8)), try await folder.store(Array("yeni gelen".utf8))]
+    let stored = [
+      try await folder.store(Array("yalnız onun".utf8)), try await folder.store(Array("ikisinin".utf8)), try await folder.store(Array("yeni gelen".utf8)),
+    ]
     for (person, file) in [(0, 0), (0, 1), (1, 1), (0, 2)] {
       let conversation = UUID.v7()
       try await plant(
@@ -271,7 +283,9 @@ struct ErasureTraceTests {
     #expect(try executed.status == 200 && executed.json()["state"]?.string == "executed", "\(executed.text)")
     let steps = try await f.api.send(.get, "\(path)/steps").rows()
     let step = try #require(steps.first { $0["step"] == "rectified" }, "\(steps)")
-    #expect(step["detail"]?["fields"]?["customers"]?.array?.contains("name") == true && step["detail"]?["fields"]?["contact_points"]?.array?.contains("value") == true)
+    #expect(
+      step["detail"]?["fields"]?["customers"]?.array?.contains("name") == true && step["detail"]?["fields"]?["contact_points"]?.array?.contains("value") == true
+    )
     #expect(!"\(steps)".contains("Yazılan") && !"\(steps)".contains("posta.example"))
     // What was corrected is what an export shows, and what the person is found by.
     let found = try await f.api.send(.get, "/v1/privacy_requests/persons", ["email": "dogru@posta.example"]).rows()

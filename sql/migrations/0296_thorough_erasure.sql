@@ -321,15 +321,14 @@ begin
   insert into crm.suppression (channel, address_token, scope, reason, suppressed_at)
   select distinct on (f.token) f.channel, f.token, 'commercial', 'erased', at
   from (
-    select k.channel, crm.address_token(k.channel, p.value) as token from crm.contact_point as p
+    select k.channel, crm.address_token(k.channel, p.value) as token, p.value as address from crm.contact_point as p
     join (values ('whatsapp', 'social'), ('social', 'social'), ('other', 'letter')) as k (kind, channel) on k.kind = p.kind where p.id = any (ids)
     union all
-    select e.channel, e.address_token from crm.consent_event as e where e.id = any (ids)
+    select v.channel, v.address_token, v.address from crm.consent_event as v where v.id = any (ids)
   ) as f
   where f.token is not null
-    and not exists (select from crm.consent_event as e where e.address_token = f.token and e.id <> all (ids))
-    and not exists (select from crm.contact_point as p where p.id <> all (ids) and p.kind in ('email', 'phone', 'whatsapp', 'social', 'other')
-      and crm.address_token(case p.kind when 'email' then 'email' when 'phone' then 'phone' when 'other' then 'letter' else 'social' end, p.value) = f.token)
+    and not exists (select from crm.consent_event as v where v.address_token = f.token and v.id <> all (ids))
+    and not exists (select from crm.contact_point as p where p.value_key = crm.search_key(f.address) and p.id <> all (ids))
     and not exists (select from crm.suppression as s where s.address_token = f.token and s.reason = 'erased' and s.lifted_at is null and s.brand_id is null)
   order by f.token, f.channel;
 

@@ -44,7 +44,9 @@ extension ResourceAPI {
       let changeable = json.object.map { members in JSON.object(members.filter { entity.mayChange($0.key) || !entity.mayCreate($0.key) }) } ?? json
       return try await writer(entity, for: request).change(changeable, id: known, version: version) { try await tx.result($0) }
     }
-    let written = try await writer(entity, for: request).create(entity.keyed(json, system: system, key: key), caller: request.caller) { try await tx.result($0) }
+    let written = try await writer(entity, for: request).create(entity.keyed(json, system: system, key: key), caller: request.caller) {
+      try await tx.result($0)
+    }
     // What is wrong with the record is said before its condition (RFC 9110 §13.2.1); nothing of it stays.
     if mustExist { throw RowWriter.versionMismatch }
     do {

@@ -45,10 +45,11 @@ extension JobHandler {
     }
     var gone: [String] = []
     for digest in digests {
-      let isNamed = try await database.read(
-        as: .system("remove files"), areas: [.customers], lane: .jobs, deadline: .after(.seconds(10)),
-        "SELECT 1 FROM crm.attachment AS a WHERE a.sha256 = \(digest) LIMIT 1"
-      ).count > 0
+      let isNamed =
+        try await database.read(
+          as: .system("remove files"), areas: [.customers], lane: .jobs, deadline: .after(.seconds(10)),
+          "SELECT 1 FROM crm.attachment AS a WHERE a.sha256 = \(digest) LIMIT 1"
+        ).count > 0
       if isNamed { gone.append(digest) } else if try await database.files.open(digest) == nil { gone.append(digest) }
     }
     let removed = gone
