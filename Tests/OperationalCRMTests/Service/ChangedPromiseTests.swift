@@ -27,6 +27,13 @@ struct ChangedPromiseTests {
     try await desk.finish("service.watch", queued: true)
     #expect(try await events("withdrawn_at=is.null") == ["breach", "escalation", "warning"])
 
+    // Still broken, at another instant.
+    _ = try await desk.done(.patch, "/v1/sla_policies/\(promise.id)", as: "deniz", json: ["first_response_minutes": 20])
+    try await desk.finish("service.sla_recompute")
+    #expect(try await events("withdrawn_at=is.null") == ["breach", "escalation", "warning"])
+    let broken = try await desk.rows("/v1/tickets/\(late.id)/clocks").first { $0["kind"] == "first_response" }?["breached_at"]
+    #expect(try await desk.rows("/v1/sla_events?ticket_id=eq.\(late.id)&kind=eq.breach").map { $0["at"] } == [broken])
+
     _ = try await desk.done(.patch, "/v1/sla_policies/\(promise.id)", as: "deniz", json: ["first_response_minutes": 600])
     try await desk.finish("service.sla_recompute")
     #expect(try await desk.done(.get, "/v1/tickets/\(late.id)")["sla_state"] == "running")

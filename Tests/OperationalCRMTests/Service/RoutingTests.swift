@@ -67,6 +67,26 @@ struct RoutingTests {
     #expect(try await desk.send(.post, "/v1/tickets/\(waiting.id)/assign", as: "ayse", json: [:]).status == 403)
   }
 
+  @Test("what comes at once does not go to somebody beyond the capacity; what had to wait is given out when there is room")
+  func atOnce() async throws {
+    let desk = try await ServiceDesk(server: TestServer.start())
+    for member in try await desk.rows("/v1/team_members?team_id=eq.\(desk.team)") {
+      _ = try await desk.done(.patch, "/v1/team_members/\(member.id)", as: "deniz", json: ["capacity": 2])
+    }
+    func given() async throws -> [Int] {
+      var counts: [Int] = []
+      for person in [desk.zeynep, desk.burak] { counts.append(try await desk.rows("/v1/tickets?assignee_id=eq.\(person)").count) }
+      return counts
+    }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<12 { group.addTask { _ = try await desk.ticket() } }
+      try await group.waitForAll()
+    }
+    #expect(try await given().allSatisfy { $0 <= 2 })
+    try await desk.server.database.work("SELECT crm.route_waiting(now(), 100)")
+    #expect(try await given() == [2, 2])
+  }
+
   @Test("the work of whoever is absent goes to the others, once the absence begins")
   func absence() async throws {
     let desk = try await ServiceDesk(server: TestServer.start())

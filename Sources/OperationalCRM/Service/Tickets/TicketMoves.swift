@@ -41,7 +41,7 @@ extension LockedTicket {
         409, "ticket-cannot-move",
         Phrase("A ticket that is \(status.rawValue) cannot become \(next.rawValue).", tr: "\(status.rawValue) durumundaki talep \(next.rawValue) olamaz."))
     }
-    guard !status.needsReason(becoming: next) || reason != nil else {
+    guard !status.needsReason(becoming: next) || reason?.contains(where: { !$0.isWhitespace }) == true else {
       throw Problem.invalid([.init("/reason", code: "required", Phrase("Say why.", tr: "Nedenini yazın."))])
     }
     try await tx.run(
