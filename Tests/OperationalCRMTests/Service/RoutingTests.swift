@@ -117,7 +117,8 @@ struct RoutingTests {
     let made = try await desk.ticket()
     let waiting = try await desk.done(.post, "/v1/tickets/\(made.id)/assign", json: ["assignee_id": .string(desk.zeynep)])
     _ = try await desk.done(.post, "/v1/tickets/\(waiting.id)/status", json: ["status": "pending_customer"])
-    let talk = try await desk.done(.post, "/v1/conversations", as: "deniz", json: ["customer_id": .string(desk.customer), "channel": "email", "subject": "Soru"])
+    let talk = try await desk.done(
+      .post, "/v1/conversations", as: "deniz", json: ["customer_id": .string(desk.customer), "channel": "email", "subject": "Soru"])
     _ = try await desk.done(.patch, "/v1/conversations/\(talk.id)", as: "deniz", json: ["team_id": .string(desk.team)])
     _ = try await desk.done(.post, "/v1/conversations/\(talk.id)/assign", as: "deniz", json: ["user_id": .string(desk.zeynep)])
     let starts = Date.now.addingTimeInterval(3_600)
