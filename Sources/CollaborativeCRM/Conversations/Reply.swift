@@ -85,18 +85,20 @@ extension BusinessOperation {
     "reply_to_conversation", .post, "/v1/conversations/{id}/reply", of: "conversations", access: .write(.customers), "Answer in a conversation",
     description: """
       The message is queued and sent by the account's channel, in the same thread; its status is then that of the interaction. A message that the gate does \
-      not let through, such as one to a suppressed address, is refused: then state is refused, the reason is given, and nothing is sent.
+      not let through, such as one to a suppressed address, is refused: then state is refused, the reason is given, and nothing is sent. In a conversation of \
+      the customer portal the answer stands at once: state is sent, and there is no message.
       """,
     input: Reply.self,
     answer: .json([
       "type": "object", "required": ["state", "interaction_id", "message_id", "reason"],
       "properties": [
-        "state": ["type": "string", "enum": ["queued", "refused"]], "interaction_id": AnswerField.optional(AnswerField.id), "message_id": AnswerField.id,
-        "reason": AnswerField.optional(AnswerField.text),
+        "state": ["type": "string", "enum": ["queued", "sent", "refused"]], "interaction_id": AnswerField.optional(AnswerField.id),
+        "message_id": AnswerField.optional(AnswerField.id), "reason": AnswerField.optional(AnswerField.text),
       ],
     ])
   ) { run, input in
     let conversation = try await LockedConversation.locked(run)
+    if conversation.channel == "web" { return try await run.answerInPortal(conversation, input) }
     let channel = try ReplyRoute.channel(answering: conversation.channel)
     guard let route = try await run.tx.first(ReplyRoute.self, ReplyRoute.statement(conversation, channel: channel, input)) else {
       throw Problem(
@@ -145,17 +147,41 @@ extension BusinessOperation {
           Phrase("Name files that were uploaded to this conversation and not sent yet.", tr: "Bu görüşmeye yüklenmiş ve henüz gönderilmemiş dosyaları verin."))
       ])
     }
-    try await run.tx.run(
-      """
-      UPDATE crm.conversation SET assignee_id = coalesce(assignee_id, \(run.caller.userID)), state = CASE WHEN \(input.close) THEN 'done' ELSE 'waiting' END,
-        snoozed_until = NULL
-       WHERE customer_id = \(conversation.customerID) AND id = \(conversation.id)
-      """)
-    try await run.tx.run(
-      "DELETE FROM crm.draft WHERE customer_id = \(conversation.customerID) AND conversation_id = \(conversation.id) AND user_id = \(run.caller.userID)")
+    try await run.settle(conversation, closing: input.close)
     return .json([
       "state": "queued", "interaction_id": .string(interaction.lowercase), "message_id": .string(message.lowercase), "reason": .null,
     ])
+  }
+}
+
+extension BusinessOperation.Run {
+  /// In the portal the customer reads the conversation itself: nothing is sent, and what is only for sending is refused rather than lost.
+  fileprivate func answerInPortal(_ conversation: LockedConversation, _ reply: Reply) async throws -> BusinessOperation.Outcome {
+    let idle = [
+      ("subject", reply.subject != nil), ("address", reply.address != nil), ("channel_account_id", reply.accountID != nil),
+      ("attachment_ids", !reply.attachmentIDs.isEmpty), ("not_before", reply.notBefore != nil),
+    ]
+    let errors = idle.filter { $0.1 }.map { name, _ in
+      Problem.FieldError(
+        "/\(name)", code: "not-in-portal",
+        Phrase("In the customer portal an answer is text alone; leave this out.", tr: "Müşteri portalında yanıt yalnızca metindir; bunu vermeyin."))
+    }
+    if !errors.isEmpty { throw Problem.invalid(errors) }
+    let said = try await tx.value(UUID.self, "SELECT crm.answer_in_portal(\(conversation.customerID), \(conversation.id), \(reply.text)) AS id")
+    try await settle(conversation, closing: reply.close)
+    return .json(["state": "sent", "interaction_id": .string(said.lowercase), "message_id": .null, "reason": .null])
+  }
+
+  /// Whoever answered has the conversation, if nobody had it, and needs no draft any more.
+  fileprivate func settle(_ conversation: LockedConversation, closing: Bool) async throws {
+    try await tx.run(
+      """
+      UPDATE crm.conversation SET assignee_id = coalesce(assignee_id, \(caller.userID)), state = CASE WHEN \(closing) THEN 'done' ELSE 'waiting' END,
+        snoozed_until = NULL
+       WHERE customer_id = \(conversation.customerID) AND id = \(conversation.id)
+      """)
+    try await tx.run(
+      "DELETE FROM crm.draft WHERE customer_id = \(conversation.customerID) AND conversation_id = \(conversation.id) AND user_id = \(caller.userID)")
   }
 }
 

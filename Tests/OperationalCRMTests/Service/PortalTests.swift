@@ -7,56 +7,15 @@ import Testing
 @Suite struct PortalTests {
   private func desk() async throws -> SurveyDesk { SurveyDesk(server: try await TestServer.suite()) }
 
-  private func invitation(_ desk: SurveyDesk, _ customer: String, contact: String? = nil) async throws -> (access: String, secret: String) {
-    let answer = try await desk.post("/v1/customers/\(customer)/portal_invitations", contact.map { ["contact_id": .string($0)] })
-    try #require(answer.status == 201, "\(answer.text)")
-    return (try #require(try answer.json()["id"]?.string), try #require(try answer.json()["invitation"]?.string))
-  }
-
-  /// A customer's own client.
-  private struct Visitor {
-    let desk: SurveyDesk
-    let token: String
-
-    func send(_ method: Request.Method, _ path: String, _ json: JSON? = nil) async throws -> TestServer.Answer {
-      try await desk.server.send(method, path, as: nil, json: json, headers: ["authorization": "Bearer \(token)"])
-    }
-
-    func list(_ path: String) async throws -> [JSON] {
-      let answer = try await send(.get, path)
-      try #require(answer.status == 200, "\(path): \(answer.text)")
-      return try answer.json()["data"]?.array ?? []
-    }
-  }
-
-  private func visitor(_ desk: SurveyDesk, _ customer: String, contact: String? = nil) async throws -> Visitor {
-    let answer = try await desk.post("/v1/portal/sessions", as: nil, ["invitation": .string(try await invitation(desk, customer, contact: contact).secret)])
-    try #require(answer.status == 201, "\(answer.text)")
-    return Visitor(desk: desk, token: try #require(try answer.json()["token"]?.string))
-  }
-
-  /// An order of a customer, with a line.
-  private func order(_ desk: SurveyDesk, _ customer: String, number: String) async throws -> String {
-    let id = try #require(UUID(uuidString: customer))
-    let row = try await desk.admin(
-      """
-      WITH o AS (INSERT INTO crm.sales_order (customer_id, external_number, source_system, department_id, amount) SELECT c.id, \(number), 'test', c.department_id, 12.5 FROM crm.customer c WHERE c.id = \(id) RETURNING customer_id, id),
-           p AS (INSERT INTO crm.product (sku, name) VALUES (\(number), 'Çay') RETURNING id)
-      INSERT INTO crm.sales_order_line (customer_id, order_id, product_id, line_number, quantity, amount) SELECT o.customer_id, o.id, p.id, 1, 1, 12.5 FROM o CROSS JOIN p
-      RETURNING order_id
-      """)[0]
-    return try row.decode(UUID.self, at: 0).lowercase
-  }
-
   @Test func `a customer comes in once by an invitation and sees what is theirs and nothing else`() async throws {
     let desk = try await desk()
     let mine = try await desk.customer("Çiğdem Işık")
     let others = try await desk.customer("Başkası")
-    let order = try await order(desk, mine, number: "P-\(UUID())")
-    let foreign = try await self.order(desk, others, number: "P-\(UUID())")
+    let order = try await desk.order(mine, number: "P-\(UUID())")
+    let foreign = try await desk.order(others, number: "P-\(UUID())")
     _ = try await desk.made("/v1/tickets", ["customer_id": .string(mine), "subject": "Benim"])
     _ = try await desk.made("/v1/tickets", ["customer_id": .string(others), "subject": "Onun"])
-    let guest = try await visitor(desk, mine)
+    let guest = try await desk.visitor(mine)
 
     let me = try #require(try await guest.list("/v1/portal/me").first)
     #expect(me["customer_id"]?.string == mine && me["name"] == "Çiğdem Işık" && me["contact_id"] == .null)
@@ -80,9 +39,9 @@ import Testing
   @Test func `a customer opens a ticket, is answered, writes back, and sees no note`() async throws {
     let desk = try await desk()
     let customer = try await desk.customer()
-    let guest = try await visitor(desk, customer)
+    let guest = try await desk.visitor(customer)
     let id = UUID().uuidString.lowercased()
-    let order = try await order(desk, customer, number: "P-\(UUID())")
+    let order = try await desk.order(customer, number: "P-\(UUID())")
     let ask: JSON = ["id": .string(id), "subject": "Kırık fincan", "description": "Kutudan kırık çıktı.", "type": "complaint", "order_id": .string(order)]
     let opened = try await guest.send(.post, "/v1/portal/tickets", ask)
     #expect(opened.status == 201, "\(opened.text)")
@@ -103,7 +62,7 @@ import Testing
     let messages = try await guest.list("/v1/portal/conversations/\(conversation)/messages")
     #expect(Set(messages.compactMap { $0["body_text"]?.string }) == ["Kutudan kırık çıktı.", "Yenisini gönderiyoruz.", "Teşekkürler"])
 
-    let stranger = try await visitor(desk, try await desk.customer("Yabancı"))
+    let stranger = try await desk.visitor(try await desk.customer("Yabancı"))
     #expect(try await stranger.send(.get, "/v1/portal/conversations/\(conversation)/messages").status == 404)
     #expect(try await stranger.send(.post, "/v1/portal/conversations/\(conversation)/messages", ["text": "x"]).status == 404)
     let wrong = try await stranger.send(.post, "/v1/portal/tickets", ["subject": "x", "description": "x", "order_id": .string(order)])
@@ -115,14 +74,14 @@ import Testing
     let company = try await desk.made("/v1/customers", ["kind": "organisation", "name": "Çınar A.Ş."])
     let first = try await desk.made("/v1/contacts", ["customer_id": .string(company), "name": "Ali"])
     let second = try await desk.made("/v1/contacts", ["customer_id": .string(company), "name": "Veli"])
-    let ali = try await visitor(desk, company, contact: first)
-    let veli = try await visitor(desk, company, contact: second)
-    let everybody = try await visitor(desk, company)
+    let ali = try await desk.visitor(company, contact: first)
+    let veli = try await desk.visitor(company, contact: second)
+    let everybody = try await desk.visitor(company)
     #expect(try await ali.list("/v1/portal/me").map { $0["contact_name"] } == ["Ali"])
     let opened = try await ali.send(.post, "/v1/portal/tickets", ["subject": "Fatura", "description": "Nerede?"])
     #expect(opened.status == 201)
     let conversation = try opened.json()["conversation_id"]?.string ?? ""
-    let order = try await order(desk, company, number: "P-\(UUID())")
+    let order = try await desk.order(company, number: "P-\(UUID())")
     for guest in [ali, everybody] {
       #expect(try await guest.list("/v1/portal/conversations").count == 1)
       #expect(try await guest.list("/v1/portal/tickets").map { $0["subject"] } == ["Fatura"])
@@ -155,7 +114,7 @@ import Testing
   @Test func `a customer allows and refuses messages to their own addresses`() async throws {
     let desk = try await desk()
     let address = "r\(UUID().uuidString.prefix(8).lowercased())@musteri.example"
-    let guest = try await visitor(desk, try await desk.customer(email: address))
+    let guest = try await desk.visitor(try await desk.customer(email: address))
     #expect(try await guest.send(.post, "/v1/portal/consents", ["channel": "email", "address": .string(address.uppercased()), "status": "ONAY"]).status == 201)
     #expect(try await guest.list("/v1/portal/consents").map { [$0["address"], $0["status"], $0["source"]] } == [[.string(address), "ONAY", "HS_WEB"]])
     #expect(try await guest.send(.post, "/v1/portal/consents", ["channel": "email", "address": .string(address), "status": "RET"]).status == 201)
@@ -171,10 +130,10 @@ import Testing
   @Test func `an invitation works once and until its end, and a revoked access ends at once`() async throws {
     let desk = try await desk()
     let customer = try await desk.customer()
-    let (access, secret) = try await invitation(desk, customer)
+    let (access, secret) = try await desk.portalInvitation(customer)
     let listed = try await desk.get("/v1/portal_accesses/\(access)")
     #expect(listed["invitation_hash"] == nil && listed["redeemed_at"] == .null)
-    let again = try await invitation(desk, customer)
+    let again = try await desk.portalInvitation(customer)
     #expect(again.access == access)
     #expect(
       try await desk.post("/v1/portal/sessions", as: nil, ["invitation": .string(secret)]).problem == "unknown-invitation", "a new one ends the one before")
@@ -182,12 +141,12 @@ import Testing
     try await desk.admin("UPDATE crm.portal_access SET invitation_expires_at = now() WHERE id = \(id)")
     #expect(try await desk.post("/v1/portal/sessions", as: nil, ["invitation": .string(again.secret)]).status == 401)
 
-    let third = try await invitation(desk, customer)
+    let third = try await desk.portalInvitation(customer)
     let token = try #require(try await desk.post("/v1/portal/sessions", as: nil, ["invitation": .string(third.secret)]).json()["token"]?.string)
     #expect(token.hasPrefix("mhc_"))
     #expect(try await desk.post("/v1/portal/sessions", as: nil, ["invitation": .string(third.secret)]).status == 401)
-    let guest = Visitor(desk: desk, token: token)
-    let second = try await visitor(desk, customer)
+    let guest = PortalVisitor(desk: desk, token: token)
+    let second = try await desk.visitor(customer)
     #expect(try await guest.send(.get, "/v1/portal/me").status == 200)
     #expect(try await guest.send(.delete, "/v1/portal/sessions/current").status == 204)
     try await ends(guest)
@@ -200,7 +159,7 @@ import Testing
   }
 
   /// What the gateway remembers of a token is forgotten by a notification, which takes a moment.
-  private func ends(_ guest: Visitor) async throws {
+  private func ends(_ guest: PortalVisitor) async throws {
     for _ in 0..<100 {
       if try await guest.send(.get, "/v1/portal/me").status == 401 { return }
       try await Task.sleep(for: .milliseconds(50))

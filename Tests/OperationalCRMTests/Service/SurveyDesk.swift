@@ -28,6 +28,11 @@ struct SurveyDesk {
     return try answer.json()
   }
 
+  /// The id of one of the demo company's people.
+  func user(_ person: String) async throws -> String {
+    try #require(try await get("/v1/users?email=eq.\(person)@carsi.example", as: "deniz")["data"]?.array?.first?["id"]?.string)
+  }
+
   /// A customer with an e-mail address.
   func customer(_ name: String = "Çiğdem Işık", email: String? = nil) async throws -> String {
     let id = try await made("/v1/customers", ["kind": "person", "name": .string(name)])

@@ -159,6 +159,19 @@ import Testing
     #expect(
       number(promoters["score"], 700.0 / 36) && number(promoters["lower"], -6.280259443326955) && number(promoters["upper"], 42.17769534076285)
         && promoters["is_small"] == false, "\(promoters)")
+    // What was answered while the customer was in the segment, and not what came after.
+    let code = "g\(UUID().uuidString.lowercased().filter { $0 != "-" })"
+    try await desk.admin(
+      """
+      WITH made AS (INSERT INTO crm.segment (code, name, kind) VALUES (\(code), 'Sadık', 'static') RETURNING id)
+      INSERT INTO crm.segment_member (segment_id, customer_id, entered_at, left_at, reason, left_reason)
+      SELECT made.id, r.customer_id, '2026-01-01', '2026-04-01', 'x', 'x' FROM made, crm.survey_response r
+       WHERE r.survey_id = \(try #require(UUID(uuidString: nps))) LIMIT 1
+      """)
+    try await desk.answers(nps, [0, 0, 0, 0, 0, 0], at: "2026-04-10T09:00:00Z")
+    let segments = try await desk.get("/v1/surveys/\(nps)/results?by=segment")["data"]?.array ?? []
+    #expect(segments.count == 1 && segments[0]["group_key"]?.string == code && segments[0]["label"] == "Sadık" && segments[0]["answers"] == 36, "\(segments)")
+    #expect(number(segments.first?["score"], 700.0 / 36))
     let csat = try await desk.survey("csat")
     try await desk.answers(csat, [5, 4, 4, 5, 5, 4, 5, 5, 3, 1])
     let content = try #require(try await desk.get("/v1/surveys/\(csat)/results")["data"]?.array?.first)
@@ -179,6 +192,103 @@ import Testing
   private func number(_ value: JSON?, _ expected: Double) -> Bool {
     guard case .number(let number)? = value else { return false }
     return abs(NSDecimalNumber(decimal: number).doubleValue - expected) < 1e-9
+  }
+
+  @Test func `a survey without an address for its links is not sent`() async throws {
+    let desk = try await desk()
+    let survey = try await desk.survey("csat")
+    let bare = try await desk.server.send(.patch, "/v1/surveys/\(survey)", as: "zeynep", json: ["base_address": .null])
+    #expect(bare.status == 422 && bare.text.contains("survey_base_address_given"), "\(bare.text)")
+    let brand = try await desk.made("/v1/brands", as: "elif", ["code": .string("b\(survey.prefix(8))"), "name": "Adressiz"])
+    let moved = try await desk.server.send(.patch, "/v1/surveys/\(survey)", as: "zeynep", json: ["base_address": .null, "brand_id": .string(brand)])
+    #expect(moved.status == 200, "\(moved.text)")
+    let invitation = try await desk.invite(survey, try await desk.customer())
+    try await desk.send(at: Date().addingTimeInterval(60))
+    #expect(try await desk.invitation(invitation)["skipped"] == "no_link")
+    #expect(try await desk.post("/v1/surveys/\(survey)/close").status == 200)
+    let refused = try await desk.post("/v1/surveys/\(survey)/activate")
+    #expect(refused.problem == "survey-incomplete" && refused.text.contains("base_address"), "\(refused.text)")
+    #expect(try await desk.server.send(.patch, "/v1/brands/\(brand)", as: "elif", json: ["link_base": "https://crm.example.com"]).status == 200)
+    #expect(try await desk.post("/v1/surveys/\(survey)/activate").status == 200)
+    let linked = try await desk.invite(survey, try await desk.customer())
+    try await desk.send(at: Date().addingTimeInterval(60))
+    #expect(try await desk.path(linked).hasPrefix("/s/"))
+  }
+
+  @Test func `a follow-up shows what was written to nobody who does not see the customer`() async throws {
+    let desk = try await desk()
+    let survey = try await desk.survey("csat", ["follow_up_at_most": 2])
+    let owner = try await desk.user("ayse")
+    for (visibility, readers) in [("private", ["ayse"]), ("department", ["ayse", "mehmet"]), ("company", ["ayse", "mehmet", "gul"])] {
+      let customer = try await desk.made(
+        "/v1/customers", as: "ayse", ["kind": "person", "name": "Gizli Müşteri", "visibility": .string(visibility), "owner_id": .string(owner)])
+      _ = try await desk.made(
+        "/v1/contact_points", as: "ayse", ["customer_id": .string(customer), "kind": "email", "value": .string("c\(UUID())@musteri.example")])
+      // As a closed ticket leaves it: nobody of service sees a private customer.
+      let invitation = UUID()
+      try await desk.admin(
+        """
+        INSERT INTO crm.survey_invitation (customer_id, id, survey_id, event_id, department_id, owner_id, visibility)
+        SELECT c.id, \(invitation), \(try #require(UUID(uuidString: survey))), \(invitation), c.department_id, c.owner_id, c.visibility FROM crm.customer c
+         WHERE c.id = \(try #require(UUID(uuidString: customer)))
+        """)
+      try await desk.send(at: Date().addingTimeInterval(60))
+      #expect(try await desk.form(try await desk.path(invitation.lowercase), "score=1&comment=Kimse+bilmesin").status == 200)
+      let activity = try #require(try await desk.get("/v1/activities?customer_id=eq.\(customer)", as: "ayse")["data"]?.array?.first)
+      #expect(activity["visibility"]?.string == visibility, "\(activity)")
+      for person in ["ayse", "mehmet", "gul"] {
+        let status = try await desk.server.send(.get, "/v1/activities/\(activity["id"]?.string ?? "")", as: person).status
+        #expect((status == 200) == readers.contains(person), "\(visibility) \(person) \(status)")
+      }
+    }
+  }
+
+  @Test func `the answers to each question are spread over its choices, also of a form and by group`() async throws {
+    let desk = try await desk()
+    let form = try await desk.made(
+      "/v1/surveys",
+      [
+        "code": .string("f\(UUID().uuidString.lowercased().filter { $0 != "-" })"), "name": "Form", "kind": "form", "title_en": "x", "title_tr": "x",
+        "base_address": "https://crm.example.com", "rest_days": 0,
+      ])
+    let options: JSON = [
+      ["code": "shop", "en": "Shop", "tr": "Dükkân"], ["code": "web", "en": "Web", "tr": "Site"], ["code": "app", "en": "App", "tr": "Uygulama"],
+    ]
+    for (place, question) in [("where", "choice"), ("used", "choices"), ("again", "yes_no"), ("stars", "rating"), ("why", "text")].enumerated() {
+      var fields: [String: JSON] = [
+        "survey_id": .string(form), "place": .number(Decimal(place + 1)), "code": .string(question.0), "kind": .string(question.1), "text_en": "x",
+        "text_tr": "x",
+      ]
+      if question.1.hasPrefix("choice") { fields["options"] = options }
+      _ = try await desk.made("/v1/survey_questions", .object(fields))
+    }
+    try #require(try await desk.post("/v1/surveys/\(form)/activate").status == 200)
+    for number in 0..<6 {
+      let invitation = try await desk.invite(form, try await desk.customer())
+      try await desk.send(at: Date().addingTimeInterval(60))
+      var answers: [String: JSON] = ["where": number < 4 ? "shop" : "web", "used": ["shop", "app"], "again": .bool(number != 0), "why": "Güzel"]
+      if number < 4 { answers["stars"] = 5 }
+      let given = try await desk.post(try await desk.path(invitation), as: nil, ["answers": .object(answers)])
+      try #require(given.status == 200, "\(given.text)")
+    }
+    let rows = try await desk.get("/v1/surveys/\(form)/choices")["data"]?.array ?? []
+    func row(_ question: String, _ choice: JSON) -> JSON? { rows.first { $0["question"]?.string == question && $0["choice"] == choice } }
+    #expect(
+      rows.map { $0["question"]?.string ?? "" } == Array(repeating: "where", count: 3) + Array(repeating: "used", count: 3) + ["again", "again"]
+        + Array(repeating: "stars", count: 5) + ["why"])
+    // Wilson's interval of 4 in 6, by statsmodels.
+    let shop = row("where", "shop")
+    #expect(
+      shop?["chosen"] == 4 && number(shop?["share"], 4.0 / 6) && number(shop?["lower"], 0.29999331513839184) && number(shop?["upper"], 0.9032285888942195),
+      "\(rows)")
+    #expect(row("where", "app")?["chosen"] == 0 && row("used", "app")?["chosen"] == 6 && row("again", "false")?["chosen"] == 1)
+    #expect(row("stars", "5")?["answers"] == 4 && row("stars", "5")?["is_suppressed"] == true && row("stars", "5")?["chosen"] == .null)
+    #expect(row("why", .null)?["answers"] == 6 && row("why", .null)?["chosen"] == .null)
+    let tiers = try await desk.get("/v1/surveys/\(form)/choices?by=tier")["data"]?.array ?? []
+    #expect(tiers.count == rows.count && tiers.allSatisfy { $0["group_key"] == .null })
+    #expect(try await desk.get("/v1/surveys/\(form)/choices?until=2020-01-01T00:00:00Z")["data"] == [])
+    #expect(try await desk.server.send(.get, "/v1/surveys/\(UUID())/choices", as: "zeynep").status == 404)
+    #expect(try await desk.server.send(.get, "/v1/surveys/\(form)/choices", as: "fatma").status == 403)
   }
 
   @Test func `a survey is activated only when it is complete, and keeps its questions from then on`() async throws {

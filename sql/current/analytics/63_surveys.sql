@@ -109,29 +109,37 @@ end;
 comment on function analytics.survey_figures(text, bigint, bigint, bigint, bigint, double precision, double precision) is
   'What is shown of counted answers: score, 95 % interval and shares; nothing but the number of answers below five.';
 
+create function analytics.survey_answers_by(of_survey uuid, since timestamptz, until timestamptz, group_by text)
+returns table (group_key text, label text, customer_id uuid, response_id uuid, score integer, band text) language sql stable as $$
+  select g.group_key, g.label, a.customer_id, a.response_id, a.score, a.band
+  from analytics.survey_answer as a
+  cross join lateral (
+    select null::text as group_key, null::text as label where survey_answers_by.group_by is null
+    union all
+    select a.tier, a.tier where survey_answers_by.group_by = 'tier'
+    union all
+    select a.agent_id::text, (select u.name from crm.app_user as u where u.id = a.agent_id) where survey_answers_by.group_by = 'agent'
+    union all
+    select x.period, x.period from (select to_char(a.answered_on, case survey_answers_by.group_by
+      when 'month' then 'YYYY-MM' when 'quarter' then 'YYYY-"Q"Q' when 'year' then 'YYYY' end) as period) as x
+    where survey_answers_by.group_by in ('month', 'quarter', 'year')
+    union all
+    select s.code, s.name from crm.segment_member as m join crm.segment as s on s.id = m.segment_id
+    where survey_answers_by.group_by = 'segment' and m.customer_id = a.customer_id and m.entered_at <= a.answered_at and (m.left_at is null or m.left_at > a.answered_at)
+  ) as g
+  where a.survey_id = of_survey and (survey_answers_by.since is null or a.answered_at >= survey_answers_by.since)
+    and (survey_answers_by.until is null or a.answered_at < survey_answers_by.until)
+$$;
+comment on function analytics.survey_answers_by(uuid, timestamptz, timestamptz, text) is
+  'The answers to a survey from an instant until before another, each in its group: as a whole or by tier, segment, agent, month, quarter or year. Who was in two segments counts in both.';
+
 create function analytics.survey_result(of_survey uuid, since timestamptz default null, until timestamptz default null, group_by text default null)
 returns table (group_key text, label text, answers bigint, is_suppressed boolean, is_small boolean, score double precision, lower double precision, upper double precision,
   high bigint, middle bigint, low bigint, top_share double precision, top_lower double precision, top_upper double precision) language sql stable as $$
   with survey as (
     select s.kind from crm.survey as s where s.id = of_survey
   ), answer as (
-    select a.*, g.group_key, g.label
-    from analytics.survey_answer as a
-    cross join lateral (
-      select null::text as group_key, null::text as label where survey_result.group_by is null
-      union all
-      select a.tier, a.tier where survey_result.group_by = 'tier'
-      union all
-      select a.agent_id::text, (select u.name from crm.app_user as u where u.id = a.agent_id) where survey_result.group_by = 'agent'
-      union all
-      select x.period, x.period from (select to_char(a.answered_on, case survey_result.group_by
-        when 'month' then 'YYYY-MM' when 'quarter' then 'YYYY-"Q"Q' when 'year' then 'YYYY' end) as period) as x
-      where survey_result.group_by in ('month', 'quarter', 'year')
-      union all
-      select s.code, s.name from crm.segment_member as m join crm.segment as s on s.id = m.segment_id
-      where survey_result.group_by = 'segment' and m.customer_id = a.customer_id and m.entered_at <= a.answered_at and (m.left_at is null or m.left_at > a.answered_at)
-    ) as g
-    where a.survey_id = of_survey and (since is null or a.answered_at >= since) and (survey_result.until is null or a.answered_at < survey_result.until)
+    select a.* from analytics.survey_answers_by(of_survey, survey_result.since, survey_result.until, survey_result.group_by) as a
   ), counted as (
     select a.group_key, max(a.label) as label, count(a.response_id) as n,
       count(*) filter (where a.band in ('promoter', 'satisfied', 'easy')) as high, count(*) filter (where a.band in ('passive', 'neutral')) as middle,
@@ -148,8 +156,47 @@ $$;
 comment on function analytics.survey_result(uuid, timestamptz, timestamptz, text) is
   'What a survey found among the answers from an instant until before another, as a whole or by tier, segment, agent, month, quarter or year. score: nps in points from -100 to 100, csat the share of 4 and 5, ces the mean from 1 to 7; lower and upper its 95 % interval (adjusted Wald, Wilson, Student). high, middle, low: how many answered so; top_share the share of high with Wilson''s interval. Nothing but the number of answers below five.';
 
+create function analytics.survey_choices(of_survey uuid, since timestamptz default null, until timestamptz default null, group_by text default null)
+returns table (group_key text, label text, question text, kind text, choice text, answers bigint, is_suppressed boolean, is_small boolean, chosen bigint, share double precision,
+  lower double precision, upper double precision) language sql stable as $$
+  with answer as materialized (
+    select a.group_key, a.label, r.answers
+    from analytics.survey_answers_by(of_survey, survey_choices.since, survey_choices.until, survey_choices.group_by) as a
+    join crm.survey_response as r on r.customer_id = a.customer_id and r.id = a.response_id
+  ), grouped as (
+    select a.group_key, max(a.label) as label from answer as a group by a.group_key
+  ), offered as (
+    select q.code as question, q.kind, q.place, o.choice, o.position
+    from crm.survey as s join crm.survey_question as q on q.survey_id = s.id
+    cross join lateral (
+      select n::text as choice, n::bigint as position from generate_series(lower(crm.score_range(s.kind)), upper(crm.score_range(s.kind)) - 1) as n where q.kind = 'score'
+      union all
+      select n::text, n from generate_series(1, 5) as n where q.kind = 'rating'
+      union all
+      select x.option ->> 'code', x.position from jsonb_array_elements(q.options) with ordinality as x (option, position) where q.kind in ('choice', 'choices')
+      union all
+      select x.choice, x.position from (values ('true', 1), ('false', 2)) as x (choice, position) where q.kind = 'yes_no'
+      union all
+      select null, 1 where q.kind = 'text'
+    ) as o
+    where s.id = of_survey
+  ), counted as (
+    select g.group_key, g.label, o.question, o.kind, o.place, o.choice, o.position, count(*) filter (where a.answers ? o.question) as n,
+      count(*) filter (where case o.kind when 'choices' then a.answers -> o.question ? o.choice else a.answers ->> o.question = o.choice end) as chosen
+    from grouped as g cross join offered as o join answer as a on a.group_key is not distinct from g.group_key
+    group by g.group_key, g.label, o.question, o.kind, o.place, o.choice, o.position
+  )
+  select c.group_key, c.label, c.question, c.kind, c.choice, c.n, c.n < 5, c.n < 30, case when t.is_told then c.chosen end, case when t.is_told then c.chosen::double precision / c.n end,
+    case when t.is_told then i.lower end, case when t.is_told then i.upper end
+  from counted as c cross join lateral (select c.n >= 5 and c.kind <> 'text' as is_told) as t cross join lateral analytics.share_interval(c.chosen, c.n) as i
+  order by c.group_key nulls last, c.place, c.position
+$$;
+comment on function analytics.survey_choices(uuid, timestamptz, timestamptz, text) is
+  'How the answers to each question of a survey are spread, grouped as in survey_result: one row a choice, its share among those who answered the question with Wilson''s 95 % interval. What was written is only counted. Nothing but the number of answers below five.';
+
 grant execute on function analytics.student_quantile(integer), analytics.nps_interval(bigint, bigint, bigint), analytics.share_interval(bigint, bigint),
   analytics.mean_interval(double precision, double precision, bigint, double precision, double precision),
   analytics.survey_figures(text, bigint, bigint, bigint, bigint, double precision, double precision),
-  analytics.survey_result(uuid, timestamptz, timestamptz, text) to crm_app, crm_worker, bi_reader;
+  analytics.survey_answers_by(uuid, timestamptz, timestamptz, text), analytics.survey_result(uuid, timestamptz, timestamptz, text),
+  analytics.survey_choices(uuid, timestamptz, timestamptz, text) to crm_app, crm_worker, bi_reader;
 grant select on analytics.survey_answer to crm_app, crm_worker, bi_reader;

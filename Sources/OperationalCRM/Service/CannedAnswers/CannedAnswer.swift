@@ -40,13 +40,17 @@ private struct UsableAnswers: OperationInput {
 extension BusinessOperation {
   static let fillCannedAnswer = BusinessOperation(
     "fill_canned_answer", .post, "/v1/canned_answers/{id}/fill", of: "canned_answers", access: .read(.service), "A canned answer, filled in for a ticket",
-    description: "Nothing is sent. What is not known of the ticket or the customer, or may not be seen, stays as it is and is named in missing.",
+    description: """
+      Nothing is sent. What is not known of the ticket or the customer, or may not be seen, stays as it is and is named in missing. An answer of a team is \
+      filled in by its members and for its tickets.
+      """,
     input: FillingIn.self,
     answer: .json([
       "type": "object", "required": ["text", "missing"], "properties": ["text": AnswerField.text, "missing": ["type": "array", "items": AnswerField.text]],
     ])
   ) { run, input in
     let id = try run.id()
+    try await mustBeUsable(id, run, ticket: input.ticketID)
     guard
       let row = try await run.tx.result(
         """
@@ -69,6 +73,25 @@ extension BusinessOperation {
     for name in CannedText.placeholders { values[name] = try row.decode(String?.self, name) }
     let filled = CannedText(try row.decode("body")).filled(with: values)
     return .json(["text": .string(filled.text), "missing": .array(filled.missing.map(JSON.string))])
+  }
+
+  /// - Throws: 404 if there is no such answer, 409 if it is no longer offered, 403 if it is another team's.
+  private static func mustBeUsable(_ id: UUID, _ run: Run, ticket: UUID?) async throws {
+    let found = try await run.tx.result(
+      """
+      SELECT x.active, x.team_id IS NULL OR EXISTS (SELECT FROM crm.ticket t WHERE t.id = \(ticket)::uuid AND t.team_id = x.team_id)
+             OR EXISTS (SELECT FROM crm.team m WHERE m.id = x.team_id AND m.lead_id = \(run.caller.userID)::uuid)
+             OR EXISTS (SELECT FROM crm.team_member m WHERE m.team_id = x.team_id AND m.user_id = \(run.caller.userID)::uuid AND m.active) AS is_ours
+        FROM crm.canned_answer x WHERE x.id = \(id)
+      """)
+    guard let row = found.rows.first else { throw Problem.notFound }
+    guard try row.decode(Bool.self, "active") else {
+      throw Problem(409, "canned-answer-inactive", Phrase("This answer is no longer offered.", tr: "Bu yanıt artık kullanılmıyor."))
+    }
+    guard try row.decode(Bool.self, "is_ours") else {
+      throw Problem.forbidden(
+        Phrase("This answer is for another team and its tickets.", tr: "Bu yanıt başka bir takım ve onun talepleri içindir."))
+    }
   }
 }
 

@@ -3,14 +3,20 @@ import Foundation
 import PostgresClient
 
 private struct Suggestion: OperationInput {
-  let text: String
-  let language: ArticleLanguage
+  let text: String?
+  let ticketID: UUID?
+  let language: ArticleLanguage?
   let limit: Int
 
   init(_ fields: inout InputReader) {
-    text = fields.text("text", "What somebody wrote, such as the subject and the text of a new ticket.", maximum: 20_000)
-    language = fields.optionalOption("language", "The language of the text; tr when left out.", of: ArticleLanguage.self) ?? .turkish
+    text = fields.optionalText("text", "What somebody wrote, such as the subject and the text of a ticket that is being opened.", maximum: 20_000)
+    ticketID = fields.optionalID("ticket_id", "A ticket, whose subject and description count where there is no text.")
+    language = fields.optionalOption(
+      "language", "The language of the text; the ticket's, or else its customer's, or else tr when left out.", of: ArticleLanguage.self)
     limit = fields.optionalInteger("limit", "At most so many; 5 when left out.", in: 1...20) ?? 5
+    if ticketID == nil, text?.contains(where: { !$0.isWhitespace }) != true {
+      fields.refuse("text", code: "required", Phrase("Give a text or a ticket.", tr: "Bir metin ya da talep verin."))
+    }
   }
 }
 
@@ -84,7 +90,8 @@ extension BusinessOperation {
 
   static let suggestArticles = BusinessOperation(
     "suggest_articles", .post, "/v1/articles/suggest", of: "articles", access: .read(.service), "Articles that may answer a text, best first",
-    description: "Any of its words counts; words in a title count most. For a new ticket, send its subject and text.", input: Suggestion.self,
+    description: "Any of its words counts; words in a title count most. For a new ticket, name it, or send what is to be its subject and text.",
+    input: Suggestion.self,
     answer: .json([
       "type": "object", "required": ["data"],
       "properties": [
@@ -101,10 +108,22 @@ extension BusinessOperation {
       ],
     ])
   ) { run, input in
+    if let ticket = input.ticketID {
+      guard try await run.tx.result("SELECT 1 FROM crm.ticket t WHERE t.id = \(ticket)").count == 1 else {
+        throw Problem.invalid([
+          .init("/ticket_id", code: "not-found", Phrase("There is no such record, or you may not see it.", tr: "Böyle bir kayıt yok ya da görme yetkiniz yok."))
+        ])
+      }
+    }
     let found = try await run.tx.result(
       """
+      WITH asked AS (
+        SELECT coalesce(nullif(btrim(\(input.text)::text), ''), left(concat_ws(' ', t.subject, t.description), 20000)) AS text,
+               coalesce(\(input.language)::text, CASE WHEN t.language IN ('tr', 'en') THEN t.language END, CASE WHEN c.locale IN ('tr', 'en') THEN c.locale END, 'tr') AS language
+          FROM (SELECT \(input.ticketID)::uuid AS id) AS given
+          LEFT JOIN crm.ticket t ON t.id = given.id LEFT JOIN crm.customer c ON c.id = t.customer_id)
       SELECT f.article_id, f.version_id, a.slug, v.title, v.summary, a.readers, f.rank::float8 AS rank
-        FROM crm.find_articles(\(input.text), \(input.language), false, \(input.limit)) f
+        FROM asked CROSS JOIN LATERAL crm.find_articles(asked.text, asked.language, false, \(input.limit)) f
         JOIN crm.article a ON a.id = f.article_id JOIN crm.article_version v ON v.id = f.version_id ORDER BY f.rank DESC, f.version_id
       """)
     let rows = try found.rows.map { row -> JSON in

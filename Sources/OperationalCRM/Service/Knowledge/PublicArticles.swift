@@ -32,12 +32,18 @@ struct PublicArticles {
       publishedOn = try row.decode("published_on")
     }
 
-    static let columns: SQL = """
-      SELECT v.id AS version_id, a.id AS article_id, a.slug, coalesce(a.category, '') AS category, v.title, coalesce(v.summary, '') AS summary, v.body, v.language,
+    static let whole = published(body: "v.body")
+    /// A list shows no texts.
+    static let outline = published(body: "''")
+
+    private static func published(body: SQL) -> SQL {
+      """
+      SELECT v.id AS version_id, a.id AS article_id, a.slug, coalesce(a.category, '') AS category, v.title, coalesce(v.summary, '') AS summary, \(body) AS body, v.language,
              crm.business_day(v.published_at) AS published_on
         FROM crm.article a JOIN crm.article_version v ON v.article_id = a.id
        WHERE a.readers = 'public' AND a.archived_at IS NULL AND v.state = 'published'
       """
+    }
   }
 
   var endpoints: [Endpoint] {
@@ -82,14 +88,14 @@ struct PublicArticles {
     let words = request.query.first { $0.name == "q" }?.value.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
     var rows: [Row] = []
     if words.isEmpty {
-      rows = try await read("\(Row.columns) AND v.language = \(language.rawValue) ORDER BY a.category NULLS LAST, v.title LIMIT 1000", request)
+      rows = try await read("\(Row.outline) AND v.language = \(language.rawValue) ORDER BY a.category NULLS LAST, v.title LIMIT 1000", request)
     } else {
       // Asked as nobody, the search finds what is public.
       let found = try await database.read(
         as: .anonymous, areas: [], deadline: request.deadline,
         "SELECT f.version_id FROM crm.find_articles(\(String(words.prefix(500))), \(language.rawValue), true, 50) f")
       let ids = try found.rows.map { try $0.decode(UUID.self, "version_id") }
-      rows = try await read("\(Row.columns) AND v.id = ANY (\(ids)::uuid[]) ORDER BY array_position(\(ids)::uuid[], v.id)", request)
+      rows = try await read("\(Row.outline) AND v.id = ANY (\(ids)::uuid[]) ORDER BY array_position(\(ids)::uuid[], v.id)", request)
     }
     return ArticlePages(language: language).list(rows.map { .init(slug: $0.slug, category: $0.category, title: $0.title, summary: $0.summary) }, words: words)
   }
@@ -108,7 +114,7 @@ struct PublicArticles {
     guard let answer = fields["helpful"]?.string, ["yes", "no"].contains(answer), comment.unicodeScalars.count <= 2_000, !comment.utf8.contains(0) else {
       return pages.article(slug: row.slug, title: row.title, summary: row.summary, body: row.body, publishedOn: row.publishedOn, isIncomplete: true)
     }
-    let visitor = LinkToken(token: "\(request.remoteAddress ?? "") \(request.headers["user-agent"] ?? "")").hash
+    let visitor = LinkToken(token: request.remoteAddress ?? "").hash
     try await database.transaction(as: Self.caller, request: request.id, deadline: request.deadline, retries: true) { tx in
       _ = try await tx.run(
         """
@@ -123,7 +129,7 @@ struct PublicArticles {
 
   private func article(_ request: Request) async throws -> Row? {
     let slug = request.parameters["slug"] ?? ""
-    return try await read("\(Row.columns) AND a.slug = \(slug) ORDER BY v.language = \(request.articleLanguage.rawValue) DESC LIMIT 1", request).first
+    return try await read("\(Row.whole) AND a.slug = \(slug) ORDER BY v.language = \(request.articleLanguage.rawValue) DESC LIMIT 1", request).first
   }
 
   private func read(_ statement: SQL, _ request: Request) async throws -> [Row] {

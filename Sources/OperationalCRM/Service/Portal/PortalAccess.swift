@@ -36,11 +36,18 @@ extension BusinessOperation {
     guard try await run.tx.result("SELECT 1 FROM crm.customer c WHERE c.id = \(customer)").count == 1 else { throw Problem.notFound }
     // Two who invite the same person at once make one access.
     try await run.tx.run("SELECT pg_advisory_xact_lock(hashtext('crm.portal_access'), hashtext(\(customer.lowercase)))")
+    // Two people who were merged have an access each; the mark holds for both, the invitation is one.
+    try await run.tx.run(
+      """
+      UPDATE crm.portal_access SET invitation_hash = NULL, invitation_expires_at = NULL, whole_organisation = \(input.wholeOrganisation)
+       WHERE customer_id = \(customer) AND contact_id IS NOT DISTINCT FROM \(input.contactID)::uuid AND revoked_at IS NULL
+      """)
     let renewed = try await run.tx.result(
       """
-      UPDATE crm.portal_access SET invitation_hash = \(invitation.hash), invitation_expires_at = now() + make_interval(days => \(input.validDays)),
-             whole_organisation = \(input.wholeOrganisation)
-       WHERE customer_id = \(customer) AND contact_id IS NOT DISTINCT FROM \(input.contactID)::uuid AND revoked_at IS NULL
+      UPDATE crm.portal_access SET invitation_hash = \(invitation.hash), invitation_expires_at = now() + make_interval(days => \(input.validDays))
+       WHERE customer_id = \(customer) AND id = (
+         SELECT a.id FROM crm.portal_access a
+          WHERE a.customer_id = \(customer) AND a.contact_id IS NOT DISTINCT FROM \(input.contactID)::uuid AND a.revoked_at IS NULL ORDER BY a.created_at DESC, a.id DESC LIMIT 1)
       RETURNING id, invitation_expires_at
       """)
     let made =

@@ -5,11 +5,13 @@ import PostgresClient
 /// A page of a list, newest first.
 private struct PortalPage: OperationInput {
   let limit: Int
+  let after: UUID?
   let before: Date?
 
   init(_ fields: inout InputReader) {
     limit = fields.optionalInteger("limit", "At most so many; 50 when left out.", in: 1...200) ?? 50
-    before = fields.optionalInstant("before", "Only what is older: the time of the last one seen.")
+    after = fields.optionalID("after", "The id of the last one seen: what comes behind it.")
+    before = fields.optionalInstant("before", "Only what is older than this instant.")
   }
 }
 
@@ -43,7 +45,9 @@ extension ReadOperation {
   ) { _, page in
     """
     SELECT t.id, t.number, t.subject, t.description, t.type, t.status, t.conversation_id, t.order_id, t.opened_at, t.resolved_at, t.closed_at FROM crm.ticket t
-     WHERE (\(page.before)::timestamptz IS NULL OR t.opened_at < \(page.before)::timestamptz) ORDER BY t.opened_at DESC, t.id DESC LIMIT \(page.limit)
+     WHERE (\(page.before)::timestamptz IS NULL OR t.opened_at < \(page.before)::timestamptz)
+       AND (\(page.after)::uuid IS NULL OR (t.opened_at, t.id) < (SELECT x.opened_at, x.id FROM crm.ticket x WHERE x.id = \(page.after)::uuid))
+     ORDER BY t.opened_at DESC, t.id DESC LIMIT \(page.limit)
     """
   }
 
@@ -56,7 +60,9 @@ extension ReadOperation {
   ) { _, page in
     """
     SELECT o.id, coalesce(o.number, o.external_number) AS number, o.status, o.ordered_at, o.currency, o.amount FROM crm.sales_order o
-     WHERE (\(page.before)::timestamptz IS NULL OR o.ordered_at < \(page.before)::timestamptz) ORDER BY o.ordered_at DESC, o.id DESC LIMIT \(page.limit)
+     WHERE (\(page.before)::timestamptz IS NULL OR o.ordered_at < \(page.before)::timestamptz)
+       AND (\(page.after)::uuid IS NULL OR (o.ordered_at, o.id) < (SELECT x.ordered_at, x.id FROM crm.sales_order x WHERE x.id = \(page.after)::uuid))
+     ORDER BY o.ordered_at DESC, o.id DESC LIMIT \(page.limit)
     """
   }
 
@@ -95,6 +101,7 @@ extension ReadOperation {
     """
     SELECT i.id, i.number, i.type, i.issue_date, i.due_on, i.currency, i.net_amount, i.vat_amount, i.payable_amount FROM crm.invoice i
      WHERE (\(page.before)::timestamptz IS NULL OR i.issue_date < (\(page.before)::timestamptz AT TIME ZONE 'Europe/Istanbul')::date)
+       AND (\(page.after)::uuid IS NULL OR (i.issue_date, i.id) < (SELECT x.issue_date, x.id FROM crm.invoice x WHERE x.id = \(page.after)::uuid))
      ORDER BY i.issue_date DESC, i.id DESC LIMIT \(page.limit)
     """
   }
@@ -142,7 +149,9 @@ extension ReadOperation {
   ) { _, page in
     """
     SELECT c.id, c.channel, c.subject, c.last_interaction_at, c.created_at FROM crm.conversation c
-     WHERE (\(page.before)::timestamptz IS NULL OR c.created_at < \(page.before)::timestamptz) ORDER BY c.created_at DESC, c.id DESC LIMIT \(page.limit)
+     WHERE (\(page.before)::timestamptz IS NULL OR c.created_at < \(page.before)::timestamptz)
+       AND (\(page.after)::uuid IS NULL OR (c.created_at, c.id) < (SELECT x.created_at, x.id FROM crm.conversation x WHERE x.id = \(page.after)::uuid))
+     ORDER BY c.created_at DESC, c.id DESC LIMIT \(page.limit)
     """
   }
 
@@ -156,6 +165,7 @@ extension ReadOperation {
     """
     SELECT i.id, i.occurred_at, i.channel, i.direction, i.subject, i.body_text FROM crm.interaction i
      WHERE i.conversation_id = \(id(request)) AND (\(page.before)::timestamptz IS NULL OR i.occurred_at < \(page.before)::timestamptz)
+       AND (\(page.after)::uuid IS NULL OR (i.occurred_at, i.id) < (SELECT x.occurred_at, x.id FROM crm.interaction x WHERE x.id = \(page.after)::uuid))
      ORDER BY i.occurred_at DESC, i.id DESC LIMIT \(page.limit)
     """
   }

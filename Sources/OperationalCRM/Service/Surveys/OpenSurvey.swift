@@ -69,10 +69,13 @@ struct OpenSurvey: RowDecodable {
     _ = try await tx.results([
       """
       WITH follow_up AS (
-        INSERT INTO crm.activity (kind, subject, starts_at, customer_id, contact_id, agenda, department_id, owner_id)
+        INSERT INTO crm.activity (kind, subject, starts_at, customer_id, contact_id, agenda, department_id, owner_id, visibility)
         SELECT 'follow_up', left(\(subject), 300), \(now)::timestamptz + make_interval(days => s.follow_up_days), i.customer_id, i.contact_id,
-               nullif(\(comments), ''), c.department_id, coalesce(c.owner_id, i.agent_id)
+               nullif(\(comments), ''), c.department_id, who.id,
+               CASE WHEN 'private' IN (c.visibility, i.visibility) AND who.id IS NOT NULL THEN 'private'
+                    WHEN c.visibility = 'company' AND i.visibility = 'company' THEN 'company' ELSE 'department' END
           FROM crm.survey_invitation i JOIN crm.survey s ON s.id = i.survey_id JOIN crm.customer c ON c.id = i.customer_id
+          CROSS JOIN LATERAL (SELECT coalesce(c.owner_id, i.agent_id) AS id) AS who
          WHERE i.customer_id = \(customerID) AND i.id = \(invitationID) AND \(answers.score)::integer <= s.follow_up_at_most
         RETURNING id)
       INSERT INTO crm.survey_response (customer_id, id, survey_id, invitation_id, kind, contact_id, ticket_id, order_id, agent_id, score, answers, language, tier,

@@ -4,7 +4,8 @@ extension Concept {
   /// What customers are asked, and what they answer.
   static let surveys = Concept(
     resources: [.surveys, .surveyQuestions, .surveyInvitations, .surveyResponses], operations: [.activateSurvey, .closeSurvey, .inviteToSurvey],
-    reads: [.surveyResults, .surveyParticipation], endpoints: { database, model in PublicSurvey(database: database, catalogue: model.catalogue).endpoints },
+    reads: [.surveyResults, .surveyChoices, .surveyParticipation],
+    endpoints: { database, model in PublicSurvey(database: database, catalogue: model.catalogue).endpoints },
     jobs: [.surveySending], schedules: [.surveySending])
 }
 

@@ -10,6 +10,8 @@ private struct LockedSurvey: RowDecodable {
   let followUpAtMost: Int?
   let scores: Int
   let questions: Int
+  /// Whether it is known where the links in its messages lead.
+  let hasAddress: Bool
 
   init(row: PostgresRow) throws {
     id = try row.decode("id")
@@ -18,6 +20,7 @@ private struct LockedSurvey: RowDecodable {
     followUpAtMost = try row.decode("follow_up_at_most")
     scores = try row.decode("scores")
     questions = try row.decode("questions")
+    hasAddress = try row.decode("has_address")
   }
 
   /// - Throws: 404 if the caller may not read surveys, 403 if they may not change them.
@@ -25,7 +28,8 @@ private struct LockedSurvey: RowDecodable {
     let found = try await tx.first(
       LockedSurvey.self,
       """
-      SELECT s.id, s.kind, s.status, s.follow_up_at_most::integer AS follow_up_at_most, q.scores::integer AS scores, q.questions::integer AS questions
+      SELECT s.id, s.kind, s.status, s.follow_up_at_most::integer AS follow_up_at_most, q.scores::integer AS scores, q.questions::integer AS questions,
+             coalesce(s.base_address, (SELECT b.link_base FROM crm.brand b WHERE b.id = s.brand_id)) IS NOT NULL AS has_address
         FROM crm.survey s
         CROSS JOIN LATERAL (
           SELECT count(*) FILTER (WHERE q.kind = 'score') AS scores, count(*) AS questions FROM crm.survey_question q WHERE q.survey_id = s.id) AS q
@@ -55,6 +59,10 @@ private struct LockedSurvey: RowDecodable {
         Phrase("A form has no question of kind score.", tr: "Formda puan (score) sorusu olmaz.")
       case .none where questions == 0:
         Phrase("A form needs at least one question.", tr: "Formda en az bir soru olmalıdır.")
+      case _ where !hasAddress:
+        Phrase(
+          "Give a base_address, or a brand with a link_base: the links in the messages begin with it.",
+          tr: "base_address ya da link_base alanı olan bir marka verin; iletilerdeki bağlantılar onunla başlar.")
       default: nil
       }
     if let incomplete { throw Problem(409, "survey-incomplete", incomplete) }

@@ -57,6 +57,30 @@ extension ReadOperation {
     """
   }
 
+  static let surveyChoices = ReadOperation(
+    "get_survey_choices", "/v1/surveys/{id}/choices", tag: "surveys", access: .read(.service), "How the answers to each question are spread",
+    description: """
+      One row a choice of a question, in the order of the page: a number of a score or rating, an option, true and false. share is that of those who answered the \
+      question, with Wilson's 95 % interval; of questions with several choices the shares add up to more than 1. What was written is only counted. Below five \
+      answers to a question nothing but their number is shown (is_suppressed); below thirty is_small warns.
+      """,
+    input: ResultQuestion.self,
+    row: [
+      "group_key": AnswerField.optional(AnswerField.text), "label": AnswerField.optional(AnswerField.text), "question": AnswerField.text,
+      "kind": AnswerField.text, "choice": AnswerField.optional(AnswerField.text), "answers": AnswerField.count, "is_suppressed": AnswerField.flag,
+      "is_small": AnswerField.flag, "chosen": AnswerField.optional(AnswerField.count), "share": AnswerField.optional(AnswerField.number),
+      "lower": AnswerField.optional(AnswerField.number), "upper": AnswerField.optional(AnswerField.number),
+    ],
+    reading: [.service, .analytics, .customers, .admin],
+    mustExist: { request in "SELECT 1 FROM crm.survey s WHERE s.id = \(request.parameters["id"].flatMap(UUID.init(uuidString:)))" }
+  ) { request, input in
+    """
+    SELECT r.group_key, r.label, r.question, r.kind, r.choice, r.answers, r.is_suppressed, r.is_small, r.chosen, r.share, r.lower, r.upper
+      FROM analytics.survey_choices(
+        \(request.parameters["id"].flatMap(UUID.init(uuidString:))), \(input.from)::timestamptz, \(input.until)::timestamptz, \(input.by)::text) AS r
+    """
+  }
+
   static let surveyParticipation = ReadOperation(
     "get_survey_participation", "/v1/surveys/{id}/participation", tag: "surveys", access: .read(.service), "Who was asked, who answered, and why not",
     description: "One row a state of the invitations and reason for skipping them.", input: ParticipationQuestion.self,

@@ -106,7 +106,8 @@ struct DueInvitation: RowDecodable {
     """
     SELECT i.customer_id, i.id, coalesce(s.channel_account_id, a.id) AS account_id, coalesce(s.base_address, b.link_base) AS base_address, s.valid_days, coalesce(p.locale, c.locale) AS locale,
            s.title_en, s.title_tr, s.intro_en, s.intro_tr, coalesce(p.name, c.name) AS name, d.value AS address,
-           CASE WHEN s.status <> 'active' THEN 'closed' WHEN rest.is_due THEN 'rested' WHEN d.value IS NULL THEN 'no_address' END AS verdict
+           CASE WHEN s.status <> 'active' THEN 'closed' WHEN rest.is_due THEN 'rested' WHEN d.value IS NULL THEN 'no_address'
+                WHEN coalesce(s.base_address, b.link_base) IS NULL THEN 'no_link' END AS verdict
       FROM crm.survey_invitation i
       JOIN crm.survey s ON s.id = i.survey_id
       JOIN crm.customer c ON c.id = i.customer_id

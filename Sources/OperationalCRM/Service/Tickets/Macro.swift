@@ -80,7 +80,8 @@ extension BusinessOperation {
     let macro = try await Macro.filled(input.macroID, for: ticket, tx)
     try await tx.run(
       """
-      UPDATE crm.ticket AS t SET priority = coalesce(m.priority, t.priority), type = coalesce(m.type, t.type), team_id = coalesce(m.to_team_id, t.team_id),
+      UPDATE crm.ticket AS t SET priority = coalesce(m.priority, t.priority), type = coalesce(m.type, t.type),
+        team_id = CASE m.assign WHEN 'route' THEN coalesce(m.to_team_id, t.team_id) ELSE t.team_id END,
         tags = ARRAY(SELECT x.tag FROM unnest(t.tags || m.add_tags) WITH ORDINALITY AS x (tag, place) WHERE x.tag <> ALL (m.remove_tags)
                       GROUP BY x.tag ORDER BY min(x.place))
         FROM crm.macro AS m WHERE m.id = \(input.macroID) AND t.customer_id = \(ticket.customerID) AND t.id = \(ticket.id)
@@ -105,7 +106,8 @@ extension BusinessOperation {
     case .nobody: try await ticket.assign(to: nil, team: macro.toTeamID, reason: nil, tx)
     case .route: try await tx.run("SELECT crm.route_ticket(\(ticket.customerID), \(ticket.id), 'asked', NULL, now())")
     case nil:
-      if macro.toTeamID != nil { try await tx.run("SELECT crm.note_assignment(\(ticket.customerID), \(ticket.id), NULL)") }
+      // Who had it stays in the team that it leaves.
+      if let team = macro.toTeamID, team != ticket.teamID { try await ticket.assign(to: nil, team: team, reason: nil, tx) }
     }
     let now = try await LockedTicket.locked(ticket.id, tx)
     if let status = macro.status, status != now.status {
