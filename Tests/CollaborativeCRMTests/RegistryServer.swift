@@ -1,9 +1,8 @@
 import CRMCore
 import CollaborativeCRM
 import Foundation
-import NIOCore
+import MuhatapTestKit
 import NIOHTTP1
-import NIOPosix
 import Synchronization
 
 /// The simulated registry behind a real HTTP listener on this machine, with its sign-in.
@@ -12,7 +11,7 @@ final class RegistryServer: Sendable {
   static let password = "gizli"
 
   let registry: SimulatedRegistry
-  private let channel: any Channel
+  private let listener: HTTPListener
   private let state: State
 
   fileprivate final class State: Sendable {
@@ -83,50 +82,18 @@ final class RegistryServer: Sendable {
     registry = SimulatedRegistry(days: days)
     let state = State(registry)
     self.state = state
-    channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-      .childChannelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-          try channel.pipeline.syncOperations.addHandler(Handler(state))
-        }
-      }
-      .bind(host: "127.0.0.1", port: 0).get()
+    listener = try await HTTPListener { head, body in
+      let answer = state.answer(head.method, head.uri, authorization: head.headers.first(name: "authorization") ?? "", body)
+      return HTTPListener.Answer(status: answer.status, headers: ["content-type": "application/json"], body: (try? answer.body.encoded()) ?? [])
+    }
   }
 
-  var address: String { "http://127.0.0.1:\(channel.localAddress?.port ?? 0)" }
+  var address: String { "http://127.0.0.1:\(listener.port)" }
   /// What was asked with a good token, as `METHOD target`.
   var paths: [String] { state.seen.withLock { $0.paths } }
   var signIns: Int { state.seen.withLock { $0.signIns } }
   func forgetToken() { state.seen.withLock { $0.token = "baska" } }
   func fail(_ status: Int, times: Int) { state.seen.withLock { $0.failures = (status, times) } }
   func nameNoRecords() { state.seen.withLock { $0.namesRecords = false } }
-  func close() async throws { try await channel.close() }
-
-  private final class Handler: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
-    private let state: State
-    private var head: HTTPRequestHead?
-    private var body: [UInt8] = []
-
-    init(_ state: State) { self.state = state }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-      switch unwrapInboundIn(data) {
-      case .head(let head):
-        self.head = head
-        body = []
-      case .body(let buffer): body += buffer.readableBytesView
-      case .end:
-        guard let head else { return context.close(promise: nil) }
-        let answer = state.answer(head.method, head.uri, authorization: head.headers.first(name: "authorization") ?? "", body)
-        let bytes = (try? answer.body.encoded()) ?? []
-        let fields: HTTPHeaders = ["content-length": "\(bytes.count)", "content-type": "application/json"]
-        context.write(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .init(statusCode: answer.status), headers: fields))), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-      }
-    }
-  }
+  func close() async throws { try await listener.close() }
 }

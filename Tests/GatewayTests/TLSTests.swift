@@ -1,17 +1,20 @@
+import AsyncHTTPClient
 import CRMCore
 import Foundation
 import Gateway
 import MuhatapTestKit
+import NIOCore
+import NIOHTTP1
 import NIOSSL
 import Synchronization
 import Testing
 
-/// How many requests a handler was given.
-private final class Taken: Sendable {
+/// How many requests a handler was given, or a client had answered.
+private final class Tally: Sendable {
   let count = Mutex(0)
 }
 
-/// HTTPS and HTTP/2, spoken with curl.
+/// HTTPS and HTTP/2, spoken with curl and AsyncHTTPClient.
 @Suite struct TLSTests {
   /// A certificate for localhost, made for this test.
   private struct Certificate: ~Copyable {
@@ -87,11 +90,57 @@ private final class Taken: Sendable {
     }
   }
 
+  @Test func `a connection of HTTP 2 answers any number of curl's requests`() async throws {
+    let certificate = try await Certificate()
+    let tls = try certificate.configuration
+    try await BareServer.run({ $0.tls = tls }) { (server) async throws in
+      // More than the resets of streams that NIO allows a connection in half a minute.
+      let answers = try await curl(
+        ["--http2", "-Z", "--parallel-max", "40", "-o", "/dev/null", "-w", "%{http_code} %{num_connects}\\n"], certificate, server, "/sleep/[1-600]"
+      ).split(separator: "\n")
+      #expect(answers.count == 600 && answers.allSatisfy { $0.hasPrefix("200 ") })
+      #expect(answers.count { $0.hasSuffix(" 1") } == 1, "one connection serves them all")
+    }
+  }
+
+  @Test func `a client that breaks the rules of HTTP 2 is told so and hung up on`() async throws {
+    let certificate = try await Certificate()
+    let tls = try certificate.configuration
+    let root = certificate.certificate
+    try await BareServer.run({ $0.tls = tls }) { (server) async throws in
+      let heard = try await Command("python3", ["Tests/clients/http2_frames.py", "broken", "\(server.port)", root]).run()
+      #expect(heard == "goaway 1\nclosed\n")
+    }
+  }
+
+  @Test func `a client whose handshake ends while the server closes is sent away, and the server does not wait for it`() async throws {
+    let certificate = try await Certificate()
+    let tls = try certificate.configuration
+    let root = certificate.certificate
+    let folder = certificate.folder
+    try await BareServer.run({ $0.tls = tls }) { (server) async throws in
+      let client = Task {
+        try await Command("python3", ["Tests/clients/http2_frames.py", "late", "\(server.port)", root, folder.path]).run()
+      }
+      while !FileManager.default.fileExists(atPath: folder.appending(path: "connected").path) { try await Task.sleep(for: .milliseconds(20)) }
+      let drained = Task {
+        let start = ContinuousClock.now
+        try await server.gateway.drain()
+        return ContinuousClock.now - start
+      }
+      while (try? server.connect()) != nil { try await Task.sleep(for: .milliseconds(20)) }
+      try Data().write(to: folder.appending(path: "closing"))
+      let heard = try await client.value
+      #expect(heard.hasPrefix("goaway 0\n") && heard.hasSuffix("\nclosed\n"), "\(heard)")
+      #expect(try await drained.value < .seconds(40), "the limit is a minute")
+    }
+  }
+
   @Test func `draining under load finishes every request that was taken by HTTP 2`() async throws {
     let certificate = try await Certificate()
     let tls = try certificate.configuration
     let root = certificate.certificate
-    let taken = Taken()
+    let taken = Tally()
     let endpoints = BareServer.endpoints.map { endpoint in
       guard endpoint.path == "/sleep/{milliseconds}", case .operation(let sleep) = endpoint.handler else { return endpoint }
       return Endpoint(
@@ -108,19 +157,32 @@ private final class Taken: Sendable {
         $0.deadlines.drainNotice = .milliseconds(200)
       }, endpoints: endpoints
     ) { (server) async throws in
-      // Each line says what became of one request; curl gives up after the first that finds nobody listening.
-      let arguments = [
-        "-sS", "--max-time", "60", "--cacert", root, "--http2", "-Z", "--parallel-max", "40", "-o", "/dev/null", "-w",
-        "%{http_code} %{exitcode}\\n", "https://localhost:\(server.port)/sleep/[20-3000]",
-      ]
-      let load = Task { try await Command("curl", arguments).output() }
-      try await Task.sleep(for: .milliseconds(700))
-      try await server.gateway.drain()
-      let outcomes = try await load.value.standardOutput.split(separator: "\n").map(String.init)
-      let answered = outcomes.count { $0 == "200 0" }
-      #expect(answered > 20)
-      // Those that came too late find nobody listening (7), or a connection that takes no more (16); whatever was taken has its answer.
-      #expect(answered == taken.count.withLock { $0 }, "\(Set(outcomes))")
+      var trusting = TLSConfiguration.makeClientConfiguration()
+      trusting.trustRoots = .file(root)
+      var configuration = HTTPClient.Configuration(tlsConfiguration: trusting, timeout: .init(connect: .seconds(1)))
+      configuration.httpVersion = .automatic
+      let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+      let answered = Tally()
+      let address = "https://localhost:\(server.port)/sleep"
+      try await withThrowingTaskGroup(of: Void.self) { workers in
+        for worker in 0..<40 {
+          workers.addTask {
+            // Until nobody listens any more.
+            for turn in 0..<1_000 {
+              let request = HTTPClientRequest(url: "\(address)/\(20 + (37 * worker + 11 * turn) % 700)")
+              guard let response = try? await client.execute(request, timeout: .seconds(60)), response.status == .ok, response.version == .http2 else { return }
+              _ = try await response.body.collect(upTo: 1_024)
+              answered.count.withLock { $0 += 1 }
+            }
+          }
+        }
+        try await Task.sleep(for: .milliseconds(700))
+        try await server.gateway.drain()
+      }
+      try await client.shutdown()
+      let count = answered.count.withLock { $0 }
+      #expect(count > 20)
+      #expect(count == taken.count.withLock { $0 }, "whatever was taken has its answer")
     }
   }
 

@@ -1,14 +1,14 @@
-package import CRMCore
+import CRMCore
 import Synchronization
 
 /// The contract of a running API, kept until an exchange does not fit it: custom fields change the document, so it is read again before
 /// anything is complained of.
 package final class CheckedContract: Sendable {
   private let contract = Mutex<APIContract?>(nil)
-  private let load: @Sendable () async throws -> JSON
+  private let load: @Sendable () async throws -> APIContract
 
   /// - Parameter load: reads the OpenAPI document as it stands now.
-  package init(_ load: @Sendable @escaping () async throws -> JSON) { self.load = load }
+  package init(_ load: @Sendable @escaping () async throws -> APIContract) { self.load = load }
 
   /// - Throws: `APIContract.Violation` with everything that is not as documented.
   package func check(_ exchange: APIContract.Exchange) async throws {
@@ -16,7 +16,7 @@ package final class CheckedContract: Sendable {
     var mistakes: [String] = []
     // The document may be a moment behind the definition of a custom field.
     for _ in 0..<10 {
-      let fresh = APIContract(document: try await load())
+      let fresh = try await load()
       contract.withLock { $0 = fresh }
       mistakes = fresh.mistakes(in: exchange)
       if mistakes.isEmpty { return }

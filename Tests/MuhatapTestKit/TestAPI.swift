@@ -18,7 +18,7 @@ package final class TestAPI: Sendable {
   private init(database: TestDatabase, api: API) {
     self.database = database
     self.api = api
-    contract = CheckedContract { OpenAPIDocument(api.endpoints).json }
+    contract = CheckedContract { APIContract(document: OpenAPIDocument(api.endpoints).json) }
     following = Task { await api.followCustomFields(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) }
   }
 

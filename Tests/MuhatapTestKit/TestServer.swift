@@ -24,7 +24,7 @@ package final class TestServer: Sendable {
     self.address = address
     contract = CheckedContract {
       let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: address + "/openapi.json"), timeout: .seconds(60))
-      return try JSONDecoder().decode(JSON.self, from: Data((try await response.body.collect(upTo: 64 << 20)).readableBytesView))
+      return try await ReadContracts.shared.contract(Data((try await response.body.collect(upTo: 64 << 20)).readableBytesView))
     }
   }
 

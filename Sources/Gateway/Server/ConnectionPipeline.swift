@@ -21,6 +21,8 @@ struct ConnectionPipeline: Sendable {
         handshake.cancel()
         return channel.eventLoop.makeCompletedFuture {
           if case .negotiated("h2") = result { try addHTTP2(to: channel) } else { try addHTTP1(to: channel) }
+          // Nobody was there to hear of it while the handshake was under way.
+          if server.draining.isClosing { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
         }
       }
       try channel.pipeline.syncOperations.addHandlers([NIOSSLServerHandler(context: tls), negotiation])
@@ -56,10 +58,21 @@ struct ConnectionPipeline: Sendable {
     ) { stream in
       stream.eventLoop.makeCompletedFuture {
         try stream.pipeline.syncOperations.addHandlers([
-          HTTP2FramePayloadToHTTP1ServerCodec(), ExchangeHandler(server: server, wire: .http2),
+          LastFrame(), HTTP2FramePayloadToHTTP1ServerCodec(), ExchangeHandler(server: server, wire: .http2),
         ])
       }
     }
-    try channel.pipeline.syncOperations.addHandlers([multiplexing, management])
+    try channel.pipeline.syncOperations.addHandlers([multiplexing, management, BrokenConnection()])
+  }
+}
+
+/// Closes a connection by HTTP/2 that can't go on: NIO says why to the client and leaves the rest to us.
+private final class BrokenConnection: ChannelInboundHandler {
+  typealias InboundIn = HTTP2Frame
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    // That is one stream's, and it has been reset.
+    if error is NIOHTTP2Errors.StreamError { return }
+    context.close(promise: nil)
   }
 }

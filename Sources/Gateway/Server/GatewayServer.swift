@@ -154,6 +154,7 @@ package final class GatewayServer: Sendable {
     let deadlines = configuration.deadlines
     let loop = group.any()
     let closed = loop.makePromise(of: Void.self)
+    server.draining.beginClosing()
     running.quiescing.initiateShutdown(promise: closed)
     let cutOff = loop.scheduleTask(in: deadlines.drain.amount) { [self] in
       logger.warning("requests under way are cut off", metadata: ["in_flight": "\(server.inFlight.count)"])
