@@ -12,6 +12,7 @@ struct MailHeader {
   let date: Date?
   private(set) var defects: [String] = []
 
+  private static let recipientLimit = 200
   private let autoSubmitted, precedence, returnPath, failedRecipients: String?
   private let saysItAnswersByItself: Bool
 
@@ -26,7 +27,8 @@ struct MailHeader {
     let senders = Self.addresses(g_mime_message_get_from(message)) + Self.addresses(g_mime_message_get_sender(message))
     from = senders.first
     replyTo = Self.addresses(g_mime_message_get_reply_to(message)).first
-    recipients = Array((Self.addresses(g_mime_message_get_to(message)) + Self.addresses(g_mime_message_get_cc(message))).prefix(200))
+    let named = Self.addresses(g_mime_message_get_to(message)) + Self.addresses(g_mime_message_get_cc(message))
+    recipients = Array(named.prefix(Self.recipientLimit))
     subject = String(TextDecoder.line(g_mime_message_get_subject(message).map { String(cString: $0) } ?? "").prefix(998))
     date = g_mime_message_get_date(message).map { Date(timeIntervalSince1970: Double(g_date_time_to_unix($0))) }
     autoSubmitted = value("Auto-Submitted")?.lowercased()
@@ -37,6 +39,7 @@ struct MailHeader {
     saysItAnswersByItself = answers
     if from == nil { defects.append("the message does not say who sent it") }
     if messageID == nil { defects.append("the message has no id") }
+    if named.count > recipients.count { defects.append("the message names \(named.count) recipients, more than are listed") }
   }
 
   /// - Parameter report: what a delivery report within the message says.

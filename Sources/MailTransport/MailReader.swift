@@ -69,7 +69,7 @@ package enum MailReader {
       messageID: header.messageID ?? madeUpID(bytes), inReplyTo: header.inReplyTo, references: header.references, from: header.from,
       replyTo: header.replyTo, recipients: header.recipients, subject: header.subject, date: header.date, text: text, html: clean,
       attachments: attachments, kind: content.isComplaint ? .complaint(originalMessageID: content.originalMessageID) : header.kind(report: content.report),
-      defects: header.defects + content.defects)
+      defects: header.defects + content.defects + (bytes.contains(0) ? ["the message holds NUL bytes, behind which a line may have been lost"] : []))
   }
 }
 

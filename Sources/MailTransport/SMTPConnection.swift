@@ -20,16 +20,15 @@ actor SMTPConnection {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { loop.executor.asUnownedSerialExecutor() }
 
-  func send(_ message: [UInt8], from sender: String, to recipient: String, deadline: Int) throws(MailFailure) {
+  func send(_ message: [UInt8], from sender: String, to recipient: String, silence: Int) throws(MailFailure) {
     if messages >= Self.messageLimit { close() }
     let open: CurlHandle
-    if let handle { open = handle } else { open = try CurlHandle(server: server, deadline: deadline) }
+    if let handle { open = handle } else { open = try CurlHandle(server: server, silence: silence) }
     handle = nil
-    try open.number(CURLOPT_TIMEOUT, deadline)
     try open.text(CURLOPT_URL, server.address("smtp"))
     try open.text(CURLOPT_MAIL_FROM, "<\(sender)>")
     try open.list(CURLOPT_MAIL_RCPT, ["<\(recipient)>"])
-    try open.send(message)
+    try open.send(message, silence: silence)
     messages += 1
     handle = open
   }

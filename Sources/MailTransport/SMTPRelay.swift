@@ -8,15 +8,16 @@ package struct SMTPRelay: Sendable {
   /// - Parameters:
   ///   - message: the whole message with its headers, in lines that end with CR LF.
   ///   - sender: the envelope's sender, to whom bounces go.
+  ///   - silence: for how many seconds the server may take or say nothing; five times as long once it has the whole message.
   /// - Throws: `MailFailure`; `refused` when trying again would not help.
-  package func send(_ message: [UInt8], from sender: String, to recipient: String, deadline: Int = 60) async throws {
+  package func send(_ message: [UInt8], from sender: String, to recipient: String, silence: Int = 60) async throws {
     for address in [sender, recipient] {
       guard address.contains("@"), address.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: ">") }) else {
         throw MailFailure(.unsendable, "an address of the envelope is not an e-mail address")
       }
     }
     let connection = SMTPConnections.shared.take(server)
-    try await connection.send(message, from: sender, to: recipient, deadline: deadline)
+    try await connection.send(message, from: sender, to: recipient, silence: silence)
     // One that failed is not used again: nobody knows where its conversation stands.
     SMTPConnections.shared.giveBack(connection)
   }

@@ -77,4 +77,59 @@ struct MessageProviderTests {
     #expect(unknown.status == 401, "\(unknown.text)")
     #expect(try await desk.number("SELECT count(*) FROM crm.interaction WHERE external_id = 'x'") == 0)
   }
+
+  @Test("a customer's text messages are one conversation and one ticket until somebody is done with it")
+  func conversation() async throws {
+    let api = try await TestAPI.start(secrets: ChannelDesk.secrets)
+    let desk = ChannelDesk(api.database)
+    let provider = try await MessageProvider.start()
+    let account = try await desk.account(
+      "kisa", channel: "sms", provider: "http_sms", address: "CARSI", settings: ["url": .string(provider.address)], opensTickets: true)
+    func say(_ id: String, _ text: String) async throws -> Int {
+      try await provider.ask("POST", "/say", ["id": .string(id), "from": "+905321112233", "text": .string(text), "at": "9999-01-01T00:00:00Z"])
+      try await desk.behind("DELETE FROM crm.job")
+      try await desk.work()
+      return try await desk.number("SELECT count(*) FROM crm.conversation WHERE channel_account_id = \(account)")
+    }
+    #expect(try await say("s1", "Siparişim") == 1)
+    #expect(try await say("s2", "nerede \0 ?") == 1)
+    #expect(try await desk.number("SELECT count(*) FROM crm.ticket WHERE conversation_id IS NOT NULL") == 1)
+    #expect(
+      try await desk.number("SELECT count(*) FROM crm.interaction WHERE channel_account_id = \(account) AND occurred_at > now() + interval '1 minute'") == 0)
+    try await desk.behind("UPDATE crm.conversation SET state = 'done'")
+    #expect(try await say("s3", "Bir şey daha") == 2)
+  }
+
+  @Test("a provider that has forgotten a message keeps nobody from asking about the others; an address that leads nowhere refuses nothing for good")
+  func forgetful() async throws {
+    let server = try await TestServer.start { $0.secrets = ChannelDesk.secrets }
+    let desk = ChannelDesk(server.database)
+    let provider = try await MessageProvider.start()
+    let account = try await desk.account("kisa", channel: "sms", provider: "http_sms", address: "CARSI", settings: ["url": .string(provider.address)])
+    let customer = try await server.send(.post, "/v1/customers", json: ["kind": "person", "name": "Zeliha Öz"])
+    let id = try #require(try customer.json()["id"])
+    func message(_ number: String) async throws {
+      let answer = try await server.send(
+        .post, "/v1/outbound_messages",
+        json: ["customer_id": id, "legal_class": "transactional", "channel": "sms", "address": .string(number), "body_text": "Kargonuz yolda"])
+      #expect(answer.status == 200, "\(answer.text)")
+    }
+    try await message("+905321234506")
+    try await message("+905321235506")
+    try await desk.work(receiving: false)
+    try await Task.sleep(for: .milliseconds(600))
+    try await desk.behind("UPDATE crm.outbound_message SET provider_id = 'unutulmus' WHERE address = '+905321234506'")
+    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in _ = try await JobQueue.enqueue("message.follow", in: tx) }
+    try await desk.work(receiving: false)
+    #expect(try await state(desk, "+905321235506") == "delivered ")
+    #expect(try await state(desk, "+905321234506") == "sent ")
+
+    try await desk.behind(
+      "UPDATE crm.channel_account SET settings = jsonb_build_object('url', \(provider.address + "/yok")::text) WHERE id = \(account)")
+    try await message("+905321234599")
+    try await desk.behind("UPDATE crm.job SET attempt_limit = 2 WHERE kind = 'message.send' AND status = 'queued'")
+    try await desk.work(receiving: false)
+    #expect(try await state(desk, "+905321234599").contains("takes no messages at this address"))
+    #expect(try await desk.number("SELECT attempts FROM crm.outbound_message WHERE address = '+905321234599'") == 2)
+  }
 }

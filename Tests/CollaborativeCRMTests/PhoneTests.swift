@@ -50,6 +50,30 @@ struct PhoneTests {
     #expect(try await post(api, "e7", ["type": "call.ended", "data": ["id": "c9", "from": "+905320000000", "outcome": "uzun"]]).status == 422)
   }
 
+  @Test("a call whose number is withheld is nobody's of those before it; what is not understood is refused, not guessed")
+  func edges() async throws {
+    let api = try await TestAPI.start(secrets: ChannelDesk.secrets)
+    let desk = ChannelDesk(api.database)
+    let account = try await desk.account("hat", channel: "phone", provider: "pbx", address: "+902161112233", settings: [:])
+    func ended(_ id: String, _ more: [String: JSON]) -> JSON {
+      ["type": "call.ended", "data": .object(["id": .string(id), "outcome": "missed", "started_at": "2026-11-22T07:00:00Z"].merging(more) { $1 })]
+    }
+    for (number, from) in ["", "anonymous", "Gizli"].enumerated() {
+      #expect(try await post(api, "r\(number)", ["type": "call.ringing", "data": ["id": "x", "from": .string(from)]]).rows().isEmpty)
+      #expect(try await post(api, "w\(number)", ended("w\(number)", ["from": .string(from)])).status == 200)
+    }
+    #expect(try await desk.number("SELECT count(DISTINCT customer_id) FROM crm.interaction WHERE channel_account_id = \(account)") == 3)
+    let out = try await post(api, "o1", ended("o1", ["direction": "out", "from": "+902161112233", "to": "+905321110000"]))
+    #expect(out.status == 200, "\(out.text)")
+    #expect(
+      try await desk.number("SELECT count(*) FROM crm.interaction WHERE external_id = 'o1' AND direction = 'out' AND recipients = '{+905321110000}'") == 1)
+    #expect(try await post(api, "o2", ended("o2", ["direction": "outbound", "from": "+905321110000"])).fieldErrors == ["/data/direction option"])
+    #expect(try await post(api, "o3", ended("a\0b", ["from": "+905321110000"])).fieldErrors == ["/data/id required"])
+    #expect(try await post(api, "o4", ended("o4", ["from": "+905321110000", "name": "A\0B"])).status == 200)
+    try await desk.behind("UPDATE crm.channel_account SET address = NULL WHERE id = \(account)")
+    #expect(try await post(api, "o5", ended("o5", ["from": "+905321110000"])).status == 409)
+  }
+
   @Test("a call is noted by hand, and who calls is seen as far as one's rights reach")
   func log() async throws {
     let api = try await TestAPI.start()

@@ -89,6 +89,18 @@ struct ReceivingTests {
     #expect(try await box.receive(from: "bilinen@bilinen.example").customer == known)
   }
 
+  @Test("a profile or a sender that is called like somebody's address is not that person")
+  func borrowedNames() async throws {
+    let api = try await TestAPI.suite()
+    let known = try await Mailroom.customer(api, "Genel Müdür", email: "mudur@bilinen.example")
+    for channel in ["social", "sms"] {
+      let account = try await Mailroom.open(api, channel: channel)
+      #expect(try await account.receive(from: "mudur@bilinen.example").customer != known, "\(channel)")
+    }
+    let box = try await Mailroom.open(api)
+    #expect(try await box.receive(from: "mudur@bilinen.example").customer == known)
+  }
+
   @Test("a private mailbox shows its mail to those who took part alone")
   func mailPrivacy() async throws {
     let api = try await TestAPI.suite()

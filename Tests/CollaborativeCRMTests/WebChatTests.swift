@@ -112,6 +112,12 @@ struct WebChatTests {
     for forged in ["", "x", String(token.dropLast(2)) + "AA", "mhs_abc_def"] {
       #expect(try await Self.post(server, "/v1/chats/destek/messages", token: forged, ["text": "x"]).status == 401)
     }
+    // A page of ours may read why; a stranger's may not.
+    let told = try await Self.post(server, "/v1/chats/destek/messages", token: "x", ["text": "x"])
+    #expect(told.headers["access-control-allow-origin"] == PublicSites.origin)
+    #expect(
+      try await Self.post(server, "/v1/chats/destek/messages", token: "x", ["text": "x"], origin: "https://evil.example")
+        .headers["access-control-allow-origin"] == nil)
     // A token is of one site alone.
     #expect(try await Self.post(server, "/v1/chats/satis/messages", token: token, ["text": "x"]).status == 401)
     #expect(try await Self.post(server, "/v1/chats/destek/messages", token: token, ["text": " "]).status == 422)

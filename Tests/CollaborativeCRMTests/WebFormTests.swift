@@ -99,9 +99,67 @@ struct WebFormTests {
     try await server.application.stop()
   }
 
+  @Test("what nobody expects to be sent is answered, and a page can read what is wrong")
+  func edges() async throws {
+    let server = try await TestServer.start()
+    let long: JSON = .array((0..<8).map { ["name": .string("f\($0)"), "type": "long_text"] })
+    _ = try await Self.form(server, ["fields": long, "hourly_limit": 1_000])
+    let text = JSON.string(String(repeating: "ğ", count: 10_000))
+    let huge = try await Self.submit(server, .object(Dictionary(uniqueKeysWithValues: (0..<8).map { ("f\($0)", text) })))
+    #expect(huge.status == 422 && huge.headers["access-control-allow-origin"] == PublicSites.origin, "\(huge.text)")
+    #expect(try await Self.submit(server, ["fax_number": "1", "f0": "a\0b", "f1": ["x": "\0"]]).status == 202)
+    #expect(try await Self.submit(server, ["fax_number": "a\0b"]).status == 202)
+    #expect(try await Self.submit(server, ["fax_number": ["a\0b"]]).status == 422)
+    // Nobody is asked for a name: what is said makes a lead all the same.
+    #expect(try await Self.submit(server, ["f0": "Geri arayın"]).status == 202)
+    #expect(try await Self.rows(server, "/v1/leads").map { $0["name"] } == ["Teklif isteyin"])
+    let flood = try await server.send(.get, "/v1/forms/teklif", as: nil, headers: ["origin": "https://evil.example"])
+    #expect(flood.status == 403 && flood.headers["access-control-allow-origin"] == nil)
+    try await server.application.stop()
+  }
+
+  @Test("one network's addresses are one sender, and a proxy's ports are none")
+  func networks() async throws {
+    let server = try await TestServer.start { $0.trustsForwardedFor = true }
+    _ = try await Self.form(server, ["hourly_limit": 3])
+    func submit(_ address: String) async throws -> Int {
+      try await server.send(
+        .post, "/v1/forms/teklif/submissions", as: nil, json: ["fields": ["name": "Ada", "email": "ada@ornek.example"]],
+        headers: ["x-forwarded-for": "203.0.113.9, \(address)"]
+      ).status
+    }
+    for number in 1...3 { #expect(try await submit("2001:db8:1:2::\(number)") == 202) }
+    #expect(try await submit("2001:db8:1:2:ffff::9") == 429)
+    #expect(try await submit("2001:db8:1:3::1") == 202)
+    for number in 1...3 { #expect(try await submit("192.0.2.1:\(4_000 + number)") == 202) }
+    #expect(try await submit("192.0.2.1") == 429)
+    #expect(try await submit("[2001:db8:1:2::7]:443") == 429)
+    let kept = try await Database(pool: server.database.worker).read(
+      as: .system("test"), "SELECT count(*) FROM crm.form_submission WHERE remote_address IN ('192.0.2.1', '2001:db8:1:2::1')")
+    #expect(try kept[0].decode(Int.self, at: 0) == 4)
+    try await server.application.stop()
+  }
+
+  @Test("a form that is to open a ticket opens one, under the name that was given; nobody's mailbox is filled with confirmations")
+  func tickets() async throws {
+    let server = try await TestServer.start { $0.publicAddress = "https://crm.carsi.example" }
+    let account = try await PublicSites.add(server, code: "form", channel: "form", provider: "form")
+    _ = try await Self.form(
+      server, ["target": "ticket", "channel_account_id": .string(account), "double_opt_in": true, "consent_text": "İsterim.", "hourly_limit": 100])
+    for number in 0..<5 {
+      let answer = try await Self.submit(server, ["name": "Kurban Öz", "email": "kurban@ornek.example", "message": .string("\(number)"), "consent": true])
+      #expect(answer.status == 202, "\(answer.text)")
+    }
+    #expect(try await Self.rows(server, "/v1/tickets").count == 5)
+    #expect(try await Self.rows(server, "/v1/customers?provisional=eq.true").map { $0["name"] } == ["Kurban Öz"])
+    let asked = try await Self.rows(server, "/v1/form_submissions").filter { $0["opt_in_asked_at"]?.string != nil }
+    #expect(asked.count == 3)
+    try await server.application.stop()
+  }
+
   @Test("a form with an account enters a conversation, opens a ticket where it should, and asks by mail whether messages are wanted")
   func conversations() async throws {
-    let server = try await TestServer.start()
+    let server = try await TestServer.start { $0.publicAddress = "https://crm.carsi.example/" }
     let account = try await PublicSites.add(server, code: "form", channel: "form", provider: "form")
     _ = try await Self.form(
       server,
@@ -118,6 +176,11 @@ struct WebFormTests {
       as: .system("test"), "SELECT l.address, l.text_version FROM crm.preference_link l WHERE l.kind = 'opt_in' AND l.used_at IS NULL")
     #expect(links.count == 1)
     #expect(try links[0].decode(String.self, at: 0) == "ada@ornek.example")
+    let mails = try await Database(pool: server.database.worker).read(
+      as: .system("test"),
+      "SELECT m.address FROM crm.outbound_message m WHERE m.body_text LIKE '%https://crm.carsi.example/o/%' AND m.legal_class = 'transactional'")
+    #expect(mails.count == 1)
+    #expect(try mails[0].decode(String.self, at: 0) == "ada@ornek.example")
     // Asking is no consent.
     let events = try await Database(pool: server.database.worker).read(as: .system("test"), "SELECT 1 FROM crm.consent_event")
     #expect(events.count == 0)

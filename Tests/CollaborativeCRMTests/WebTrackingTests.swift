@@ -61,6 +61,34 @@ struct WebTrackingTests {
     try await server.application.stop()
   }
 
+  @Test("a page with the longest of addresses is counted; a browser that asks for privacy is not recognised")
+  func edges() async throws {
+    let server = try await TestServer.start()
+    _ = try await PublicSites.add(server, code: "site", channel: "web", provider: "web")
+    // Letters of chance, so that nothing about them can be compressed.
+    func letters(_ count: Int, _ range: ClosedRange<UInt32>) -> String {
+      String(String.UnicodeScalarView((0..<count).compactMap { _ in Unicode.Scalar(UInt32.random(in: range)) }))
+    }
+    let campaign = ["source", "medium", "campaign"].map { "utm_\($0)=\(letters(280, 0x4E00...0x9FFF))" }.joined(separator: "&")
+    for path in [letters(1_900, 0x4E00...0x9FFF), letters(1_100, 0x61...0x7A) + "?" + campaign] {
+      let answer = try await server.send(
+        .post, "/v1/sites/site/events", as: nil, json: ["consent": true, "events": [["url": .string("https://www.carsi.example/" + path)]]],
+        headers: ["origin": PublicSites.origin])
+      #expect(answer.status == 200, "\(answer.text)")
+    }
+    #expect(try await Self.value(server, "SELECT count(*) FROM crm.page_count") == 2)
+    let visitors = try await Self.value(server, "SELECT count(*) FROM crm.web_visitor")
+    for header in ["dnt", "sec-gpc"] {
+      let answer = try await server.send(
+        .post, "/v1/sites/site/events", as: nil, json: ["consent": true, "events": [["url": "https://www.carsi.example/gizli"]]],
+        headers: ["origin": PublicSites.origin, header: "1"])
+      #expect(try answer.json()["visitor"] == .null)
+    }
+    #expect(try await Self.value(server, "SELECT count(*) FROM crm.web_visitor") == visitors)
+    #expect(try await Self.value(server, "SELECT views FROM crm.page_count WHERE path = '/gizli'") == 2)
+    try await server.application.stop()
+  }
+
   @Test("visits of a visitor who agreed appear in the timeline once it is known who it is, and go when the consent goes")
   func stitching() async throws {
     let server = try await TestServer.start()

@@ -62,11 +62,12 @@ package final class MailServers: Sendable {
   deinit { try? FileManager.default.removeItem(at: folder.appending(path: "ready.json")) }
 
   /// Puts messages into a user's mailbox, as if they had arrived in this order.
-  package func deliver(_ messages: [[UInt8]], to user: String) async throws {
+  /// - Parameter age: how many seconds ago.
+  package func deliver(_ messages: [[UInt8]], to user: String, age: Int = 0) async throws {
     let box = folder.appending(path: "mail/\(user)/new")
     try FileManager.default.createDirectory(at: box, withIntermediateDirectories: true)
     // Dovecot numbers new messages by the second in their names.
-    let first = Int(Date().timeIntervalSince1970) - messages.count
+    let first = Int(Date().timeIntervalSince1970) - messages.count - age
     for (number, message) in messages.enumerated() {
       let name = "\(first + number).\(UUID().uuidString).test"
       try Data(message).write(to: box.appending(path: name))

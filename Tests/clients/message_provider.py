@@ -82,6 +82,8 @@ class Provider(BaseHTTPRequestHandler):
             return self.answer(200, {})
         if self.headers.get("authorization") != "Bearer anahtar":
             return self.answer(401, {})
+        if self.path != "/messages":
+            return self.answer(404, {})
         reference, end = body["reference"], body["to"][-2:]
         with lock:
             tries[reference] = tries.get(reference, 0) + 1

@@ -24,6 +24,8 @@ package struct Problem: Error, Sendable {
   package var retryAfter: Int?
   /// Where the answer is to be found instead; sent as `Location`.
   package var location: String?
+  /// Header fields of the answer beyond those that every problem has.
+  package var headers: [(name: String, value: String)] = []
   /// Members of the problem's own, such as the candidates of a suspected duplicate. Values are JSON text.
   package var extensions: [(name: String, json: String)]
 

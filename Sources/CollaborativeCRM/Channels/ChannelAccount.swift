@@ -5,7 +5,7 @@ extension Concept {
   static let channels = Concept(
     resources: [.brands, .channelAccounts],
     reads: [.channelStates],
-    endpoints: { database, _ in [ChannelEvents(database: database).endpoint] },
+    endpoints: { database, model in [ChannelEvents(database: database, catalogue: model.catalogue).endpoint] },
     jobs: [.sendMessage, .followMessages, .receiveFromAll, .receive, .mailNotices], schedules: [.messageFollowing, .receiving, .noticeMailing])
 }
 

@@ -10,7 +10,8 @@ package protocol ChannelAdapter: Sendable {
   func send(_ message: MessageToSend) async throws -> String
 
   /// What came in after a position; nil for the beginning. Reading changes nothing at the provider.
-  func receive(after position: ChannelPosition?) async throws -> ReceivedMessages
+  /// - Parameter passesOver: whether a message that cannot be had is taken as far as it can, so that those behind it come in.
+  func receive(after position: ChannelPosition?, passesOver: Bool) async throws -> ReceivedMessages
 
   /// How a message fared that was handed over; nil when the provider does not know yet.
   func status(of providerID: String) async throws -> DeliveryOutcome?

@@ -5,6 +5,7 @@ import PostgresClient
 /// What providers post to an account: delivery reports and messages that came in. Each counts once, however often and in whatever order it comes.
 struct ChannelEvents {
   let database: Database
+  let catalogue: Catalogue
   private static let caller = Caller.system("events of providers")
 
   var endpoint: Endpoint {
@@ -17,7 +18,13 @@ struct ChannelEvents {
           + "message.delivered, message.failed (data: id, reference, at, reason, cause), message.complained and message.received (data: id, from, to, name, text, at, in_reply_to).",
         parameters: [.init("code", in: .path, required: true, "The account's code.")] + Self.signature, input: ("application/json", Self.schema),
         answers: [(204, "It is taken in, or was already.", nil, nil)], refusals: [401, 404, 422]),
-      handler: .operation { request in try await take(request) })
+      handler: .operation { request in
+        do {
+          return try await take(request)
+        } catch let error as PostgresError {
+          throw WriteProblem(catalogue: catalogue).problem(for: error, pointer: "/data") ?? error
+        }
+      })
   }
 
   static let signature: [Endpoint.Documentation.Parameter] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map {
@@ -65,7 +72,9 @@ struct ChannelEvents {
       throw Problem.invalid([.init("/data", code: "required", Phrase("Say which message: id or reference.", tr: "Hangi mesaj: id ya da reference verin."))])
     }
     return DeliveryReportOfOurs(
-      eventID: event.id, messageID: reference, providerID: data["id"]?.string.map { String($0.prefix(200)) }, outcome: outcome,
-      reason: data["reason"]?.string.map { String($0.prefix(1_000)) }, at: HTTPMessaging.instant(data["at"]) ?? Date(), cause: HTTPMessaging.cause(data))
+      eventID: event.id, messageID: reference, providerID: data["id"]?.string.map { String($0.replacing("\0", with: "\u{FFFD}").prefix(200)) },
+      outcome: outcome,
+      reason: data["reason"]?.string.map { String($0.replacing("\0", with: "\u{FFFD}").prefix(1_000)) }, at: HTTPMessaging.instant(data["at"]) ?? Date(),
+      cause: HTTPMessaging.cause(data))
   }
 }

@@ -62,6 +62,10 @@ struct HTTPMessaging: ChannelAdapter {
     let key = message.id.lowercase + (message.deferrals > 0 ? "-\(message.deferrals)" : "")
     let answer = try await request("POST", "/messages", key: key, body: .object(body))
     if answer.status == 401 || answer.status == 403 { throw Unavailable(description: "the provider does not accept the key (\(answer.status))") }
+    // Another address is meant, or none is there: that says nothing of the message.
+    if (300..<400).contains(answer.status) || answer.status == 404 || answer.status == 405 {
+      throw Unavailable(description: "the provider takes no messages at this address (\(answer.status))")
+    }
     guard (200..<300).contains(answer.status) else {
       throw MessageRefusal(
         "the provider refused it (\(answer.status)): \(answer.body["error"]?["message"]?.string?.prefix(300) ?? "")",
@@ -73,6 +77,8 @@ struct HTTPMessaging: ChannelAdapter {
 
   func status(of providerID: String) async throws -> DeliveryOutcome? {
     let answer = try await request("GET", "/messages/\(providerID.percentEncoded)")
+    // One that the provider has forgotten keeps nobody from asking about the others.
+    if answer.status == 404 || answer.status == 410 { return nil }
     guard answer.status == 200 else { throw Unavailable(description: "the provider answered \(answer.status) about a message") }
     switch answer.body["state"]?.string {
     case "delivered": return .delivered(at: Self.instant(answer.body["at"]) ?? Date())
@@ -86,7 +92,7 @@ struct HTTPMessaging: ChannelAdapter {
 
   // Receiving
 
-  func receive(after position: ChannelPosition?) async throws -> ReceivedMessages {
+  func receive(after position: ChannelPosition?, passesOver: Bool) async throws -> ReceivedMessages {
     var marker = ""
     if case .marker(let known) = position { marker = known }
     let answer = try await request("GET", "/inbox?limit=100&after=\(marker.percentEncoded)")
@@ -101,14 +107,15 @@ struct HTTPMessaging: ChannelAdapter {
 
   /// A message as a provider gives it, in its inbox or as an event; nil when it lacks what it needs.
   static func message(_ item: JSON) -> ReceivedMessage? {
-    guard let id = item["id"]?.string, !id.isEmpty, id.count <= 900, let sender = item["from"]?.string, !sender.isEmpty else { return nil }
-    let text = (item["text"]?.string ?? "").replacing("\0", with: "\u{FFFD}")
-    let digest = SHA256.hash(data: Data("\(id)\n\(sender)\n\(text)".utf8)).hexadecimal
-    let inReplyTo = item["in_reply_to"]?.string
+    func text(_ name: String) -> String? { item[name]?.string?.replacing("\0", with: "\u{FFFD}") }
+    guard let id = text("id"), !id.isEmpty, id.utf8.count <= 900, let sender = text("from"), !sender.isEmpty else { return nil }
+    let said = text("text") ?? ""
+    let digest = SHA256.hash(data: Data("\(id)\n\(sender)\n\(said)".utf8)).hexadecimal
     return ReceivedMessage(
-      externalID: id, digest: digest, size: text.utf8.count, inReplyTo: inReplyTo, references: item["thread"]?.string.map { [$0] } ?? [], sender: sender,
-      senderName: item["name"]?.string, recipients: item["to"]?.string.map { [$0] } ?? [], subject: nil, text: String(text.prefix(100_000)), html: nil,
-      occurredAt: instant(item["at"]) ?? Date(), kind: "message", files: [], defects: [], reports: [], position: .marker(item["marker"]?.string ?? id))
+      externalID: id, digest: digest, size: said.utf8.count, inReplyTo: text("in_reply_to"), references: text("thread").map { [$0] } ?? [], sender: sender,
+      senderName: text("name"), recipients: text("to").map { [$0] } ?? [], subject: nil, text: String(said.prefix(100_000)), html: nil,
+      occurredAt: min(instant(item["at"]) ?? Date(), Date()), kind: "message", files: [], defects: [], reports: [],
+      position: .marker(item["marker"]?.string ?? id))
   }
 
   static func instant(_ value: JSON?) -> Date? {

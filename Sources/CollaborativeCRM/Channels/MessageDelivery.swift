@@ -183,6 +183,7 @@ private struct MessageFollowing {
     }
   }
 
+  /// Of more than are asked about at a time each has its turn by chance: those of which nothing is ever heard do not keep the others waiting.
   /// An account that cannot be asked does not keep the others waiting: its error is thrown when all have been asked about.
   func followAll() async throws {
     let rows = try await lease.transaction(as: Self.caller, deadline: deadline) { tx in
@@ -192,7 +193,7 @@ private struct MessageFollowing {
         SELECT m.customer_id, m.id, m.channel_account_id, m.provider_id, m.attempts FROM crm.outbound_message AS m
           JOIN crm.channel_account AS a ON a.id = m.channel_account_id AND a.is_active AND a.provider IN ('http_sms', 'http_social', 'simulated')
          WHERE m.state = 'sent' AND m.provider_id IS NOT NULL AND m.sent_at > now() - interval '3 days'
-         ORDER BY m.updated_at, m.id LIMIT 500
+         ORDER BY random() LIMIT 500
         """)
     }
     var failure: (any Error)?

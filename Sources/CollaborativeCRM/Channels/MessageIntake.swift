@@ -22,7 +22,8 @@ package struct MessageIntake: Sendable {
     var externalID = String(message.externalID.prefix(900))
     let known = try await tx.first(
       Known.self, "SELECT digest FROM crm.received_message WHERE channel_account_id = \(accountID) AND external_id = \(externalID)")
-    if let known, known.digest != message.digest { externalID += "#\(message.digest.prefix(16))" }
+    let isAnother = if let known { known.digest != message.digest } else { try await isOfOurs(externalID, message.sender, tx) }
+    if isAnother { externalID += "#\(message.digest.prefix(16))" }
     let row = try await tx.one(
       Row.self,
       """
@@ -40,6 +41,19 @@ package struct MessageIntake: Sendable {
     }
     for report in message.reports { try await take(report, tx) }
     return Taken(customerID: row.customerID, conversationID: row.conversationID, interactionID: row.interactionID, isNew: row.isNew)
+  }
+
+  /// Whether a message of ours went out under this id, and somebody else sends another one under it.
+  private func isOfOurs(_ externalID: String, _ sender: String?, _ tx: PostgresTransaction) async throws -> Bool {
+    try await tx.value(
+      Bool.self,
+      """
+      SELECT EXISTS (
+        SELECT FROM crm.interaction_key AS k JOIN crm.interaction AS i ON i.customer_id = k.customer_id AND i.id = k.interaction_id AND i.occurred_at = k.occurred_at
+          JOIN crm.channel_account AS a ON a.id = k.channel_account_id
+         WHERE k.channel_account_id = \(accountID) AND k.external_id = \(externalID) AND i.direction = 'out'
+           AND crm.search_key(a.address) IS DISTINCT FROM crm.search_key(\(sender)))
+      """)
   }
 
   /// Notes what is reported of a message of ours.

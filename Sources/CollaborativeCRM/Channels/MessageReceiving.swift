@@ -39,6 +39,10 @@ struct MessageReceiving {
 
   /// Another worker is reading this account and is further.
   private struct Overtaken: Error {}
+  /// The provider says that there is more, and gives the same again.
+  private struct Standstill: Error, CustomStringConvertible {
+    let description = "the provider gives the same messages again and says that there are more"
+  }
 
   func receiveAll() async throws {
     do {
@@ -68,13 +72,21 @@ struct MessageReceiving {
       )
       let account = try await AccountSettings.find(accountID, tx, lease.database.secrets)
       let place = try await tx.one(Place.self, "SELECT uid_validity, uid, marker FROM crm.channel_state WHERE channel_account_id = \(accountID)")
-      return (account, place)
+      // A message that the server has not given away for an hour does not keep those behind it waiting any longer.
+      let passesOver = try await tx.value(
+        Bool.self,
+        """
+        SELECT coalesce(problem_at < now() - interval '1 hour' AND problem LIKE '%, at the message number %', false)
+          FROM crm.channel_state WHERE channel_account_id = \(accountID)
+        """)
+      return (account, place, passesOver)
     }
     guard let account = begun.0, account.isActive, let adapter = try account.adapter(lease.database), adapter.capabilities.contains(.receive) else { return }
     var place = begun.1
     while true {
       try Task.checkCancellation()
-      let batch = try await adapter.receive(after: place.position)
+      let batch = try await adapter.receive(after: place.position, passesOver: begun.2)
+      let start = place
       for message in batch.messages {
         let next = Place(message.position)
         try await take(message, from: place, to: next)
@@ -87,6 +99,7 @@ struct MessageReceiving {
         place = end
       }
       if batch.isLast { return }
+      if place == start { throw Standstill() }
     }
   }
 
@@ -108,7 +121,7 @@ struct MessageReceiving {
         try await move(tx, from: from, to: to)
         try await MessageIntake(accountID: accountID).take(message, files, tx)
       }
-    } catch let error as PostgresError where error.sqlState?.hasPrefix("22") == true || error.sqlState?.hasPrefix("23") == true {
+    } catch let error as PostgresError where ["22", "23", "54"].contains(error.sqlState?.prefix(2)) {
       // The database refuses what the message holds. It is kept all the same: its words as they came, in its own conversation, with the reason.
       let plain = message.reduced(because: "the message could not be stored as it is (\(error.sqlState ?? ""))")
       try await lease.transaction(as: Self.caller, deadline: deadline) { tx in

@@ -6,7 +6,7 @@ struct SimulatedMessaging: ChannelAdapter {
 
   func send(_ message: MessageToSend) async throws -> String { "SIM-\(message.id.uuidString.lowercased())" }
 
-  func receive(after position: ChannelPosition?) async throws -> ReceivedMessages {
+  func receive(after position: ChannelPosition?, passesOver: Bool) async throws -> ReceivedMessages {
     ReceivedMessages(messages: [], position: position ?? .marker(""), isLast: true)
   }
 

@@ -35,7 +35,21 @@ enum CrossOrigin {
     guard origins.contains(origin) else {
       throw .forbidden(Phrase("Pages of this origin may not use this address.", tr: "Bu kaynaktaki sayfalar bu adresi kullanamaz."))
     }
-    return [("access-control-allow-origin", origin), ("vary", "Origin")]
+    return [("access-control-allow-origin", origin), ("access-control-expose-headers", "retry-after"), ("vary", "Origin")]
+  }
+
+  /// Answers a page of an allowed origin, which may also read what is wrong with what it sent.
+  /// - Parameter answer: gets the header fields of the answer.
+  static func answering<Answer>(
+    _ request: Request, allowing origins: [String], _ answer: ([(name: String, value: String)]) async throws -> Answer
+  ) async throws -> Answer {
+    let headers = try headers(request, allowing: origins)
+    do {
+      return try await answer(headers)
+    } catch var problem as Problem {
+      problem.headers += headers
+      throw problem
+    }
   }
 
   /// What a browser asks before it sends (`OPTIONS`).

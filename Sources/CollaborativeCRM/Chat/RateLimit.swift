@@ -1,4 +1,6 @@
 import CRMCore
+import Foundation
+import NIOCore
 import PostgresClient
 import Synchronization
 
@@ -20,16 +22,30 @@ final class RateLimit: Sendable {
     self.period = period
   }
 
+  /// Whom an address stands for: whoever has one address of IPv6 has the 2^64 around it.
+  static func source(_ address: String?) -> String {
+    guard let address, address.contains(":"), case .v6(let parsed)? = try? SocketAddress(ipAddress: address, port: 0) else { return address ?? "" }
+    let bytes = withUnsafeBytes(of: parsed.address.sin6_addr) { Array($0) }
+    // ::ffff:192.0.2.1 is an address of IPv4.
+    if bytes.prefix(10).allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF { return bytes.suffix(4).map { "\($0)" }.joined(separator: ".") }
+    return bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":") + "/64"
+  }
+
   /// Counts one more of `key`.
+  /// - Parameter most: another limit than usual.
   /// - Throws: a problem 429 when there were too many.
-  func count(_ key: String) throws(Problem) {
+  func count(_ key: String, most: Int? = nil) throws(Problem) {
     let now = Deadline.now
     let isTooMuch = windows.withLock { windows in
-      if windows.count >= Self.capacity { windows = windows.filter { $0.value.end > now } }
+      if windows.count >= Self.capacity {
+        windows = windows.filter { $0.value.end > now }
+        // Of more than fit nobody is refused for others' sake, and nobody waits for the sweeping: counting begins anew.
+        if windows.count > Self.capacity / 2 { windows = [:] }
+      }
       var window = windows[key].flatMap { $0.end > now ? $0 : nil } ?? Window(count: 0, end: .after(period))
       window.count += 1
       windows[key] = window
-      return window.count > most
+      return window.count > most ?? self.most
     }
     if isTooMuch { throw .tooFast(Int(period.components.seconds)) }
   }

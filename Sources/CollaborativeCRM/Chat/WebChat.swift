@@ -75,21 +75,24 @@ struct WebChat: Sendable {
         ], refusals: [403, 422]),
       handler: .operation { request in
         let site = try await site(request)
-        let headers = try CrossOrigin.headers(request, allowing: site.origins)
-        let arrival = try InputReader.read(Arrival.self, from: Self.hasBody(request) ? request.json() : [:])
-        let end = Date(timeIntervalSince1970: (Date.now.timeIntervalSince1970 + VisitorToken.lifetime).rounded(.down))
-        if let email = arrival.email {
-          let valid = try await database.read(as: .system("web chat"), areas: [], "SELECT crm.valid_email(\(email))")
-          guard try valid[0].decode(Bool.self, at: 0) else {
-            throw Problem.invalid([.init("/email", code: "type", Phrase("This is not a valid e-mail address.", tr: "Geçerli bir e-posta adresi değil."))])
-          }
-        }
-        let token = VisitorToken(visitor: .v7(), site: site.id, name: arrival.name, email: arrival.email, expiresAt: end)
-        let json: JSON = [
-          "token": .string(try token.sealed(by: signer)), "expires_at": .string(end.formatted(.iso8601)), "name": .string(site.name),
-        ]
-        return .json(try json.encoded(), status: 201, headers: headers)
+        return try await CrossOrigin.answering(request, allowing: site.origins) { headers in try await begin(request, site, headers) }
       })
+  }
+
+  private func begin(_ request: Request, _ site: PublicSite, _ headers: [(name: String, value: String)]) async throws -> Response {
+    let arrival = try InputReader.read(Arrival.self, from: Self.hasBody(request) ? request.json() : [:])
+    let end = Date(timeIntervalSince1970: (Date.now.timeIntervalSince1970 + VisitorToken.lifetime).rounded(.down))
+    if let email = arrival.email {
+      let valid = try await database.read(as: .system("web chat"), areas: [], "SELECT crm.valid_email(\(email))")
+      guard try valid[0].decode(Bool.self, at: 0) else {
+        throw Problem.invalid([.init("/email", code: "type", Phrase("This is not a valid e-mail address.", tr: "Geçerli bir e-posta adresi değil."))])
+      }
+    }
+    let token = VisitorToken(visitor: .v7(), site: site.id, name: arrival.name, email: arrival.email, expiresAt: end)
+    let json: JSON = [
+      "token": .string(try token.sealed(by: signer)), "expires_at": .string(end.formatted(.iso8601)), "name": .string(site.name),
+    ]
+    return .json(try json.encoded(), status: 201, headers: headers)
   }
 
   private static func hasBody(_ request: Request) -> Bool {
@@ -105,37 +108,42 @@ struct WebChat: Sendable {
         answers: [(201, "The message.", "application/json", Self.message)], refusals: [401, 403, 422, 429]),
       handler: .operation { request in
         let site = try await site(request)
-        let headers = try CrossOrigin.headers(request, allowing: site.origins)
-        let visitor = try VisitorToken(request, site: site.id, signer: signer, now: .now)
-        let line = try InputReader.read(Line.self, from: try request.json())
-        let prefix = "\(visitor.visitor.lowercase)/"
-        let address = request.remoteAddress ?? ""
-        let result = try await database.transaction(as: .system("web chat"), request: request.id, deadline: request.deadline, retries: true) { tx in
-          _ = try await tx.result("SELECT pg_advisory_xact_lock(hashtextextended(\("web chat \(prefix)"), 0))")
-          let known = try await tx.result(
-            """
-            SELECT k.external_id, count(*) FILTER (WHERE k.occurred_at > now() - interval '1 minute') OVER () AS recent FROM crm.interaction_key AS k
-            WHERE k.channel_account_id = \(site.id) AND k.external_id >= \(prefix) AND k.external_id < \("\(visitor.visitor.lowercase)0") LIMIT 1
-            """)
-          // A first message makes a customer; one address makes only so many.
-          if known.count == 0 { try floods.count(address) }
-          if known.count == 1, try known[0].decode(Int.self, "recent") >= 30 { throw Problem.tooFast(60) }
-          let earlier = try known.rows.first?.decode(String.self, "external_id")
-          let received = try await tx.result(
-            """
-            SELECT r.customer_id, r.interaction_id FROM crm.receive_interaction(\(site.id), \(prefix + (line.key ?? UUID.v7().lowercase)), \(earlier), NULL::text[],
-              \(visitor.sender), \(visitor.name), NULL::text[], NULL, \(line.text), NULL, now()) AS r
-            """)
-          return try await tx.result(
-            """
-            SELECT i.id, i.occurred_at, i.body_text FROM crm.interaction AS i
-            WHERE i.customer_id = \(try received[0].decode(UUID.self, "customer_id")) AND i.id = \(try received[0].decode(UUID.self, "interaction_id"))
-            """)
-        }
-        var json = JSONWriter(capacity: 256)
-        Self.write(result, 0, from: "visitor", &json)
-        return .json(json.take(), status: 201, headers: headers)
+        return try await CrossOrigin.answering(request, allowing: site.origins) { headers in try await take(request, site, headers) }
       })
+  }
+
+  private func take(_ request: Request, _ site: PublicSite, _ headers: [(name: String, value: String)]) async throws -> Response {
+    let visitor = try VisitorToken(request, site: site.id, signer: signer, now: .now)
+    let line = try InputReader.read(Line.self, from: try request.json())
+    let prefix = "\(visitor.visitor.lowercase)/"
+    let address = RateLimit.source(request.remoteAddress)
+    let result = try await database.transaction(as: .system("web chat"), request: request.id, deadline: request.deadline, retries: true) { tx in
+      _ = try await tx.result("SELECT pg_advisory_xact_lock(hashtextextended(\("web chat \(prefix)"), 0))")
+      let known = try await tx.result(
+        """
+        SELECT k.external_id, (SELECT count(*) FROM crm.interaction AS i
+            WHERE i.conversation_id = k.conversation_id AND i.occurred_at > now() - interval '1 minute' AND i.direction = 'in') AS recent
+        FROM crm.interaction_key AS k
+        WHERE k.channel_account_id = \(site.id) AND k.external_id >= \(prefix) AND k.external_id < \("\(visitor.visitor.lowercase)0") LIMIT 1
+        """)
+      // A first message makes a customer; one address makes only so many.
+      if known.count == 0 { try floods.count(address) }
+      if known.count == 1, try known[0].decode(Int.self, "recent") >= 30 { throw Problem.tooFast(60) }
+      let earlier = try known.rows.first?.decode(String.self, "external_id")
+      let received = try await tx.result(
+        """
+        SELECT r.customer_id, r.interaction_id FROM crm.receive_interaction(\(site.id), \(prefix + (line.key ?? UUID.v7().lowercase)), \(earlier), NULL::text[],
+          \(visitor.sender), \(visitor.name), NULL::text[], NULL, \(line.text), NULL, now()) AS r
+        """)
+      return try await tx.result(
+        """
+        SELECT i.id, i.occurred_at, i.body_text FROM crm.interaction AS i
+        WHERE i.customer_id = \(try received[0].decode(UUID.self, "customer_id")) AND i.id = \(try received[0].decode(UUID.self, "interaction_id"))
+        """)
+    }
+    var json = JSONWriter(capacity: 256)
+    Self.write(result, 0, from: "visitor", &json)
+    return .json(json.take(), status: 201, headers: headers)
   }
 
   private static func write(_ result: PostgresResult, _ row: Int, from: String, _ json: inout JSONWriter) {
@@ -180,25 +188,28 @@ struct WebChat: Sendable {
         ], refusals: [401, 403, 409]),
       handler: .operation { request in
         let site = try await site(request)
-        let headers = try CrossOrigin.headers(request, allowing: site.origins)
-        let conversation = try await conversation(of: try VisitorToken(request, site: site.id, signer: signer, now: .now))
-        let found = try await database.read(
-          as: .system("web chat"),
-          """
-          SELECT m.id, m.occurred_at, m.body_text, m.direction FROM (
-            SELECT i.id, i.occurred_at, i.body_text, i.direction FROM crm.interaction AS i
-            WHERE i.conversation_id = \(conversation) AND i.kind = 'message' AND i.channel = 'chat' ORDER BY i.occurred_at DESC, i.id DESC LIMIT 200
-          ) AS m ORDER BY m.occurred_at, m.id
-          """)
-        var json = JSONWriter(capacity: 64 + found.count * 200)
-        json.beginObject()
-        json.key("data")
-        json.beginArray()
-        for row in 0..<found.count { Self.write(found, row, from: try found[row].decode(String.self, "direction") == "in" ? "visitor" : "agent", &json) }
-        json.endArray()
-        json.endObject()
-        return .json(json.take(), headers: headers)
+        return try await CrossOrigin.answering(request, allowing: site.origins) { headers in try await listed(request, site, headers) }
       })
+  }
+
+  private func listed(_ request: Request, _ site: PublicSite, _ headers: [(name: String, value: String)]) async throws -> Response {
+    let conversation = try await conversation(of: try VisitorToken(request, site: site.id, signer: signer, now: .now))
+    let found = try await database.read(
+      as: .system("web chat"),
+      """
+      SELECT m.id, m.occurred_at, m.body_text, m.direction FROM (
+        SELECT i.id, i.occurred_at, i.body_text, i.direction FROM crm.interaction AS i
+        WHERE i.conversation_id = \(conversation) AND i.kind = 'message' AND i.channel = 'chat' ORDER BY i.occurred_at DESC, i.id DESC LIMIT 200
+      ) AS m ORDER BY m.occurred_at, m.id
+      """)
+    var json = JSONWriter(capacity: 64 + found.count * 200)
+    json.beginObject()
+    json.key("data")
+    json.beginArray()
+    for row in 0..<found.count { Self.write(found, row, from: try found[row].decode(String.self, "direction") == "in" ? "visitor" : "agent", &json) }
+    json.endArray()
+    json.endObject()
+    return .json(json.take(), headers: headers)
   }
 
   private var events: Endpoint {
@@ -212,24 +223,27 @@ struct WebChat: Sendable {
         answers: [(200, "Messages, as long as the connection lasts.", "text/event-stream", ["type": "string"])], refusals: [401, 403, 409, 426]),
       handler: .live { request in
         let site = try await site(request)
-        let headers = try CrossOrigin.headers(request, allowing: site.origins)
-        let visitor = try VisitorToken(request, site: site.id, signer: signer, now: .now)
-        let conversation = try await conversation(of: visitor)
-        var wish = LiveWish(resources: ["interactions"])
-        if let cursor = request.headers["last-event-id"], !cursor.isEmpty {
-          wish.after = try ChangePosition(cursor: cursor, signer: signer, pointer: "last-event-id")
-        }
-        wish.headers = headers
-        // Counted by itself, and shown nothing but its own conversation.
-        let listener = Caller(identity: .user(visitor.visitor), name: "visitor", via: "chat")
-        wish.listener = listener
-        wish.content = { ChatMessage(of: $0, in: conversation)?.json }
-        wish.reviewer = {
-          guard visitor.expiresAt > .now else { throw Problem.unauthenticated }
-          return listener
-        }
-        return wish
+        return try await CrossOrigin.answering(request, allowing: site.origins) { headers in try await wish(request, site, headers) }
       })
+  }
+
+  private func wish(_ request: Request, _ site: PublicSite, _ headers: [(name: String, value: String)]) async throws -> LiveWish {
+    let visitor = try VisitorToken(request, site: site.id, signer: signer, now: .now)
+    let conversation = try await conversation(of: visitor)
+    var wish = LiveWish(resources: ["interactions"])
+    if let cursor = request.headers["last-event-id"], !cursor.isEmpty {
+      wish.after = try ChangePosition(cursor: cursor, signer: signer, pointer: "last-event-id")
+    }
+    wish.headers = headers
+    // Counted by itself, and shown nothing but its own conversation.
+    let listener = Caller(identity: .user(visitor.visitor), name: "visitor", via: "chat")
+    wish.listener = listener
+    wish.content = { ChatMessage(of: $0, in: conversation)?.json }
+    wish.reviewer = {
+      guard visitor.expiresAt > .now else { throw Problem.unauthenticated }
+      return listener
+    }
+    return wish
   }
 }
 

@@ -21,6 +21,10 @@ struct FormField: Sendable {
     options = json["options"]?.array?.compactMap(\.string) ?? []
   }
 
+  var noAddress: Problem.FieldError {
+    .init("/fields/\(name)", code: "type", Phrase("This is not a valid e-mail address.", tr: "Geçerli bir e-posta adresi değil."))
+  }
+
   /// - Returns: what is wrong; nil if nothing is.
   func mistake(in value: JSON?) -> Problem.FieldError? {
     func refused(_ code: String, _ message: Phrase) -> Problem.FieldError { .init("/fields/\(name)", code: code, message) }
@@ -37,7 +41,7 @@ struct FormField: Sendable {
     if text.unicodeScalars.count > most { return refused("too-long", Phrase("At most \(most) characters.", tr: "En fazla \(most) karakter.")) }
     switch kind {
     case .email:
-      return Self.isAddress(text) ? nil : refused("type", Phrase("This is not a valid e-mail address.", tr: "Geçerli bir e-posta adresi değil."))
+      return Self.isAddress(text) ? nil : noAddress
     case .phone:
       return text.count(where: \.isNumber) >= 7
         ? nil : refused("type", Phrase("This is not a valid telephone number.", tr: "Geçerli bir telefon numarası değil."))

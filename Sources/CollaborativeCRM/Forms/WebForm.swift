@@ -2,7 +2,8 @@ import CRMCore
 
 extension Concept {
   /// Forms on the company's pages, and what is sent with them.
-  static let webForms = Concept(resources: [.webForms, .formSubmissions], endpoints: { database, _ in FormPages(database: database).endpoints })
+  static let webForms = Concept(
+    resources: [.webForms, .formSubmissions], endpoints: { database, model in FormPages(database: database, catalogue: model.catalogue).endpoints })
 }
 
 extension Resource {

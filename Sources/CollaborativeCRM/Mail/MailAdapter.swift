@@ -42,31 +42,45 @@ struct MailAdapter: ChannelAdapter {
     "\(id.lowercase)@\(address.split(separator: "@").last.map(String.init) ?? "localhost")"
   }
 
+  /// One line of a header: whoever writes two means one, and nobody gets a field of their own in.
+  private static func line(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+  }
+
+  /// An id as other mail programs know it: without what tells two messages of one id apart here. Nil for one that we made up, or that cannot stand in a header;
+  /// the answer goes out without it.
+  private static func sendable(_ id: String) -> String? {
+    let id = id.trimming("<>").replacing(#/#[0-9a-f]{16}$/#, with: "")
+    let isToken = !id.isEmpty && id.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: ">") }
+    return isToken && !id.hasSuffix("@content.invalid") ? id : nil
+  }
+
   /// Which message of ours a Message-ID is of.
   private static func ours(_ messageID: String?) -> UUID? { messageID?.split(separator: "@").first.flatMap { UUID(uuidString: String($0)) } }
 
   private func outgoing(_ message: MessageToSend) throws -> OutgoingMail {
     // The thread's ids come as the field References, which the message writes itself.
-    let references = message.headers.first { $0.key.lowercased() == "references" }?.value.split(separator: " ").map { $0.trimming("<>") } ?? []
+    let references = message.headers.first { $0.key.lowercased() == "references" }?.value.split(separator: " ").compactMap { Self.sendable(String($0)) } ?? []
     let headers = message.headers.filter { $0.key.lowercased() != "references" }.sorted { $0.key < $1.key }.map { (name: $0.key, value: $0.value) }
     return OutgoingMail(
-      messageID: Self.messageID(message.id, from: address), from: .init(name: message.senderName, address: address),
-      to: .init(name: message.recipientName, address: message.address), subject: message.subject ?? "", date: Date(), text: message.text, html: message.html,
-      inReplyTo: message.inReplyTo?.trimming("<>"), references: references, headers: headers,
-      files: message.files.map { .init(name: $0.name, mediaType: $0.mediaType, bytes: $0.bytes) })
+      messageID: Self.messageID(message.id, from: address), from: .init(name: message.senderName.map(Self.line), address: address),
+      to: .init(name: message.recipientName.map(Self.line), address: message.address), subject: Self.line(message.subject ?? ""), date: Date(),
+      text: message.text, html: message.html,
+      inReplyTo: message.inReplyTo.flatMap(Self.sendable), references: references, headers: headers,
+      files: message.files.map { .init(name: Self.line($0.name), mediaType: $0.mediaType, bytes: $0.bytes) })
   }
 
   func status(of providerID: String) async throws -> DeliveryOutcome? { nil }
 
   // Receiving
 
-  func receive(after position: ChannelPosition?) async throws -> ReceivedMessages {
+  func receive(after position: ChannelPosition?, passesOver: Bool) async throws -> ReceivedMessages {
     var known: IMAPMailbox.Position?
     if case .mailbox(let uidValidity, let uid) = position { known = .init(uidValidity: uidValidity, uid: uid) }
     let mailbox = try IMAPMailbox(
       server: server("imap", port: (993, 143)), folder: account.text("imap_folder") ?? "INBOX",
       messageLimit: min(max(account.integer("message_limit") ?? 50 << 20, 1 << 16), 200 << 20))
-    let batch = try await mailbox.next(after: known)
+    let batch = try await mailbox.next(after: known, passesOver: passesOver)
     // Reading MIME takes its time, so it is not done on Swift's threads either.
     let messages = try await MailThreads.run { batch.items.map { received($0, uidValidity: batch.uidValidity) } }
     return ReceivedMessages(
@@ -75,15 +89,21 @@ struct MailAdapter: ChannelAdapter {
 
   private func received(_ item: IMAPMailbox.Item, uidValidity: Int) -> ReceivedMessage {
     var mail = MailReader.read(item.bytes)
+    // Where it lies is no part of what it says: another numbering does not make another message of it.
+    let digest = Self.digest(mail)
     if !item.isWhole {
-      mail.defects.append("the message has \(item.size) bytes, more than are taken; it lies in the mailbox under the number \(item.uid)")
-      mail.text += "[\(mail.defects.last ?? "")]"
+      let place = "it lies in the mailbox under the number \(item.uid)"
+      let reason = item.problem.map { "the server does not give the message away (\($0))" } ?? "the message has \(item.size) bytes, more than are taken"
+      mail.defects.append("\(reason); \(place)")
+      mail.text += "[\(reason); \(place)]"
+      if item.bytes.isEmpty { mail.messageID = "\(uidValidity)-\(item.uid)@unread.invalid" }
     }
     var files = mail.attachments.map { ReceivedFile(name: $0.name, mediaType: $0.mediaType, contentID: $0.contentID, bytes: $0.bytes) }
-    if !mail.defects.isEmpty, !files.contains(where: { $0.bytes == item.bytes }) {
+    if !mail.defects.isEmpty, !item.bytes.isEmpty, !files.contains(where: { $0.bytes == item.bytes }) {
       files.append(ReceivedFile(name: "source.eml", mediaType: "message/rfc822", contentID: nil, bytes: item.bytes))
     }
-    let arrived = item.arrivedAt ?? Date()
+    // A server's clock, or a mailbox that was moved, may name a time to come.
+    let arrived = min(item.arrivedAt ?? Date(), Date())
     var kind = "message"
     var reports: [DeliveryReportOfOurs] = []
     var inReplyTo = mail.inReplyTo
@@ -114,7 +134,7 @@ struct MailAdapter: ChannelAdapter {
       }
     }
     return ReceivedMessage(
-      externalID: mail.messageID, digest: Self.digest(mail), size: item.size, inReplyTo: inReplyTo, references: mail.references, sender: mail.from?.address,
+      externalID: mail.messageID, digest: digest, size: item.size, inReplyTo: inReplyTo, references: mail.references, sender: mail.from?.address,
       senderName: mail.from?.name, recipients: mail.recipients.map(\.address), subject: mail.subject, text: mail.text, html: mail.html, occurredAt: arrived,
       kind: kind, files: files, defects: mail.defects, reports: reports, position: .mailbox(uidValidity: uidValidity, uid: item.uid))
   }

@@ -5,7 +5,7 @@ import PostgresClient
 extension Concept {
   /// Telephone calls: the log people keep, who is calling, and what the telephone exchange reports.
   static let phone = Concept(
-    operations: [.logCall], reads: [.screenPop], endpoints: { database, _ in [CallEvents(database: database).endpoint] })
+    operations: [.logCall], reads: [.screenPop], endpoints: { database, model in [CallEvents(database: database, catalogue: model.catalogue).endpoint] })
 }
 
 /// How a call ended.
@@ -25,7 +25,7 @@ enum CallOutcome: String, CaseIterable, Sendable {
   func text(seconds: Int?) -> String { seconds.map { "\(words) (\($0 / 60):\($0 % 60 < 10 ? "0" : "")\($0 % 60))" } ?? words }
 }
 
-private enum CallDirection: String, CaseIterable, Sendable { case `in`, out }
+enum CallDirection: String, CaseIterable, Sendable { case `in`, out }
 
 private struct LoggedCall: OperationInput {
   let customerID: UUID

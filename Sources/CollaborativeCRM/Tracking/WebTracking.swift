@@ -2,6 +2,9 @@ import CRMCore
 import Foundation
 import PostgresClient
 
+/// A browser's word that nobody is to be recognised (Global Privacy Control, Do Not Track).
+private func asksForPrivacy(_ request: Request) -> Bool { request.headers["sec-gpc"] == "1" || request.headers["dnt"] == "1" }
+
 extension Concept {
   /// What happens on the company's own pages: counted for everybody, kept for those who agreed.
   static let webTracking = Concept(
@@ -50,8 +53,8 @@ struct WebTracking: Sendable {
     /// As it is kept: nothing of the query but the campaign.
     var json: JSON? {
       guard let components = URLComponents(string: url) else { return nil }
-      let path = components.path.isEmpty ? "/" : Self.kept(components.path, 2_000)
-      var members: [String: JSON] = ["name": .string(name.isEmpty ? "page" : name), "path": .string(path)]
+      let path = Self.kept(components.path, 1_500)
+      var members: [String: JSON] = ["name": .string(name.isEmpty ? "page" : name), "path": .string(path.isEmpty ? "/" : path)]
       for item in components.queryItems ?? [] where ["utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"].contains(item.name) {
         if let value = item.value, !value.isEmpty { members[item.name] = .string(Self.kept(value, 300)) }
       }
@@ -61,8 +64,16 @@ struct WebTracking: Sendable {
     }
 
     /// Escapes of an address may stand for anything; control characters, of which PostgreSQL keeps no U+0000, say nothing about a page.
+    /// - Parameter length: in bytes of UTF-8, so that a path and its campaign fit into one entry of an index.
     private static func kept(_ text: String, _ length: Int) -> String {
-      String(String.UnicodeScalarView(text.unicodeScalars.filter { $0.properties.generalCategory != .control }).prefix(length))
+      var kept = String.UnicodeScalarView()
+      var bytes = 0
+      for scalar in text.unicodeScalars where scalar.properties.generalCategory != .control {
+        bytes += UTF8.width(scalar)
+        if bytes > length { break }
+        kept.append(scalar)
+      }
+      return String(kept)
     }
   }
 
@@ -79,7 +90,9 @@ struct WebTracking: Sendable {
       .post, Self.path, access: .open, body: .collected,
       documentation: .init(
         "track_events", tag: Self.tag, "Report what happens on a page",
-        description: "Network addresses and browsers' names are never kept. Who a visitor is comes from identify_visitor alone.",
+        description:
+          "Network addresses and browsers' names are never kept. Who a visitor is comes from identify_visitor alone. A browser that asks for privacy (Sec-GPC: 1 or "
+          + "DNT: 1) is counted as one whose user did not agree; what was known of it before stays until consent is false.",
         parameters: CrossOrigin.parameters(Self.path), input: ("application/json", InputReader.schema(of: Report.self)),
         answers: [
           (
@@ -89,19 +102,24 @@ struct WebTracking: Sendable {
         ], refusals: [403, 422, 429]),
       handler: .operation { request in
         let site = try await site(request)
-        let headers = try CrossOrigin.headers(request, allowing: site.origins)
-        try floods.count(request.remoteAddress ?? "")
-        let report = try InputReader.read(Report.self, from: try request.json())
-        let known = report.visitor.flatMap { try? VisitorToken(sealed: $0, site: site.id, signer: signer, now: .now) }
-        let end = Date(timeIntervalSince1970: (Date.now.timeIntervalSince1970 + VisitorToken.lifetime * 12).rounded(.down))
-        let visitor = report.consent ? known ?? VisitorToken(visitor: .v7(), site: site.id, name: nil, email: nil, expiresAt: end) : nil
-        let events = JSONText(String(decoding: try JSON.array(report.events.compactMap(\.json)).encoded(), as: UTF8.self))
-        try await database.transaction(as: .system("web tracking"), request: request.id, deadline: request.deadline, retries: true) { tx in
-          if !report.consent, let known { try await tx.run("DELETE FROM crm.web_visitor WHERE id = \(known.visitor)") }
-          _ = try await tx.result("SELECT crm.track(\(site.id), \(visitor?.visitor), \(events)::jsonb)")
+        return try await CrossOrigin.answering(request, allowing: site.origins) { headers in
+          try floods.count(RateLimit.source(request.remoteAddress))
+          return try await take(try InputReader.read(Report.self, from: try request.json()), request, site, headers)
         }
-        let json: JSON = ["visitor": try visitor.map { .string(try $0.sealed(by: signer)) } ?? .null]
-        return .json(try json.encoded(), headers: headers)
       })
+  }
+
+  private func take(_ report: Report, _ request: Request, _ site: PublicSite, _ headers: [(name: String, value: String)]) async throws -> Response {
+    let known = report.visitor.flatMap { try? VisitorToken(sealed: $0, site: site.id, signer: signer, now: .now) }
+    let end = Date(timeIntervalSince1970: (Date.now.timeIntervalSince1970 + VisitorToken.lifetime * 12).rounded(.down))
+    let isKept = report.consent && !asksForPrivacy(request)
+    let visitor = isKept ? known ?? VisitorToken(visitor: .v7(), site: site.id, name: nil, email: nil, expiresAt: end) : nil
+    let events = JSONText(String(decoding: try JSON.array(report.events.compactMap(\.json)).encoded(), as: UTF8.self))
+    try await database.transaction(as: .system("web tracking"), request: request.id, deadline: request.deadline, retries: true) { tx in
+      if !report.consent, let known { try await tx.run("DELETE FROM crm.web_visitor WHERE id = \(known.visitor)") }
+      _ = try await tx.result("SELECT crm.track(\(site.id), \(visitor?.visitor), \(events)::jsonb)")
+    }
+    let json: JSON = ["visitor": try visitor.map { .string(try $0.sealed(by: signer)) } ?? .null]
+    return .json(try json.encoded(), headers: headers)
   }
 }

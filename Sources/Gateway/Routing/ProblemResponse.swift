@@ -11,6 +11,6 @@ extension Response {
     if let seconds = problem.retryAfter { headers.append((name: "retry-after", value: "\(seconds)")) }
     if let location = problem.location { headers.append((name: "location", value: location)) }
     if problem.status == 401 { headers.append((name: "www-authenticate", value: "Bearer realm=\"muhatap\"")) }
-    return Response(status: problem.status, headers: headers, body: .bytes(writer.take()))
+    return Response(status: problem.status, headers: headers + problem.headers, body: .bytes(writer.take()))
   }
 }

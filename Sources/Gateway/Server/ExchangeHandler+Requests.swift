@@ -258,6 +258,10 @@ extension ExchangeHandler {
 
   private func clientAddress(_ fields: RequestFields) -> String? {
     guard server.configuration.trustsForwardedFor, let last = fields.forwardedFor?.split(separator: ",").last else { return remoteAddress }
-    return String(last.trimmingPrefix(while: { $0 == " " }))
+    // Some proxies add the port: 192.0.2.1:4711, [2001:db8::1]:4711. What is no address stands for nobody.
+    let text = last.trimmingCharacters(in: .whitespaces)
+    let colons = text.count { $0 == ":" }
+    let bare = text.hasPrefix("[") ? String(text.dropFirst().prefix { $0 != "]" }) : colons == 1 ? String(text.prefix { $0 != ":" }) : text
+    return (try? SocketAddress(ipAddress: bare, port: 0))?.ipAddress ?? remoteAddress
   }
 }
