@@ -70,7 +70,7 @@ struct WebTrackingTests {
       String(String.UnicodeScalarView((0..<count).compactMap { _ in Unicode.Scalar(UInt32.random(in: range)) }))
     }
     let campaign = ["source", "medium", "campaign"].map { "utm_\($0)=\(letters(280, 0x4E00...0x9FFF))" }.joined(separator: "&")
-    for path in [letters(1_900, 0x4E00...0x9FFF), letters(1_100, 0x61...0x7A) + "?" + campaign] {
+    for path in [letters(1_900, 0x4E00...0x9FFF), letters(1_000, 0x61...0x7A) + "?" + campaign] {
       let answer = try await server.send(
         .post, "/v1/sites/site/events", as: nil, json: ["consent": true, "events": [["url": .string("https://www.carsi.example/" + path)]]],
         headers: ["origin": PublicSites.origin])
