@@ -1,6 +1,5 @@
 import CRMCore
 import Foundation
-import NIOCore
 import PostgresClient
 import Synchronization
 
@@ -24,8 +23,8 @@ final class RateLimit: Sendable {
 
   /// Whom an address stands for: whoever has one address of IPv6 has the 2^64 around it.
   static func source(_ address: String?) -> String {
-    guard let address, address.contains(":"), case .v6(let parsed)? = try? SocketAddress(ipAddress: address, port: 0) else { return address ?? "" }
-    let bytes = withUnsafeBytes(of: parsed.address.sin6_addr) { Array($0) }
+    var bytes = [UInt8](repeating: 0, count: 16)
+    guard let address, address.contains(":"), inet_pton(AF_INET6, address, &bytes) == 1 else { return address ?? "" }
     // ::ffff:192.0.2.1 is an address of IPv4.
     if bytes.prefix(10).allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF { return bytes.suffix(4).map { "\($0)" }.joined(separator: ".") }
     return bytes.prefix(8).map { String($0, radix: 16) }.joined(separator: ":") + "/64"
