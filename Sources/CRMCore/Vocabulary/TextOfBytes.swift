@@ -15,4 +15,7 @@ extension String {
       }
     }
   }
+
+  /// The text with U+FFFD for each U+0000, which PostgreSQL does not take.
+  package var withoutNUL: String { replacing("\0", with: "\u{FFFD}") }
 }

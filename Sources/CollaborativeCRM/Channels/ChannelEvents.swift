@@ -72,9 +72,9 @@ struct ChannelEvents {
       throw Problem.invalid([.init("/data", code: "required", Phrase("Say which message: id or reference.", tr: "Hangi mesaj: id ya da reference verin."))])
     }
     return DeliveryReportOfOurs(
-      eventID: event.id, messageID: reference, providerID: data["id"]?.string.map { String($0.replacing("\0", with: "\u{FFFD}").prefix(200)) },
+      eventID: event.id, messageID: reference, providerID: data["id"]?.string.map { String($0.withoutNUL.prefix(200)) },
       outcome: outcome,
-      reason: data["reason"]?.string.map { String($0.replacing("\0", with: "\u{FFFD}").prefix(1_000)) }, at: HTTPMessaging.instant(data["at"]) ?? Date(),
+      reason: data["reason"]?.string.map { String($0.withoutNUL.prefix(1_000)) }, at: HTTPMessaging.instant(data["at"]) ?? Date(),
       cause: HTTPMessaging.cause(data))
   }
 }

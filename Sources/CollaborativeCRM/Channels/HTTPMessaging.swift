@@ -107,7 +107,7 @@ struct HTTPMessaging: ChannelAdapter {
 
   /// A message as a provider gives it, in its inbox or as an event; nil when it lacks what it needs.
   static func message(_ item: JSON) -> ReceivedMessage? {
-    func text(_ name: String) -> String? { item[name]?.string?.replacing("\0", with: "\u{FFFD}") }
+    func text(_ name: String) -> String? { item[name]?.string?.withoutNUL }
     guard let id = text("id"), !id.isEmpty, id.utf8.count <= 900, let sender = text("from"), !sender.isEmpty else { return nil }
     let said = text("text") ?? ""
     let digest = SHA256.hash(data: Data("\(id)\n\(sender)\n\(said)".utf8)).hexadecimal

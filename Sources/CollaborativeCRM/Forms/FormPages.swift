@@ -154,7 +154,7 @@ struct FormPages: Sendable {
     let errors = try await mistakes(in: values, form)
     if errors.isEmpty { return values }
     guard let trap = values[form.honeypot]?.string, !trap.isEmpty else { throw Problem.invalid(errors) }
-    return [form.honeypot: .string(String(trap.replacing("\0", with: "\u{FFFD}").prefix(300)))]
+    return [form.honeypot: .string(String(trap.withoutNUL.prefix(300)))]
   }
 
   private func mistakes(in values: [String: JSON], _ form: Form) async throws -> [Problem.FieldError] {

@@ -117,7 +117,7 @@ struct CallEvents {
     var seconds: Int?
     if case .number(let number) = data["seconds"] { seconds = min(max(Int(exactly: NSDecimalNumber(decimal: number).doubleValue.rounded()) ?? 0, 0), 86_400) }
     let started = min(HTTPMessaging.instant(data["started_at"]) ?? Date(), Date())
-    let name = data["name"]?.string.map { String($0.replacing("\0", with: "\u{FFFD}").prefix(200)) }
+    let name = data["name"]?.string.map { String($0.withoutNUL.prefix(200)) }
     try await tx.run(
       """
       SELECT r.interaction_id FROM crm.receive_interaction(\(account.id), \(id), NULL, '{}', \(direction == .out ? line : other), \(name),
