@@ -144,7 +144,7 @@ private struct Session {
           // What was fetched counts; the next session begins with this one, and tells what is wrong if it still is.
           return batch(isLast: false)
         } catch {
-          let because = MailFailure(error.kind, "\(error.description), at the message number \(message.uid)")
+          let because = MailFailure(error.kind, "\(error.description), at the message number \(message.uid)", uid: message.uid)
           return .stuck(Stuck(message: message, uidValidity: status.uidValidity, because: because))
         }
         last = message.uid

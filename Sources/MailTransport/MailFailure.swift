@@ -21,10 +21,13 @@ package struct MailFailure: Error, CustomStringConvertible, Sendable {
   package let description: String
   /// What the server's reply said in figures, such as 5.1.1 (RFC 3463); nil when it said none.
   package let status: String?
+  /// The number (UID) of the message of a mailbox that could not be had; nil when it failed at no message.
+  package let uid: Int?
 
-  package init(_ kind: Kind, _ description: String, status: String? = nil) {
+  package init(_ kind: Kind, _ description: String, status: String? = nil, uid: Int? = nil) {
     self.kind = kind
     self.description = description
     self.status = status
+    self.uid = uid
   }
 }

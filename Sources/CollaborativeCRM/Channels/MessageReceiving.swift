@@ -1,5 +1,6 @@
 import CRMCore
 import Foundation
+import MailTransport
 import PostgresClient
 
 extension JobHandler {
@@ -54,14 +55,14 @@ struct MessageReceiving {
       throw lost
     } catch {
       // People look at the account, not at the jobs: what is wrong stands there too.
-      try await note(String(String(describing: error).prefix(1_000)))
+      try await note(String(String(describing: error).prefix(1_000)), stuckAt: (error as? MailFailure)?.uid)
       throw error
     }
   }
 
-  private func note(_ problem: String?) async throws {
+  private func note(_ problem: String?, stuckAt uid: Int? = nil) async throws {
     try await lease.transaction(as: Self.caller, deadline: deadline) { tx in
-      _ = try await tx.run("SELECT crm.note_channel_check(\(accountID), \(problem), now())")
+      _ = try await tx.run("SELECT crm.note_channel_check(\(accountID), \(problem), now(), \(uid))")
     }
   }
 
@@ -75,10 +76,7 @@ struct MessageReceiving {
       // A message that the server has not given away for an hour does not keep those behind it waiting any longer.
       let passesOver = try await tx.value(
         Bool.self,
-        """
-        SELECT coalesce(problem_at < now() - interval '1 hour' AND problem LIKE '%, at the message number %', false)
-          FROM crm.channel_state WHERE channel_account_id = \(accountID)
-        """)
+        "SELECT coalesce(stuck_since < now() - interval '1 hour', false) FROM crm.channel_state WHERE channel_account_id = \(accountID)")
       return (account, place, passesOver)
     }
     guard let account = begun.0, account.isActive, let adapter = try account.adapter(lease.database), adapter.capabilities.contains(.receive) else { return }

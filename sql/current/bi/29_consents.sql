@@ -89,7 +89,7 @@ comment on column bi.message_refusals.legal_class is 'commercial or transactiona
 comment on column bi.message_refusals.purpose is 'Code of the purpose.';
 comment on column bi.message_refusals.campaign_id is 'The campaign it belonged to.';
 comment on column bi.message_refusals.stage is 'queueing (it was not stored) or sending (refused when it was to go).';
-comment on column bi.message_refusals.reason is 'bad_address, suppressed, refused, no_consent, consent_ended, restricted, not_registered, wrong_sender, held_out, frequency_cap, channel_preference or late.';
+comment on column bi.message_refusals.reason is 'bad_address, suppressed, refused, no_consent, consent_ended, restricted, not_registered, wrong_sender, no_sender, held_out, frequency_cap, channel_preference or late.';
 comment on column bi.message_refusals.refused_at is 'When the gate decided.';
 comment on column bi.message_refusals.refused_on is 'The day the gate decided, in Türkiye.';
 comment on column bi.message_refusals.consent_event_id is 'What was said that decided.';

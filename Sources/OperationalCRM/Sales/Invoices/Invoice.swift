@@ -37,11 +37,11 @@ extension Resource {
     "company_profiles", singular: "company_profile", table: "crm.company_profile", area: .finance,
     create: [
       "code", "name", "tax_number", "tax_office", "trade_number", "mersis", "street", "district", "city", "postal_code", "country", "phone", "email", "website",
-      "active",
+      "link_base", "active",
     ],
     change: [
       "name", "tax_number", "tax_office", "trade_number", "mersis", "street", "district", "city", "postal_code", "country", "phone", "email", "website",
-      "active",
+      "link_base", "active",
     ],
     search: ["name"], order: "code")
 
