@@ -67,6 +67,8 @@ package struct Catalogue: Sendable {
     package var columns: [Column]
     package var primaryKey: [String] = []
     package var foreignKeys: [ForeignKey] = []
+    /// The function `crm.search_<table>` that finds its rows by an index when they are searched; nil where all are looked at.
+    package var searchFunction: Identifier?
 
     package func column(_ name: String) -> Column? { columns.first { $0.name == name } }
 

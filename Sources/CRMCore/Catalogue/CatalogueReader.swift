@@ -5,7 +5,8 @@ extension Catalogue {
   /// Reads the tables of the schemas `crm`, `bi` and `analytics` as the connected role may see them.
   package static func read(from pool: PostgresPool, deadline: Deadline = .after(.seconds(30))) async throws -> Catalogue {
     let results = try await pool.execute(
-      [columnsStatement, constraintsStatement], context: PostgresPool.Context(settings: [], readOnly: true), lane: .interactive, deadline: deadline)
+      [columnsStatement, constraintsStatement, searchStatement], context: PostgresPool.Context(settings: [], readOnly: true), lane: .interactive,
+      deadline: deadline)
     var tables: [String: Table] = [:]
     for row in results[0].rows {
       let name = try row.decode(String.self, "qualified")
@@ -39,6 +40,9 @@ extension Catalogue {
       constraints[constraint.name] = constraint
       try apply(constraint, row, to: &tables)
     }
+    for row in results[2].rows {
+      tables[try row.decode(String.self, "relation")]?.searchFunction = try row.decode(Identifier.self, "name")
+    }
     return Catalogue(tables: tables, constraints: constraints)
   }
 
@@ -60,6 +64,12 @@ extension Catalogue {
 
   private static let sensitiveStatement: SQL = """
     SELECT e.relation, e.column_name FROM crm.processing_entry e JOIN crm.data_category g ON g.code = e.category WHERE g.is_sensitive
+    """
+
+  private static let searchStatement: SQL = """
+    SELECT 'crm.' || substr(p.proname, length('search_') + 1) AS relation, p.proname AS name
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+     WHERE n.nspname = 'crm' AND p.proname ^@ 'search_' AND p.prorettype = 'uuid[]'::regtype
     """
 
   private static let constraintsStatement: SQL = """

@@ -41,6 +41,7 @@ extension ResourceAPI {
     let page = try compiler.page(query, of: entity, signer: signer)
     let (caller, id) = (request.caller, request.id)
     return Endpoint.Read(page.statements, context: caller.context(reading: page.areas)) { [reads] results in
+      let results = try page.answering(results)
       try reads.note(page.layout, results[0], rows: 0..<min(results[0].count, page.limit), caller: caller, request: id)
       return try page.answer(results, signer: signer)
     }

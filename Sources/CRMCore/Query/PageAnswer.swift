@@ -2,7 +2,14 @@ import Foundation
 package import PostgresClient
 
 extension QueryCompiler.Page {
-  /// `{"data":[…],"next_cursor":…}` and, when it was asked for, `"count"`.
+  /// Of the results of `statements` those that answer: the page, and after it the count when one was wanted.
+  package func answering(_ results: [PostgresResult]) throws -> [PostgresResult] {
+    guard isSearchedByIndex else { return results }
+    let each = (results.count - 1) / 2
+    return Array(try results[0][0].decode(Bool.self, at: 0) ? results[1...each] : results[(each + 1)...])
+  }
+
+  /// `{"data":[…],"next_cursor":…}` and, when it was asked for, `"count"`, of what answers.
   package func answer(_ results: [PostgresResult], signer: CursorSigner) throws -> Response {
     let result = results[0]
     let shown = min(result.count, limit)

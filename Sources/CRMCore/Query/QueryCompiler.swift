@@ -24,8 +24,10 @@ package struct QueryCompiler {
 
   /// A page of a list, ready to run.
   package struct Page {
-    /// The page itself, and after it the count when one is wanted.
+    /// The page itself, and after it the count when one is wanted. Where a search can use an index: first what that finds, then both among what was found, then both
+    /// among all rows, of which one answers.
     package let statements: [SQL]
+    let isSearchedByIndex: Bool
     package let layout: RowLayout
     package let areas: Set<Area>
     package let limit: Int
@@ -48,19 +50,26 @@ package struct QueryCompiler {
     var layout = RowLayout()
     try select(query, entity: entity, scope: &scope, layout: &layout)
     keyset.addColumns(to: &layout)
-    let whereClause: SQL = conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ")
-    let statement: SQL = "SELECT \(layout.list) FROM \(scope.from)\(whereClause) ORDER BY \(keyset.orderBy) LIMIT \(query.limit + 1)"
-    var statements = [statement]
-    if let count = query.count {
-      let counted: SQL = filterConditions.isEmpty ? "" : " WHERE " + filterConditions.joined(separator: " AND ")
-      switch count {
-      case .exact: statements.append("SELECT count(*) FROM \(filterScope.from)\(counted)")
-      case .estimated: statements.append("EXPLAIN (FORMAT JSON) SELECT 1 FROM \(filterScope.from)\(counted)")
-      }
-    }
     areas.formUnion(scope.areas)
-    return Page(statements: statements, layout: layout, areas: areas, limit: query.limit, keyset: keyset, count: query.count)
+
+    func statements(among rows: [SQL]) -> [SQL] {
+      var statements: [SQL] = [
+        "SELECT \(layout.list) FROM \(scope.from)\(Self.whereClause(rows + conditions)) ORDER BY \(keyset.orderBy) LIMIT \(query.limit + 1)"
+      ]
+      switch query.count {
+      case .exact: statements.append("SELECT count(*) FROM \(filterScope.from)\(Self.whereClause(rows + filterConditions))")
+      case .estimated: statements.append("EXPLAIN (FORMAT JSON) SELECT 1 FROM \(filterScope.from)\(Self.whereClause(rows + filterConditions))")
+      case nil: break
+      }
+      return statements
+    }
+    let finding = query.search.flatMap { text in entity.table.searchFunction.map { Self.finding(text, by: $0) } }
+    return Page(
+      statements: finding.map { [$0] + statements(among: [Self.isFound]) + statements(among: [Self.nothingWasLookedUp]) } ?? statements(among: []),
+      isSearchedByIndex: finding != nil, layout: layout, areas: areas, limit: query.limit, keyset: keyset, count: query.count)
   }
+
+  static func whereClause(_ conditions: [SQL]) -> SQL { conditions.isEmpty ? "" : " WHERE " + conditions.joined(separator: " AND ") }
 
   /// One record, ready to run.
   package struct One {
@@ -104,6 +113,13 @@ package struct QueryCompiler {
     areas.formUnion(scope.areas)
     return ("SELECT \(layout.list) FROM \(scope.from)\(whereClause) ORDER BY \(id) LIMIT \(limit)", layout, areas, idColumn)
   }
+
+  /// Keeps for the rest of the transaction what the index finds: `crm.found()`.
+  private static func finding(_ text: String, by function: Identifier) -> SQL {
+    "SELECT set_config('muhatap.found', coalesce(crm.\(function)(\(text))::text, ''), true) <> '' AS by_index"
+  }
+  private static let isFound: SQL = "t.id = ANY ((SELECT crm.found())::uuid[])"
+  private static let nothingWasLookedUp: SQL = "(SELECT crm.found() IS NULL)"
 
   private mutating func searchCondition(_ text: String, at pointer: String, in scope: inout QueryScope) throws(Problem) -> SQL {
     let resource = scope.entity.resource

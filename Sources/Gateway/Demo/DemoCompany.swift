@@ -122,7 +122,7 @@ package enum DemoCompany {
       try await tx.run(
         """
         INSERT INTO crm.company_profile (code, name, tax_number, tax_office, street, district, city, postal_code, link_base)
-        VALUES ('main', 'Çarşı Market Ticaret A.Ş.', '4561237896', 'Beyoğlu', 'İstiklal Caddesi 1', 'Beyoğlu', 'İstanbul', '34430', 'https://crm.carsi.example')
+        VALUES ('main', 'Çarşı Market Ticaret A.Ş.', '4561237896', 'Beyoğlu', 'İstiklal Caddesi 1', 'Beyoğlu', 'İstanbul', '34430', 'http://127.0.0.1:8080')
         ON CONFLICT ON CONSTRAINT company_profile_code_unique DO NOTHING
         """)
       for role in roles { try await make(role, in: tx) }
