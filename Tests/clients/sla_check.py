@@ -38,9 +38,14 @@ def ask(method: str, target: str, body: dict | None = None) -> dict:
     if not hasattr(threads, "connection"):
         threads.connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    threads.connection.request(method, target, json.dumps(body) if body is not None else None, headers)
-    answer = threads.connection.getresponse()
-    text = answer.read().decode()
+    for _ in range(100):
+        threads.connection.request(method, target, json.dumps(body) if body is not None else None, headers)
+        answer = threads.connection.getresponse()
+        text = answer.read().decode()
+        # Nothing was done because somebody else held the record: that is asked again.
+        if answer.status != 409 or json.loads(text).get("code") != "locked":
+            break
+        time.sleep(0.2)
     if answer.status >= 300:
         raise SystemExit(f"{method} {target}: {answer.status} {text}")
     return json.loads(text) if text else {}
