@@ -15,6 +15,7 @@ import json
 import random
 import statistics
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
