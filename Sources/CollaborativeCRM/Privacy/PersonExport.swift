@@ -7,14 +7,20 @@ struct PersonExport: Sendable {
   let database: Database
 
   /// Few enough to hold in memory, enough to make the round trips cheap.
-  private static let rowsAPiece = 1_000
+  static let rowsAPiece = 1_000
 
   enum Format: String {
-    case json, csv
-    var mediaType: String { self == .json ? "application/json" : "text/csv; charset=utf-8" }
+    case json, csv, zip
+    var mediaType: String {
+      switch self {
+      case .json: "application/json"
+      case .csv: "text/csv; charset=utf-8"
+      case .zip: "application/zip"
+      }
+    }
   }
 
-  private struct Table: RowDecodable, Sendable {
+  struct Table: RowDecodable, Sendable {
     let relation, meaning: String
     let columns: JSONText
     let ids: [UUID]?
@@ -33,12 +39,13 @@ struct PersonExport: Sendable {
       documentation: .init(
         "export_person", tag: "privacy_requests", "Everything about the person of a request",
         description:
-          "Every table that leads to the person, with the meaning of its columns; also what is kept by law, and earlier values. JSON: one document. CSV: one line a value. Only after the person's identity was checked; each export is a step of the request.",
+          "Every table that leads to the person, with the meaning of its columns; also what is kept by law, and earlier values. JSON: one document. CSV: one line a value. ZIP: both, and the attached files with their bytes. Only after the person's identity was checked; each export is a step of the request.",
         parameters: [
-          .id, .init("format", in: .query, "The form of the file.", schema: ["type": "string", "enum": ["json", "csv"], "default": "json"]),
+          .id, .init("format", in: .query, "The form of the file.", schema: ["type": "string", "enum": ["json", "csv", "zip"], "default": "json"]),
         ],
         answers: [
           (200, "The person's data.", "application/json", ["type": "object"]), (200, "The person's data.", "text/csv", ["type": "string"]),
+          (200, "The person's data and files.", "application/zip", ["type": "string", "format": "binary"]),
         ], refusals: [409]),
       handler: .operation { request in try await respond(to: request) })
   }
@@ -46,7 +53,7 @@ struct PersonExport: Sendable {
   private func respond(to request: Request) async throws -> Response {
     guard let id = request.parameters["id"].flatMap(UUID.init(uuidString:)) else { throw Problem.notFound }
     guard let format = Format(rawValue: request.query.first { $0.name == "format" }?.value ?? "json") else {
-      throw Problem.badParameter("format", Phrase("format is json or csv.", tr: "format, json ya da csv olabilir."))
+      throw Problem.badParameter("format", Phrase("format is json, csv or zip.", tr: "format, json, csv ya da zip olabilir."))
     }
     let caller = request.caller
     let tables = try await begin(id, format, as: caller, requestID: request.id)
@@ -60,6 +67,7 @@ struct PersonExport: Sendable {
         switch format {
         case .json: try await writeJSON(id, tables, as: caller, write)
         case .csv: try await writeCSV(id, tables, as: caller, write)
+        case .zip: try await PersonArchive(export: self, request: id, tables: tables, caller: caller).write(write)
         }
       })
   }
@@ -85,7 +93,7 @@ struct PersonExport: Sendable {
       "SELECT r.r AS row FROM crm.export_rows(\(id), \(table.relation), \(ids), \(skip), \(Self.rowsAPiece)) AS r (r)")
   }
 
-  private func writeJSON(_ id: UUID, _ tables: [Table], as caller: Caller, _ write: (_ piece: [UInt8]) async throws -> Void) async throws {
+  func writeJSON(_ id: UUID, _ tables: [Table], as caller: Caller, _ write: (_ piece: [UInt8]) async throws -> Void) async throws {
     let ids = tables.first?.ids ?? []
     try await write(Array(#"{"request":"\#(id.uuidString.lowercased())","tables":["#.utf8))
     var isFirstTable = true
@@ -114,7 +122,7 @@ struct PersonExport: Sendable {
     try await write(Array("\n]}\n".utf8))
   }
 
-  private func writeCSV(_ id: UUID, _ tables: [Table], as caller: Caller, _ write: (_ piece: [UInt8]) async throws -> Void) async throws {
+  func writeCSV(_ id: UUID, _ tables: [Table], as caller: Caller, _ write: (_ piece: [UInt8]) async throws -> Void) async throws {
     let ids = tables.first?.ids ?? []
     var header = CSVWriter()
     header.header(["table", "row", "column", "value"])

@@ -26,13 +26,13 @@ extension BusinessOperation {
     description: "Counted and written to the log as a dry run, also for a rule that is not active.", input: NoInput.self,
     answer: .json(["type": "object", "required": ["rows"], "properties": ["rows": AnswerField.count]])
   ) { run, _ in
-    let rows = try await run.tx.value(Int.self, "SELECT crm.apply_retention(\(run.id()), now(), true)")
+    let rows = try await run.tx.value(Int.self, "SELECT crm.try_retention(\(run.id()))")
     return .json(["rows": .number(Decimal(rows))])
   }
 }
 
 extension JobHandler {
-  /// Destroys what the active rules no longer keep, in short transactions: one that was stopped goes on where it was. The payload may name the instant (`at`).
+  /// Destroys what the active rules no longer keep, in short transactions: one that was stopped goes on where it was. The payload may name an instant that has passed (`at`).
   static let retention = JobHandler("privacy.retention") { lease in
     let at = lease.job.payload["at"]?.string
     let rules = try await lease.transaction(as: .system("retention"), deadline: .after(.seconds(30))) { tx in
