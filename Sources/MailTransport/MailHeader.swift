@@ -26,7 +26,10 @@ struct MailHeader {
     references = value("References").map { Array(Self.ids($0).suffix(100)) } ?? []
     let senders = Self.addresses(g_mime_message_get_from(message)) + Self.addresses(g_mime_message_get_sender(message))
     from = senders.first
-    replyTo = Self.addresses(g_mime_message_get_reply_to(message)).first
+    // What a list writes there is the list itself, which no answer to a person is for.
+    let isOfList = ["List-Id", "List-Post", "Mailing-List"].contains { value($0) != nil } || value("Precedence")?.lowercased() == "list"
+    let answered = Self.addresses(g_mime_message_get_reply_to(message))
+    replyTo = answered.count == 1 && !isOfList ? answered.first : nil
     let named = Self.addresses(g_mime_message_get_to(message)) + Self.addresses(g_mime_message_get_cc(message))
     recipients = Array(named.prefix(Self.recipientLimit))
     subject = String(TextDecoder.line(g_mime_message_get_subject(message).map { String(cString: $0) } ?? "").prefix(998))

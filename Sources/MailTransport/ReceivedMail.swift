@@ -32,6 +32,7 @@ package struct ReceivedMail: Sendable {
   package var inReplyTo: String?
   package var references: [String]
   package var from: Address?
+  /// Where its sender asks to be answered; nil where several addresses are named, or a mailing list names itself.
   package var replyTo: Address?
   package var recipients: [Address]
   package var subject: String

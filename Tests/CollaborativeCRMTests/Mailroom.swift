@@ -45,7 +45,8 @@ struct Mailroom {
   @discardableResult
   func receive(
     from sender: String, name: String? = nil, subject: String? = "Merhaba", text: String = "Siparişim nerede?", id: String? = UUID().uuidString,
-    answering: [String] = [], to recipients: [String]? = nil, at instant: Date = Date(), kind: String = "message"
+    answering: [String] = [], to recipients: [String]? = nil, at instant: Date = Date(), kind: String = "message",
+    replyTo: String? = nil
   ) async throws -> Received {
     let account = account
     let recipients = recipients ?? [address]
@@ -54,7 +55,7 @@ struct Mailroom {
         Received.self,
         """
         SELECT r.customer_id, r.conversation_id, r.interaction_id, r.is_new FROM crm.receive_interaction(\(account), \(id), \(answering.last), \(answering), \(sender),
-          \(name), \(recipients), \(subject), \(text), NULL, \(instant), \(kind)) AS r
+          \(name), \(recipients), \(subject), \(text), NULL, \(instant), \(kind), \(replyTo)) AS r
         """)
     }
   }

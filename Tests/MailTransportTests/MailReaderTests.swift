@@ -54,6 +54,20 @@ struct MailReaderTests {
 
   private struct Unexpected: Error { let kind: ReceivedMail.Kind }
 
+  @Test("where a mail asks to be answered counts when it is one address, and not what a mailing list writes there")
+  func replyTo() {
+    func asked(_ head: String) -> String? {
+      MailReader.read(Array("Message-ID: <1@x>\r\nFrom: ali@ornek.example\r\nSubject: Soru\r\n\(head)\r\nMerhaba\r\n".utf8)).replyTo?.address
+    }
+    #expect(asked("Reply-To: =?utf-8?Q?M=C3=BC=C5=9Fteri?= <Muhasebe@ornek.example>\r\n") == "Muhasebe@ornek.example")
+    #expect(asked("") == nil)
+    #expect(asked("Reply-To: a@ornek.example, b@ornek.example\r\n") == nil)
+    #expect(asked("Reply-To: ekip: a@ornek.example, b@ornek.example;\r\n") == nil)
+    for list in ["List-Id: Liste <liste.ornek.example>", "List-Post: <mailto:liste@ornek.example>", "Precedence: list"] {
+      #expect(asked("Reply-To: liste@ornek.example\r\n\(list)\r\n") == nil, "\(list)")
+    }
+  }
+
   @Test("a bounce names who was not reached, why, and the message that did not arrive")
   func bounce() throws {
     let mail = MailReader.read(

@@ -87,6 +87,8 @@ package struct ReceivedMessage: Sendable {
   package let references: [String]
   package let sender: String?
   package let senderName: String?
+  /// Where the sender asks to be answered, when that is said; whose message it is follows from the sender alone.
+  package var replyTo: String?
   package let recipients: [String]
   package let subject: String?
   package let text: String

@@ -29,7 +29,7 @@ package struct MessageIntake: Sendable {
       """
       SELECT r.customer_id, r.conversation_id, r.interaction_id, r.is_new FROM crm.receive_interaction(\(accountID), \(externalID), \(message.inReplyTo),
         \(message.references), \(message.sender), \(message.senderName), \(message.recipients), \(message.subject), \(message.text), \(message.html),
-        \(message.occurredAt), \(message.kind)) AS r
+        \(message.occurredAt), \(message.kind), \(message.replyTo)) AS r
       """)
     if row.isNew {
       try await tx.run(

@@ -159,7 +159,7 @@ extension ReceivedMessage {
   fileprivate func noting(_ remark: String) -> ReceivedMessage {
     ReceivedMessage(
       externalID: externalID, digest: digest, size: size, inReplyTo: inReplyTo, references: references, sender: sender, senderName: senderName,
-      recipients: recipients, subject: subject, text: text + "\n\n[\(remark)]", html: html, occurredAt: occurredAt, kind: kind, files: files,
+      replyTo: replyTo, recipients: recipients, subject: subject, text: text + "\n\n[\(remark)]", html: html, occurredAt: occurredAt, kind: kind, files: files,
       defects: defects + [remark], reports: reports, position: position)
   }
 

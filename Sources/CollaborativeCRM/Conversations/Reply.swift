@@ -14,7 +14,8 @@ private struct Reply: OperationInput {
   init(_ fields: inout InputReader) {
     text = fields.text("text", "What to write.", maximum: 100_000)
     subject = fields.optionalText("subject", "The subject; that of the conversation if left out.", maximum: 900)
-    address = fields.optionalText("address", "Where it goes; where the last message came from if left out.", maximum: 320)
+    address = fields.optionalText(
+      "address", "Where it goes; where the last message asks to be answered (Reply-To), else where it came from, if left out.", maximum: 320)
     accountID = fields.optionalID("channel_account_id", "The account it goes out from; that of the conversation if left out.")
     attachmentIDs = fields.ids("attachment_ids", "Files uploaded to this conversation that go with it.", maximum: 50)
     close = fields.flag("close", "Whether the conversation is done with it.")
@@ -53,13 +54,13 @@ private struct ReplyRoute: RowDecodable {
     }
   }
 
-  /// The last address they wrote from, else the contact point to use first; the account of the conversation, else one of its department's.
+  /// Where the last message is to be answered, else the contact point to use first; the account of the conversation, else one of its department's.
   static func statement(_ conversation: LockedConversation, channel: String, _ reply: Reply) -> SQL {
     """
-    SELECT coalesce(\(reply.address), last.sender, point.value) AS address, a.id AS account_id, a.address AS sender, a.brand_id,
+    SELECT coalesce(\(reply.address), last.address, point.value) AS address, a.id AS account_id, a.address AS sender, a.brand_id,
            coalesce(last.contact_id, c.contact_id) AS contact_id, last.external_id AS in_reply_to, coalesce(thread.ids, '{}') AS references
       FROM crm.conversation AS c
-      LEFT JOIN LATERAL (SELECT i.sender, i.contact_id, i.external_id FROM crm.interaction AS i
+      LEFT JOIN LATERAL (SELECT crm.answer_address(i.sender, i.reply_to) AS address, i.contact_id, i.external_id FROM crm.interaction AS i
         WHERE i.customer_id = c.customer_id AND i.conversation_id = c.id AND i.direction = 'in' AND i.kind NOT IN ('auto_reply', 'bounce')
           AND (i.channel = \(channel) OR i.channel = 'form') ORDER BY i.occurred_at DESC, i.id DESC LIMIT 1) AS last ON true
       LEFT JOIN LATERAL (SELECT array_agg(r.external_id ORDER BY r.occurred_at, r.id) AS ids FROM (
@@ -74,7 +75,7 @@ private struct ReplyRoute: RowDecodable {
         WHERE x.is_active AND x.channel = \(channel) AND (x.id = \(reply.accountID) OR \(reply.accountID)::uuid IS NULL
           AND (x.id = c.channel_account_id OR x.department_id = c.department_id))
         ORDER BY x.id = c.channel_account_id DESC NULLS LAST, x.id LIMIT 1) AS a ON true
-     WHERE c.customer_id = \(conversation.customerID) AND c.id = \(conversation.id) AND coalesce(\(reply.address), last.sender, point.value) IS NOT NULL
+     WHERE c.customer_id = \(conversation.customerID) AND c.id = \(conversation.id) AND coalesce(\(reply.address), last.address, point.value) IS NOT NULL
     """
   }
 }

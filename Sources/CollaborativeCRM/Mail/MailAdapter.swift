@@ -135,7 +135,8 @@ struct MailAdapter: ChannelAdapter {
     }
     return ReceivedMessage(
       externalID: mail.messageID, digest: digest, size: item.size, inReplyTo: inReplyTo, references: mail.references, sender: mail.from?.address,
-      senderName: mail.from?.name, recipients: mail.recipients.map(\.address), subject: mail.subject, text: mail.text, html: mail.html, occurredAt: arrived,
+      senderName: mail.from?.name, replyTo: mail.replyTo?.address, recipients: mail.recipients.map(\.address), subject: mail.subject, text: mail.text,
+      html: mail.html, occurredAt: arrived,
       kind: kind, files: files, defects: mail.defects, reports: reports, position: .mailbox(uidValidity: uidValidity, uid: item.uid))
   }
 

@@ -1,5 +1,6 @@
 import CRMCore
 import Foundation
+import Logging
 import MuhatapTestKit
 import PostgresClient
 import Testing
@@ -85,6 +86,55 @@ struct RoutingTests {
     #expect(try await given().allSatisfy { $0 <= 2 })
     try await desk.server.database.work("SELECT crm.route_waiting(now(), 100)")
     #expect(try await given() == [2, 2])
+  }
+
+  @Test(
+    "of 64 tickets that 32 at once open, nobody is given more than the capacity, near it or far from it; the others wait, say why, and fill what is free",
+    arguments: [12, 20])
+  func manyAtOnce(_ capacity: Int) async throws {
+    let desk = try await ServiceDesk(server: TestServer.start())
+    let deniz = try #require(try await desk.rows("/v1/users?email=eq.deniz@carsi.example", as: "deniz").first?.id)
+    _ = try await desk.done(.post, "/v1/team_members", as: "deniz", json: ["team_id": .string(desk.team), "user_id": .string(deniz)])
+    for member in try await desk.rows("/v1/team_members?team_id=eq.\(desk.team)") {
+      _ = try await desk.done(.patch, "/v1/team_members/\(member.id)", as: "deniz", json: ["capacity": .number(Decimal(capacity))])
+    }
+    // Connections of their own, so that 32 are under way in the database at the same time; they wait for each other as long as it takes.
+    let pool = PostgresPool(
+      .init(connection: desk.server.database.url(as: "crm_worker"), connections: [.interactive: 32], lockTimeout: .seconds(300), applicationName: "test"),
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    let (customer, team) = (try #require(UUID(uuidString: desk.customer)), try #require(UUID(uuidString: desk.team)))
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 0..<32 {
+        group.addTask {
+          for number in 0..<2 {
+            try await Database(pool: pool).transaction(as: .system("test"), deadline: .after(.seconds(300))) { tx in
+              try await tx.run(
+                """
+                INSERT INTO crm.ticket (customer_id, subject, team_id, department_id)
+                SELECT c.id, \("Soru \(number)"), \(team), c.department_id FROM crm.customer AS c WHERE c.id = \(customer)
+                """)
+            }
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    await pool.shutdown()
+    func given() async throws -> [Int] {
+      var counts: [Int] = []
+      for person in [desk.zeynep, desk.burak, deniz] { counts.append(try await desk.rows("/v1/tickets?assignee_id=eq.\(person)&limit=100").count) }
+      return counts
+    }
+    let atOnce = try await given()
+    #expect(atOnce.allSatisfy { $0 <= capacity }, "\(atOnce)")
+    let waiting = try await desk.rows("/v1/tickets?assignee_id=is.null&limit=100")
+    #expect(atOnce.reduce(0, +) + waiting.count == 64)
+    for ticket in waiting {
+      let why = try await reason(desk, ticket)
+      #expect(why["reason_en"]?.string?.hasSuffix("none of its 3 members can take it now; it waits.") == true, "\(why)")
+    }
+    try await desk.server.database.work("SELECT crm.route_waiting(now(), 100)")
+    #expect(try await given() == [capacity, capacity, capacity])
   }
 
   @Test("the work of whoever is absent goes to the others, once the absence begins")
