@@ -57,10 +57,10 @@ struct Customer360Tests {
             SELECT id, '2018-01-01T12:00Z', 'USD', 'completed', department_id FROM crm.customer WHERE id = \(id)::uuid RETURNING customer_id)
           SELECT count(*) FROM bought
           """
-        _ = try await server.database.admin.execute([refresh], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+        _ = try await server.database.admin.execute([refresh], context: .init(readOnly: false), deadline: .after(.seconds(120)))
         _ = try await server.database.admin.execute(
           ["SELECT crm.refresh_standing(ARRAY[\(id)::uuid], \(ShoppingYear.asOf)::timestamptz)"], context: .init(readOnly: false),
-          deadline: .after(.seconds(30)))
+          deadline: .after(.seconds(120)))
       }
       let value = try await server.send(.get, "/v1/customers/\(id)/value").json()["data"]
       let glance = try await server.send(.get, "/v1/customers/\(id)/360").json()["value"]

@@ -40,7 +40,7 @@ import Testing
     let found = try await server.database.admin.execute(
       ["SELECT count(*), count(DISTINCT customer_id), count(*) FILTER (WHERE left_at IS NULL) FROM crm.customer_cell WHERE grid_id = \(grid)::uuid"],
       context: .init(readOnly: true),
-      deadline: .after(.seconds(30)))
+      deadline: .after(.seconds(120)))
     #expect(try (0..<3).map { try found[0][0].decode(Int.self, at: $0) } == [48, 48, 48])
     let cells = try await matrix(server, grid)
     #expect(cells.map { $0["customers"]?.count ?? 0 }.reduce(0, +) == 48 && Set(cells.map { $0["band"]?.string }) == ["q1", "q2", "q3"])
@@ -48,7 +48,7 @@ import Testing
     _ = try await run(server, grid, asOf: "2018-01-03T00:00:00Z")
     let again = try await server.database.admin.execute(
       ["SELECT count(*) FROM crm.customer_cell WHERE grid_id = \(grid)::uuid AND left_at IS NOT NULL"], context: .init(readOnly: true),
-      deadline: .after(.seconds(30)))
+      deadline: .after(.seconds(120)))
     if axis["by"] == "field" { #expect(try again[0][0].decode(Int.self, at: 0) == 0) }
     #expect(try await matrix(server, grid).map { $0["customers"]?.count ?? 0 }.reduce(0, +) == 48)
   }

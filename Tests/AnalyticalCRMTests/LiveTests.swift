@@ -46,7 +46,7 @@ import Testing
     let warm = ContinuousClock.now
     _ = try await server.send(.patch, "/v1/customers/\(customer.string ?? "")", as: "ayse", json: ["lifecycle_phase": "lost"])
     while try await !codes().contains("mixed") {
-      try #require(ContinuousClock.now - warm < .seconds(20))
+      try #require(ContinuousClock.now - warm < .seconds(180))
       try await Task.sleep(for: .milliseconds(50))
     }
     let order = try await server.send(.post, "/v1/orders", as: "ayse", json: ["customer_id": customer, "channel": "online", "status": "completed"])
@@ -68,7 +68,7 @@ import Testing
         try await pay(round % 2 == 1 ? "100" : "900")
       }
       while try await codes().contains("spenders") != (round % 2 == 0) {
-        try #require(ContinuousClock.now - begun < .seconds(20))
+        try #require(ContinuousClock.now - begun < .seconds(180))
         try await Task.sleep(for: .milliseconds(20))
       }
       quickest = min(quickest, ContinuousClock.now - begun)
@@ -81,14 +81,14 @@ import Testing
       [
         "SELECT m.reason, m.left_reason FROM crm.segment_member m JOIN crm.segment s ON s.id = m.segment_id WHERE s.code IN ('silent', 'spenders') ORDER BY m.entered_at"
       ],
-      context: .init(readOnly: true), deadline: .after(.seconds(30)))
+      context: .init(readOnly: true), deadline: .after(.seconds(120)))
     #expect(try stays[0][0].decode(String?.self, "left_reason")?.contains("orders") == true)
     #expect(try stays[0][1].decode(String.self, "reason").contains("orders"))
   }
 
   /// Orders lie half a day from the edges of all windows, so that time going by while the test runs moves nobody.
   /// Changes are made set-wise by SQL that draws at random from a fixed seed, in some thirty transactions of several hundred rows each.
-  @Test(.timeLimit(.minutes(20))) func `after ten thousand random changes the members are those of a full recomputation`() async throws {
+  @Test(.timeLimit(.minutes(40))) func `after ten thousand random changes the members are those of a full recomputation`() async throws {
     let server = try await TestServer.start()
     let admin = server.database.admin
     func behind(_ statements: [SQL]) async throws -> [PostgresResult] {
@@ -143,7 +143,7 @@ import Testing
     let began = ContinuousClock.now
     repeat {
       try await follower.catchUp()
-      try #require(ContinuousClock.now - began < .seconds(600))
+      try #require(ContinuousClock.now - began < .seconds(1_200))
     } while try await behind([isBehind])[0][0].decode(Bool.self, at: 0)
     #expect(changed >= 10_000, "\(changed)")
     let members: SQL = """

@@ -58,7 +58,7 @@ import Testing
     let known = try await server.database.admin.execute(
       [
         "SELECT count(*), count(*) FILTER (WHERE profile ->> 'income' = '35-49K'), count(*) FILTER (WHERE profile ->> 'income' = '35-49K' AND profile ->> 'age' IS NOT NULL) FROM crm.customer"
-      ], context: .init(readOnly: true), deadline: .after(.seconds(30)))
+      ], context: .init(readOnly: true), deadline: .after(.seconds(120)))
     let (all, some) = (try known[0][0].decode(Int.self, at: 0), try known[0][0].decode(Int.self, at: 1))
     #expect(some > 0 && all > some)
     #expect(try await count(server, ["profile.income": "35-49K"]) == some)
@@ -81,7 +81,7 @@ import Testing
       [
         "SELECT count(*) FROM (SELECT customer_id FROM crm.sales_order WHERE ordered_at >= timestamptz '2018-01-02Z' - interval '30 days' AND ordered_at < '2018-01-02Z' GROUP BY 1 HAVING sum(amount) >= 200) x"
       ],
-      context: .init(readOnly: true), deadline: .after(.seconds(30)))
+      context: .init(readOnly: true), deadline: .after(.seconds(120)))
     #expect(try await count(server, ["metric": "revenue", "window_days": 30, "op": "gte", "value": "200"]) == behind[0][0].decode(Int.self, at: 0))
   }
 
@@ -106,7 +106,7 @@ import Testing
     let segments = try await server.send(.get, "/v1/customers/\(customer)/segments")
     #expect(try segments.json()["data"]?.array?.map { $0["code"] } == ["big_baskets"], "\(segments.text)")
     let listed = try await server.database.admin.execute(
-      ["SELECT crm.segments_of(\(customer)::uuid)"], context: .init(readOnly: true), deadline: .after(.seconds(30)))
+      ["SELECT crm.segments_of(\(customer)::uuid)"], context: .init(readOnly: true), deadline: .after(.seconds(120)))
     #expect(try listed[0][0].decode([String].self, at: 0) == ["big_baskets"])
 
     // Hidden from ayse, who works elsewhere: her list is shorter, the total is not.
@@ -130,7 +130,7 @@ import Testing
       [
         "UPDATE crm.customer SET visibility = 'department', department_id = (SELECT id FROM crm.department WHERE code = 'purchasing') WHERE id = \(customer)::uuid"
       ],
-      context: .init(readOnly: false), deadline: .after(.seconds(30)))
+      context: .init(readOnly: false), deadline: .after(.seconds(120)))
   }
 
   @Test func `what cannot be understood, may not be read, or would cost too much is refused with the place and the cure`() async throws {
@@ -162,7 +162,7 @@ import Testing
     let database = try await TestDatabase.clone()
     _ = try await database.admin.execute(
       ["DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET muhatap.segment_cost_limit = ''1''', current_database()); END $$"], context: .init(readOnly: false),
-      deadline: .after(.seconds(30)))
+      deadline: .after(.seconds(120)))
     let server = try await TestServer.start(on: database)
     let refused = try await server.send(.post, "/v1/segments/preview", json: ["definition": ["orders.channel": "store"]])
     #expect(refused.status == 422 && refused.problem == "segment-too-expensive" && refused.text.contains("at most 1 is allowed"), "\(refused.text)")
@@ -182,7 +182,7 @@ import Testing
         FROM crm.customer c, crm.value_model v, crm.analysis_run r WHERE c.name <> 'Kimse'
       """,
     ] as [SQL] {
-      _ = try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+      _ = try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(120)))
     }
     #expect(try await names(server, made(server, "top_tier", ["tier": "top"])) == ["Zirve"])
     #expect(try await names(server, made(server, "not_top", ["not": ["standing.tier": "top"]])) == ["Taban", "Kimse"])
@@ -240,9 +240,9 @@ import Testing
     let rule = try await server.send(.post, "/v1/price_rules", json: ["price_book_id": book, "product_id": product, "kind": "amount", "value": "80"])
     try #require(rule.status == 201, "\(rule.text)")
     let prices = try await server.database.admin.execute(
-      ["SELECT p.unit_price::text AS price FROM crm.price_of(\(product.string)::uuid, \(customer.string)::uuid, 1, 'TRY', current_date) p"],
+      ["SELECT p.unit_price::text AS price FROM crm.price_of(\(product.string)::uuid, \(customer.string)::uuid, 1, 'TRY', crm.business_day(now())) p"],
       context: .init(readOnly: true),
-      deadline: .after(.seconds(30)))
+      deadline: .after(.seconds(120)))
     #expect(try prices[0].rows.map { try $0.decode(String.self, "price") } == ["80.000000"])
 
     let users = try await server.send(.get, "/v1/segments/\(id)/dependents")

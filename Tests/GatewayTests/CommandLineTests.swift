@@ -71,17 +71,24 @@ struct CommandLineTests {
     defer { try? FileManager.default.removeItem(at: file) }
     process.standardOutput = try FileHandle(forWritingTo: file)
     try process.run()
-    let deadline = ContinuousClock.now + .seconds(30)
-    while try !String(contentsOf: file, encoding: .utf8).contains("\"message\":\"listening\""), ContinuousClock.now < deadline {
-      try await Task.sleep(for: .milliseconds(20))
+    defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+    func logs(_ message: String) async throws {
+      let deadline = ContinuousClock.now + .seconds(180)
+      while try !String(contentsOf: file, encoding: .utf8).contains("\"message\":\"\(message)\"") {
+        try #require(process.isRunning && ContinuousClock.now < deadline, "serve never said that it is \(message)")
+        try await Task.sleep(for: .milliseconds(20))
+      }
     }
-    for signal in signals {
+    try await logs("listening")
+    for (number, signal) in signals.enumerated() {
+      // Two that come before the first was seen are one.
+      if number > 0 { try await logs("draining") }
       kill(process.processIdentifier, signal)
-      try await Task.sleep(for: .milliseconds(300))
     }
+    let deadline = ContinuousClock.now + .seconds(45)
     while process.isRunning, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(20)) }
     #expect(!process.isRunning)
-    if process.isRunning { process.terminate() } else { #expect(process.terminationStatus == (signals.count == 1 ? 0 : 130)) }
+    if !process.isRunning { #expect(process.terminationStatus == (signals.count == 1 ? 0 : 130)) }
   }
 
   @Test("doctor finds nothing wrong with a fresh database, and names what is missing in an empty one")

@@ -127,11 +127,13 @@ import Testing
   }
 
   @Test func `an operation is cancelled when its client goes away`() async throws {
+    let (started, starting) = AsyncStream.makeStream(of: Void.self)
     let (cancelled, cancellation) = AsyncStream.makeStream(of: Bool.self)
     let endpoint = Endpoint(
       .get, "/wait", access: .open, documentation: BareServer.documentation("wait"),
       handler: .operation { _ in
-        try? await Task.sleep(for: .seconds(30))
+        starting.finish()
+        try? await Task.sleep(for: .seconds(50))
         cancellation.yield(Task.isCancelled)
         cancellation.finish()
         return Response(status: 204)
@@ -139,7 +141,7 @@ import Testing
     try await BareServer.run(endpoints: [endpoint]) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
-      try await Task.sleep(for: .milliseconds(100))
+      for await _ in started {}
       connection.close()
       var iterator = cancelled.makeAsyncIterator()
       #expect(await iterator.next() == true)

@@ -16,7 +16,7 @@ struct CustomFieldDescriptionTests {
       ])
     #expect(made.status == 201, "\(made.text)")
     var property: JSON?
-    for _ in 0..<100 where property == nil {
+    for _ in 0..<600 where property == nil {
       let schemas = try await server.send(.get, "/openapi.json", as: nil).json()["components"]?["schemas"]
       property = schemas?["customer_create"]?["properties"]?["custom"]?["properties"]?["loyalty"]
       if property == nil { try await Task.sleep(for: .milliseconds(100)) }

@@ -102,17 +102,17 @@ import Testing
         Response(
           status: 200, headers: [("content-type", "application/x-ndjson")],
           body: .stream { write in
-            for _ in 0..<20 {
-              try await Task.sleep(for: .milliseconds(100))
-              try await write([UInt8](repeating: UInt8(ascii: "a"), count: 40_000))
+            for _ in 0..<40 {
+              try await Task.sleep(for: .milliseconds(200))
+              try await write([UInt8](repeating: UInt8(ascii: "a"), count: 20_000))
             }
           })
       })
     try await BareServer.run(
       {
-        $0.deadlines.handler = .milliseconds(500)
-        $0.deadlines.transfer = .milliseconds(500)
-        $0.deadlines.streamPause = .seconds(20)
+        $0.deadlines.handler = .seconds(4)
+        $0.deadlines.transfer = .seconds(4)
+        $0.deadlines.streamPause = .seconds(30)
       }, endpoints: [endpoint]
     ) { (server) async throws in
       #expect(try await server.get("/trickle").body.count == 800_000)
@@ -209,14 +209,14 @@ import Testing
     try await BareServer.run({ $0.deadlines.stalledReader = .milliseconds(400) }) { (server) async throws in
       let connection = try server.connect(receiveBuffer: 4096)
       try await connection.send("GET /bytes/30000000 HTTP/1.1\r\nHost: test\r\n\r\n")
-      try await Task.sleep(for: .seconds(2))
+      try await Task.sleep(for: .seconds(6))
       let bytes = try await connection.readToEnd()
       #expect(bytes.count < 30_000_000)
     }
   }
 
   @Test func `a slow but steady reader gets all of a long answer`() async throws {
-    try await BareServer.run({ $0.deadlines.stalledReader = .seconds(10) }) { (server) async throws in
+    try await BareServer.run({ $0.deadlines.stalledReader = .seconds(40) }) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /stream/200000 HTTP/1.1\r\nHost: test\r\n\r\n")
       let answer = try await connection.answer()
@@ -225,7 +225,7 @@ import Testing
   }
 
   @Test func `an idle connection is closed`() async throws {
-    try await BareServer.run({ $0.deadlines.idle = .milliseconds(300) }) { (server) async throws in
+    try await BareServer.run({ $0.deadlines.idle = .seconds(3) }) { (server) async throws in
       let connection = try server.connect()
       try await connection.send("GET /echo HTTP/1.1\r\nHost: test\r\n\r\n")
       #expect(try await connection.answer().status == 200)

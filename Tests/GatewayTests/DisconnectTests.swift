@@ -71,7 +71,7 @@ import Testing
     _ = try await database.admin.execute(
       [
         "CREATE TABLE crm.slow_commit (id integer PRIMARY KEY)", "GRANT SELECT, INSERT ON crm.slow_commit TO crm_app",
-        "CREATE FUNCTION crm.take_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END'",
+        "CREATE FUNCTION crm.take_time() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(5); RETURN NULL; END'",
         """
         CREATE CONSTRAINT TRIGGER slow_commit_take_time AFTER INSERT ON crm.slow_commit DEFERRABLE INITIALLY DEFERRED
           FOR EACH ROW EXECUTE FUNCTION crm.take_time()

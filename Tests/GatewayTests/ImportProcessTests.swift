@@ -144,17 +144,17 @@ struct ImportProcessTests {
     let admin = server.database.admin
     let settings = PostgresPool.Context(readOnly: false)
     // Holds the merge where orders have been written and lines have not.
-    let killed = try await admin.transaction(context: settings, deadline: .after(.seconds(60))) { tx in
+    let killed = try await admin.transaction(context: settings, deadline: .after(.seconds(400))) { tx in
       try await tx.run("LOCK TABLE crm.sales_order_line IN SHARE MODE")
       let process = try worker(of: server.database)
-      let deadline = ContinuousClock.now + .seconds(30)
+      let deadline = ContinuousClock.now + .seconds(300)
       while ContinuousClock.now < deadline {
         // By another connection, because a transaction sees this view as it was when it first looked.
         let waiting = try await admin.execute(
           [
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO%sales_order_line%'"
           ],
-          context: settings, deadline: .after(.seconds(10)))
+          context: settings, deadline: .after(.seconds(60)))
         if try waiting[0][0].decode(Int.self, at: 0) > 0 { break }
         try await Task.sleep(for: .milliseconds(5))
       }
@@ -172,10 +172,10 @@ struct ImportProcessTests {
 
     // Half a minute later.
     _ = try await admin.execute(
-      ["UPDATE crm.job SET leased_until = now() WHERE kind = 'import.run' AND status = 'running'"], context: settings, deadline: .after(.seconds(10)))
+      ["UPDATE crm.job SET leased_until = now() WHERE kind = 'import.run' AND status = 'running'"], context: settings, deadline: .after(.seconds(60)))
     let next = try worker(of: server.database)
     defer { kill(next.processIdentifier, SIGTERM) }
-    let deadline = ContinuousClock.now + .seconds(60)
+    let deadline = ContinuousClock.now + .seconds(300)
     var last: JSON = .null
     while ContinuousClock.now < deadline {
       last = try await server.send(.get, "/v1/imports/\(id)").json()
@@ -189,7 +189,7 @@ struct ImportProcessTests {
     #expect(totals["count"] == .number(Decimal(expected.orders)))
     #expect(try cents(totals["sales"]?.string) == expected.sales_cents)
     let attempts = try await admin.execute(
-      ["SELECT attempt FROM crm.job WHERE kind = 'import.run' AND status = 'done'"], context: settings, deadline: .after(.seconds(10)))
+      ["SELECT attempt FROM crm.job WHERE kind = 'import.run' AND status = 'done'"], context: settings, deadline: .after(.seconds(60)))
     #expect(try attempts[0].rows.map { try $0.decode(Int.self, at: 0) }.allSatisfy { $0 >= 2 } && attempts[0].count == 1)
   }
 

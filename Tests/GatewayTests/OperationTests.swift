@@ -15,11 +15,12 @@ import Testing
 
   @Test func `with a database the server is ready until it drains`() async throws {
     let database = try await TestDatabase.suite()
-    try await BareServer.run({ $0.deadlines.drainNotice = .seconds(6) }, database: Database(pool: database.app)) { (server) async throws in
+    try await BareServer.run({ $0.deadlines.drainNotice = .seconds(15) }, database: Database(pool: database.app)) { (server) async throws in
       #expect(try await server.get("/readyz").status == 200)
       let drained = Task { try await server.gateway.drain() }
-      try await Task.sleep(for: .milliseconds(300))
-      let draining = try await server.get("/readyz")
+      var draining = try await server.get("/readyz")
+      let start = ContinuousClock.now
+      while draining.status == 200, ContinuousClock.now - start < .seconds(10) { draining = try await server.get("/readyz") }
       #expect(draining.status == 503)
       #expect(draining.json["code"] as? String == "draining")
       let stillServed = try await server.get("/echo")
@@ -81,7 +82,7 @@ import Testing
       var iterator = started.makeAsyncIterator()
       await iterator.next()
       let drained = Task { try await server.gateway.drain() }
-      try await Task.sleep(for: .milliseconds(200))
+      while (try? server.connect()) != nil { try await Task.sleep(for: .milliseconds(20)) }
       releasing.finish()
       let answer = try await connection.answer()
       #expect(answer.status == 204)

@@ -46,7 +46,7 @@ import Testing
     let last = try #require(try marker.json()["id"]?.string)
     var found: [JSON] = []
     var cursor = after
-    let deadline = ContinuousClock.now + .seconds(30)
+    let deadline = ContinuousClock.now + .seconds(180)
     while ContinuousClock.now < deadline {
       let page = try await server.send(.get, "/v1/changes?limit=1000" + (cursor.map { "&after=\($0)" } ?? ""), as: person).json()
       let data = page["data"]?.array ?? []

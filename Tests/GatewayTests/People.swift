@@ -89,10 +89,10 @@ extension BareServer {
     try await get(target, ["Authorization: Bearer \(token)"])
   }
 
-  /// Asks until an address answers with a status; false after half a minute.
+  /// Asks until an address answers with a status; false after two minutes.
   func status(of target: String, as token: String, becomes status: Int) async throws -> Bool {
     let start = ContinuousClock.now
-    while ContinuousClock.now - start < .seconds(30) {
+    while ContinuousClock.now - start < .seconds(120) {
       if try await get(target, as: token).status == status { return true }
       try await Task.sleep(for: .milliseconds(50))
     }

@@ -59,7 +59,7 @@ final class RawConnection: Sendable {
   }
 
   /// The next answer. `isHead`: it has no body whatever it says.
-  func answer(isHead: Bool = false, within seconds: Double = 60) async throws -> Answer {
+  func answer(isHead: Bool = false, within seconds: Double = 180) async throws -> Answer {
     try await Self.blocking { [self] in
       let end = Date().addingTimeInterval(seconds)
       while true {
@@ -73,7 +73,7 @@ final class RawConnection: Sendable {
   }
 
   /// The first bytes, as soon as `length` finds out how many of what has come belong together.
-  func take(within seconds: Double = 30, _ length: @escaping @Sendable ([UInt8]) -> Int?) async throws -> [UInt8] {
+  func take(within seconds: Double = 180, _ length: @escaping @Sendable ([UInt8]) -> Int?) async throws -> [UInt8] {
     try await Self.blocking { [self] in
       let end = Date().addingTimeInterval(seconds)
       while true {
@@ -89,7 +89,7 @@ final class RawConnection: Sendable {
   }
 
   /// All bytes until the server closes the connection.
-  func readToEnd(within seconds: Double = 60) async throws -> [UInt8] {
+  func readToEnd(within seconds: Double = 180) async throws -> [UInt8] {
     try await Self.blocking { [self] in
       let end = Date().addingTimeInterval(seconds)
       while try fill(until: end) {}

@@ -159,7 +159,7 @@ private final class Tally: Sendable {
     ) { (server) async throws in
       var trusting = TLSConfiguration.makeClientConfiguration()
       trusting.trustRoots = .file(root)
-      var configuration = HTTPClient.Configuration(tlsConfiguration: trusting, timeout: .init(connect: .seconds(1)))
+      var configuration = HTTPClient.Configuration(tlsConfiguration: trusting, timeout: .init(connect: .seconds(10)))
       configuration.httpVersion = .automatic
       let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
       let answered = Tally()
@@ -176,7 +176,9 @@ private final class Tally: Sendable {
             }
           }
         }
-        try await Task.sleep(for: .milliseconds(700))
+        let start = ContinuousClock.now
+        while answered.count.withLock({ $0 }) <= 20, ContinuousClock.now - start < .seconds(60) { try await Task.sleep(for: .milliseconds(20)) }
+        try await Task.sleep(for: .milliseconds(500))
         try await server.gateway.drain()
       }
       try await client.shutdown()

@@ -28,7 +28,7 @@ struct WebSocketClientTests {
     return try #require(try answer.json()["id"]?.string, "\(answer.text)")
   }
 
-  @Test("changes come once and in order, from the cursor on and as they happen; what is not shown does not", .timeLimit(.minutes(5)))
+  @Test("changes come once and in order, from the cursor on and as they happen; what is not shown does not", .timeLimit(.minutes(15)))
   func changes() async throws {
     let server = try await TestServer.start()
     let start = try #require(try await EventStream(server, as: "ayse").next()?.id)

@@ -56,7 +56,7 @@ struct MailServerTests {
     let servers = try await MailServers.start()
     func kind(_ server: MailServer) async throws -> MailFailure.Kind? {
       do {
-        _ = try await IMAPMailbox(server: server).next(after: nil, silence: 10)
+        _ = try await IMAPMailbox(server: server).next(after: nil, silence: 60)
         return nil
       } catch let failure as MailFailure {
         #expect(!failure.description.contains("gizli") && !failure.description.contains("yanlis"))
@@ -113,7 +113,7 @@ struct MailServerTests {
     }
     func failure(_ relay: SMTPRelay) async -> MailFailure.Kind? {
       do {
-        try await relay.send(message(0), from: "destek@carsi.example", to: "a@ornek.example", silence: 10)
+        try await relay.send(message(0), from: "destek@carsi.example", to: "a@ornek.example", silence: 60)
         return nil
       } catch { return (error as? MailFailure)?.kind }
     }

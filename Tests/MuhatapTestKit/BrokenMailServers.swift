@@ -18,7 +18,7 @@ package final class BrokenMailServers: Sendable {
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
     try process.run()
-    for _ in 0..<400 where !FileManager.default.fileExists(atPath: ready.path) { try await Task.sleep(for: .milliseconds(50)) }
+    for _ in 0..<2_400 where !FileManager.default.fileExists(atPath: ready.path) { try await Task.sleep(for: .milliseconds(50)) }
     ports = try JSONDecoder().decode([String: Int].self, from: Data(contentsOf: ready))
   }
 

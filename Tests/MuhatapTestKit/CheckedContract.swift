@@ -15,14 +15,15 @@ package final class CheckedContract: Sendable {
     if let known = contract.withLock(\.self), known.mistakes(in: exchange).isEmpty { return }
     var mistakes: [String] = []
     // The document may be a moment behind the definition of a custom field.
-    for _ in 0..<10 {
+    let patience = ContinuousClock.now + .seconds(60)
+    repeat {
       let fresh = try await load()
       contract.withLock { $0 = fresh }
       mistakes = fresh.mistakes(in: exchange)
       if mistakes.isEmpty { return }
       if !mistakes.contains(where: { $0.contains("custom") }) { break }
       try await Task.sleep(for: .milliseconds(100))
-    }
+    } while ContinuousClock.now < patience
     throw APIContract.Violation(
       description: "\(exchange.method.rawValue) \(exchange.path) → \(exchange.status): " + mistakes.prefix(8).joined(separator: "; "))
   }

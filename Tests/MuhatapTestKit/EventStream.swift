@@ -91,8 +91,9 @@ package final class EventStream: Sendable {
     return Event(id: id, type: type, data: json)
   }
 
-  /// The next event, heartbeats included; nil once the stream has ended. Throws when nothing comes in time.
-  package func next(within limit: Duration = .seconds(30)) async throws -> Event? {
+  /// The next event, heartbeats included; nil once the stream has ended. Throws when nothing comes in time, which is long: a transaction of any database of
+  /// the server holds the log back.
+  package func next(within limit: Duration = .seconds(180)) async throws -> Event? {
     let deadline = ContinuousClock.now + limit
     while ContinuousClock.now < deadline {
       let isOver = arrived.isOver.withLock { $0 }
@@ -108,13 +109,13 @@ package final class EventStream: Sendable {
   }
 
   /// The next change; nil once the stream has ended.
-  package func nextChange(within limit: Duration = .seconds(30)) async throws -> Event? {
+  package func nextChange(within limit: Duration = .seconds(180)) async throws -> Event? {
     while let event = try await next(within: limit) { if event.type == "message" { return event } }
     return nil
   }
 
   /// Changes until one of `record` has come, that one included.
-  package func changes(upTo record: String, within limit: Duration = .seconds(30)) async throws -> [Event] {
+  package func changes(upTo record: String, within limit: Duration = .seconds(180)) async throws -> [Event] {
     var seen: [Event] = []
     while let change = try await nextChange(within: limit) {
       seen.append(change)

@@ -65,15 +65,23 @@ package final class MailServers: Sendable {
   /// - Parameter age: how many seconds ago.
   package func deliver(_ messages: [[UInt8]], to user: String, age: Int = 0) async throws {
     let box = folder.appending(path: "mail/\(user)/new")
-    try FileManager.default.createDirectory(at: box, withIntermediateDirectories: true)
+    let written = folder.appending(path: "delivery-\(UUID().uuidString)")
+    for each in [box, written] { try FileManager.default.createDirectory(at: each, withIntermediateDirectories: true) }
     // Dovecot numbers new messages by the second in their names.
     let first = Int(Date().timeIntervalSince1970) - messages.count - age
     for (number, message) in messages.enumerated() {
-      let name = "\(first + number).\(UUID().uuidString).test"
-      try Data(message).write(to: box.appending(path: name))
+      try Data(message).write(to: written.appending(path: "\(first + number).\(UUID().uuidString).test"))
     }
-    // Dovecot runs as somebody else when the tests run as root.
-    if getuid() == 0 { try await Command("chown", ["-R", "nobody", folder.appending(path: "mail").path]).run() }
+    // Dovecot runs as somebody else when the tests run as root. It moves what lies in the box as soon as somebody reads there: only what is whole, and
+    // Dovecot's own already, is put into it.
+    if getuid() == 0 {
+      try await Command("chown", ["-R", "nobody", written.path]).run()
+      try await Command("chown", ["nobody", box.deletingLastPathComponent().path, box.path]).run()
+    }
+    for name in try FileManager.default.contentsOfDirectory(atPath: written.path) {
+      try FileManager.default.moveItem(at: written.appending(path: name), to: box.appending(path: name))
+    }
+    try FileManager.default.removeItem(at: written)
   }
 
   /// Makes the server number a mailbox anew, as after a restore.

@@ -27,7 +27,7 @@ package final class MessageProvider: Sendable {
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
     try process.run()
-    for _ in 0..<400 where !FileManager.default.fileExists(atPath: ready.path) { try await Task.sleep(for: .milliseconds(50)) }
+    for _ in 0..<2_400 where !FileManager.default.fileExists(atPath: ready.path) { try await Task.sleep(for: .milliseconds(50)) }
     return MessageProvider(address: "http://127.0.0.1:\(try String(contentsOf: ready, encoding: .utf8))", ready: ready)
   }
 
@@ -38,7 +38,7 @@ package final class MessageProvider: Sendable {
     var request = HTTPClientRequest(url: address + path)
     request.method = .init(rawValue: method)
     if let body { request.body = .bytes(try body.encoded()) }
-    let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+    let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
     let bytes = try await response.body.collect(upTo: 16 << 20)
     return try JSONDecoder().decode(JSON.self, from: Data(bytes.readableBytesView))
   }

@@ -57,7 +57,7 @@ package final class TestAPI: Sendable {
       [
         "SELECT id, name, department_id FROM crm.app_user WHERE email = \(person + "@carsi.example")",
         "SELECT a.area, a.readable, a.writable FROM crm.app_user u CROSS JOIN LATERAL crm.access_of(u.id) a WHERE u.email = \(person + "@carsi.example")",
-      ], context: Caller.system("test").context(reading: Set(Area.allCases)), deadline: .after(.seconds(10)))
+      ], context: Caller.system("test").context(reading: Set(Area.allCases)), deadline: .after(.seconds(60)))
     var reach: [Area: Caller.Reach] = [:]
     for row in results[1].rows {
       guard let area = Area(rawValue: try row.decode(String.self, "area")) else { continue }
@@ -105,13 +105,13 @@ package final class TestAPI: Sendable {
   }
 
   /// Sends a request as a patient client does: again after a while, when it is told that someone else is at the same record or key.
-  package func sendPatiently(_ method: Request.Method, _ path: String, as person: String, json: JSON) async throws -> Answer {
+  package func sendPatiently(_ method: Request.Method, _ path: String, as person: String, json: JSON, headers: [String: String] = [:]) async throws -> Answer {
     for _ in 0..<100 {
-      let answer = try await send(method, path, as: person, json: json)
+      let answer = try await send(method, path, as: person, json: json, headers: headers)
       guard answer.problem == "locked" else { return answer }
       try await Task.sleep(for: .milliseconds(200))
     }
-    return try await send(method, path, as: person, json: json)
+    return try await send(method, path, as: person, json: json, headers: headers)
   }
 
   package func send(

@@ -8,7 +8,7 @@ import Testing
   @Test func `a million rows stream in and out`() async throws {
     try await Server.withPool { pool in
       try await pool.write("CREATE TABLE streamed (id int, name text)")
-      let copied = try await pool.transact(deadline: .after(.seconds(60))) { tx in
+      let copied = try await pool.transact(deadline: .after(.seconds(300))) { tx in
         try await tx.copyIn("COPY streamed FROM STDIN") { writer in
           for block in 0..<100 {
             var bytes: [UInt8] = []
@@ -20,7 +20,7 @@ import Testing
         }
       }
       #expect(copied == 1_000_000)
-      let lines = try await pool.transact(deadline: .after(.seconds(60))) { tx in
+      let lines = try await pool.transact(deadline: .after(.seconds(300))) { tx in
         var lines = 0
         for try await bytes in try tx.copyOut("COPY (SELECT id, name FROM streamed ORDER BY id) TO STDOUT") {
           #expect(bytes.last == UInt8(ascii: "\n"))
@@ -35,7 +35,7 @@ import Testing
 
   @Test func `a reader that is slow holds the server back`() async throws {
     try await Server.withPool { pool in
-      try await pool.transact(deadline: .after(.seconds(60))) { tx in
+      try await pool.transact(deadline: .after(.seconds(300))) { tx in
         var pieces = 0
         for try await _ in try tx.copyOut("COPY (SELECT repeat('slow', 250) FROM generate_series(1, 100000)) TO STDOUT") {
           pieces += 1

@@ -35,13 +35,16 @@ import Testing
       )
     }
 
-    func run() async throws -> [String] {
+    /// Applies what is pending, and answers with what was told. `onRetry` is called each time a lock was not given.
+    func run(onRetry: @escaping @Sendable () -> Void = {}) async throws -> [String] {
       let events = Mutex<[String]>([])
       try await migrator.run { event in
         switch event {
         case .applied(let name, _): events.withLock { $0.append(name) }
         case .rebuilt(let names, _): events.withLock { $0.append("current: " + names.joined(separator: " ")) }
-        case .retrying: events.withLock { if $0.last != "retrying" { $0.append("retrying") } }
+        case .retrying:
+          events.withLock { if $0.last != "retrying" { $0.append("retrying") } }
+          onRetry()
         case .waiting: break
         }
       }
@@ -139,14 +142,17 @@ import Testing
       _ = try await project.run()
       try project.write("migrations/0002_a.sql", "ALTER TABLE a ADD name text")
       try await project.withPool { pool in
+        let (held, holding) = AsyncStream.makeStream(of: Void.self)
+        let (refused, refusing) = AsyncStream.makeStream(of: Void.self)
         let holder = Task {
           try await pool.transact { tx in
             try await tx.run("LOCK TABLE a IN ACCESS SHARE MODE")
-            try await Task.sleep(for: .milliseconds(800))
+            holding.finish()
+            for await _ in refused { break }
           }
         }
-        try await Task.sleep(for: .milliseconds(200))
-        #expect(try await project.run() == ["retrying", "0002_a"])
+        for await _ in held {}
+        #expect(try await project.run { refusing.yield() } == ["retrying", "0002_a"])
         try await holder.value
       }
     }
@@ -173,15 +179,17 @@ import Testing
 
   @Test func `a run that is killed half way is taken up where it stopped`() async throws {
     try await Project.with { project in
-      try project.write("migrations/0001_a.sql", "CREATE TABLE a (id int)")
-      try project.write("migrations/0002_b.sql", "INSERT INTO a VALUES (1); SELECT pg_sleep(1.5); INSERT INTO a VALUES (2)")
+      // Long enough to be met asleep on any machine; not at all in the next run.
+      try project.write("migrations/0001_a.sql", "CREATE TABLE a (id int); CREATE TABLE pace AS SELECT 300 AS seconds")
+      try project.write("migrations/0002_b.sql", "INSERT INTO a VALUES (1); SELECT pg_sleep(seconds) FROM pace; INSERT INTO a VALUES (2)")
       try await killWhileAsleep(project)
       #expect(try await project.states().last == .pending)
       #expect(try await project.value("SELECT count(*) FROM a") == 0)
       #expect(try await project.run() == ["0002_b"])
 
+      _ = try await project.value("WITH slow AS (UPDATE pace SET seconds = 300 RETURNING seconds) SELECT seconds FROM slow", as: Int.self)
       try project.write(
-        "migrations/0003_c.sql", "-- muhatap: no-transaction\nINSERT INTO a VALUES (3); SELECT pg_sleep(1.5);\nINSERT INTO a VALUES (4)")
+        "migrations/0003_c.sql", "-- muhatap: no-transaction\nINSERT INTO a VALUES (3); SELECT pg_sleep(seconds) FROM pace;\nINSERT INTO a VALUES (4)")
       try await killWhileAsleep(project)
       #expect(try await project.states().last == .interrupted(statementsDone: 1))
       #expect(try await project.run() == ["0003_c"])
@@ -203,6 +211,7 @@ import Testing
       }
     }
     await #expect(throws: MigrationError.self) { try await run.value }
+    _ = try await project.value("WITH quick AS (UPDATE pace SET seconds = 0 RETURNING seconds) SELECT seconds FROM quick", as: Int.self)
   }
 
   @Test func `the schemas of current are rebuilt whole when a file changes, and only then`() async throws {

@@ -37,20 +37,20 @@ actor Server {
 }
 
 extension PostgresPool {
-  /// One read, with ten seconds.
+  /// One read, with a minute.
   func read(_ statements: SQL..., settings: [Context.Setting] = []) async throws -> [PostgresResult] {
-    try await execute(statements, context: .init(settings: settings, readOnly: true), deadline: .after(.seconds(10)))
+    try await execute(statements, context: .init(settings: settings, readOnly: true), deadline: .after(.seconds(60)))
   }
 
-  /// One write, with ten seconds.
+  /// One write, with a minute.
   @discardableResult
   func write(_ statements: SQL..., settings: [Context.Setting] = []) async throws -> [PostgresResult] {
-    try await execute(statements, context: .init(settings: settings, readOnly: false), deadline: .after(.seconds(10)))
+    try await execute(statements, context: .init(settings: settings, readOnly: false), deadline: .after(.seconds(60)))
   }
 
-  /// A transaction with ten seconds and no settings.
+  /// A transaction with a minute and no settings.
   func transact<R: Sendable>(
-    deadline: Deadline = .after(.seconds(10)), isolation: Isolation = .readCommitted, retries: Bool = false,
+    deadline: Deadline = .after(.seconds(60)), isolation: Isolation = .readCommitted, retries: Bool = false,
     _ body: @Sendable (PostgresTransaction) async throws -> R
   ) async throws -> R {
     try await transaction(context: .init(readOnly: false), deadline: deadline, isolation: isolation, retries: retries, body)

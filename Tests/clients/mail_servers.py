@@ -24,11 +24,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
-IMAP, IMAPS, SMTP, SMTP_TLS = free_port(), free_port(), free_port(), free_port()
 for name in ["", "run", "mail", "sink"]:
     os.makedirs(os.path.join(FOLDER, name), exist_ok=True)
 subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
                 "-keyout", f"{FOLDER}/key.pem", "-out", f"{FOLDER}/certificate.pem"], check=True, capture_output=True)
+# Late, so that nobody else takes them in between.
+IMAP, IMAPS, SMTP, SMTP_TLS = free_port(), free_port(), free_port(), free_port()
 with open(f"{FOLDER}/dovecot.conf", "w") as file:
     file.write(f"""
 protocols = imap
@@ -97,17 +98,23 @@ class Sink:
             if address.endswith("@carsi.example"):
                 box = f"{FOLDER}/mail/{address.split('@')[0]}/new"
                 os.makedirs(box, exist_ok=True)
-                with open(f"{box}/{time.time_ns()}.sink", "wb") as file:
+                name = f"{time.time_ns()}.sink"
+                with open(f"{FOLDER}/{name}", "wb") as file:
                     file.write(b"Return-Path: <%s>\r\n" % envelope.mail_from.encode() + envelope.original_content)
                 if ROOT:
-                    subprocess.run(["chown", "-R", USER, f"{FOLDER}/mail"], check=True)
+                    for path in (os.path.dirname(box), box, f"{FOLDER}/{name}"):
+                        shutil.chown(path, USER)
+                # Dovecot moves what lies in the box as soon as somebody reads there.
+                os.rename(f"{FOLDER}/{name}", f"{box}/{name}")
         return "250 2.0.0 OK"
 
 
 def answers(port):
+    """Whether Dovecot answers there, and not somebody who took the port meanwhile."""
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
+        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.settimeout(5)
+            return b"Dovecot" in connection.recv(1000)
     except OSError:
         return False
 
@@ -131,9 +138,11 @@ if ROOT:
 server = subprocess.Popen(command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 try:
-    for _ in range(200):
-        if answers(IMAP):
-            break
+    deadline = time.monotonic() + 100
+    while not answers(IMAP):
+        # Whoever asked for the servers tries once more, with other ports.
+        if server.poll() is not None or time.monotonic() > deadline:
+            sys.exit(1)
         time.sleep(0.05)
     with open(f"{FOLDER}/ready.part", "w") as file:
         json.dump({"imap": IMAP, "imaps": IMAPS, "smtp": SMTP, "smtpTLS": SMTP_TLS}, file)

@@ -26,7 +26,7 @@ def post(event, body, secret=b"gizli-imza"):
     code = base64.b64encode(hmac.new(secret, f"{event}.{stamp}.".encode() + raw, hashlib.sha256).digest()).decode()
     request = urllib.request.Request(watcher[0], raw, {"content-type": "application/json", "webhook-id": event, "webhook-timestamp": stamp,
                                                        "webhook-signature": f"v1,{code}"}, method="POST")
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.status
 
 

@@ -37,7 +37,7 @@ threads = local()
 
 def ask(method: str, target: str, body: dict | None = None) -> dict:
     if not hasattr(threads, "connection"):
-        threads.connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+        threads.connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=120)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     for _ in range(100):
         threads.connection.request(method, target, json.dumps(body) if body is not None else None, headers)

@@ -6,12 +6,12 @@ import sys
 from websockets.sync.client import connect
 
 url, key, count = sys.argv[1:]
-with connect(url, additional_headers={"Authorization": f"Bearer {key}"}, open_timeout=30) as socket:
-    if not socket.ping().wait(30):
+with connect(url, additional_headers={"Authorization": f"Bearer {key}"}, open_timeout=120) as socket:
+    if not socket.ping().wait(120):
         sys.exit("the ping was not answered")
     left = int(count)
     while left > 0:
-        message = json.loads(socket.recv(timeout=60))
+        message = json.loads(socket.recv(timeout=180))
         if message["type"] == "change":
             print(json.dumps({"id": message["change"]["id"], "cursor": message["cursor"]}))
             left -= 1

@@ -118,7 +118,7 @@ struct CrossSellTests {
 
     // When every product of a category is gone from the catalogue, it is not offered any more.
     let gone = try #require(offers.first?["item_id"]?.string)
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run(
         "UPDATE crm.product SET active = false WHERE id IN (SELECT product_id FROM analytics.items(2) WHERE item_id = \(UUID(uuidString: gone)))")
     }
@@ -140,17 +140,17 @@ struct CrossSellTests {
     // Butter brings 10 − 4 in each of three purchases; three of four who bought bread bought it.
     #expect(offers.count == 1 && offers[0]["item"] == "Butter" && offers[0]["because_item"] == "Bread", "\(offers)")
     #expect(offers.first?["margin"]?.string.flatMap(Double.init) == 6 && isClose(offers.first?["score"]?.figure, 4.5), "\(offers)")
-    try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.admin).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run("INSERT INTO crm.warehouse (code, name) VALUES ('w', 'Depo')")
       try await tx.run(
         "INSERT INTO crm.stock_level (warehouse_id, product_id, on_hand) SELECT w.id, p.id, 0 FROM crm.warehouse AS w, crm.product AS p WHERE p.name = 'Butter'"
       )
     }
     #expect(try await server.ask(path)["data"] == [])
-    try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in _ = try await tx.run("UPDATE crm.stock_level SET on_hand = 5") }
+    try await Database(pool: server.database.admin).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in _ = try await tx.run("UPDATE crm.stock_level SET on_hand = 5") }
     #expect(try await server.ask(path)["data"]?.array?.count == 1)
     // Whom a campaign reached ten days ago is left alone for a fortnight, when that is asked for.
-    try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.admin).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run(
         """
         WITH campaign AS (
@@ -242,7 +242,7 @@ struct CrossSellTests {
       let made = try await server.send(.post, "/v1/products", json: ["sku": .string(name), "name": .string(name)])
       ids[name] = try made.json()["id"]
     }
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       _ = try await tx.run("UPDATE crm.product SET cost = 4 WHERE name = 'Butter'")
     }
     var last = ""

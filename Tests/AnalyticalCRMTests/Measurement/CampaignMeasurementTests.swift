@@ -60,12 +60,18 @@ struct CampaignMeasurementTests {
   func uplift() async throws {
     let fixture = CampaignFixture(server: try await TestServer.start())
     let customers = try await fixture.customers(600)
-    let id = try await fixture.campaign(["holdout_percent": 40, "arms": ["mail", "call"], "cost": "120", "currency": "TRY"])
-    let assigned = try await fixture.assign(customers, to: id)
-    try #require(assigned.status == 200, "\(assigned.text)")
+    var id = ""
     var arm: [UUID: String] = [:]
-    for row in try await fixture.behind("SELECT customer_id, coalesce(arm, 'out') AS arm FROM crm.campaign_member WHERE campaign_id = \(id)::text::uuid").rows {
-      arm[try row.decode("customer_id")] = try row.decode("arm")
+    var sizes = [1, 0, 0]
+    // Chance divides one campaign in a thousand so unevenly that nothing is said of it.
+    while SampleRatio(observed: sizes, shares: [0.4, 0.3, 0.3]).isMismatch {
+      id = try await fixture.campaign(["holdout_percent": 40, "arms": ["mail", "call"], "cost": "120", "currency": "TRY"])
+      let assigned = try await fixture.assign(customers, to: id)
+      try #require(assigned.status == 200, "\(assigned.text)")
+      for row in try await fixture.behind("SELECT customer_id, coalesce(arm, 'out') AS arm FROM crm.campaign_member WHERE campaign_id = \(id)::text::uuid").rows {
+        arm[try row.decode("customer_id")] = try row.decode("arm")
+      }
+      sizes = ["out", "mail", "call"].map { name in arm.values.count { $0 == name } }
     }
     // Who buys does so by their place: more of the arm called, fewer of those held out.
     let every = ["out": 7, "mail": 5, "call": 3]

@@ -21,7 +21,7 @@ struct ProfitTests {
       plain["currency"] == "USD" && plain["data"]?["net_revenue"] == "2415.56" && plain["data"]?["product_cost"] == .null
         && plain["data"]?["profit"] == "2415.56", "\(plain)")
 
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run(
         "INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) SELECT 'USD', 'TRY', d::date, 4 FROM generate_series('2016-12-31'::timestamp, '2018-01-10', '7 days') AS d"
       )
@@ -62,7 +62,7 @@ struct ProfitTests {
     #expect(tiers.reduce(0) { $0 + decimal($1["cost_to_serve"]) } == decimal(data["cost_to_serve"]))
 
     // Touches of campaigns count by what they cost, or else by the rate of their channel; segments by who is in them.
-    try await Database(pool: server.database.admin).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.admin).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run("INSERT INTO crm.service_rate (kind, per, amount, currency, valid_from) VALUES ('touch.email', 'piece', 4, 'TRY', '2017-01-01')")
       try await tx.run(
         """

@@ -31,7 +31,7 @@ struct StandingTests {
   }
 
   private func refresh(_ server: TestServer, _ customers: [UUID], asOf: String) async throws {
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run("SELECT crm.refresh_standing(\(customers)::uuid[], \(asOf)::timestamptz)")
     }
   }
@@ -45,7 +45,7 @@ struct StandingTests {
       "referred_revenue", "cost_to_serve",
       "contacts", "profit", "payment_delay", "redemptions", "satisfaction",
     ]
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run("UPDATE crm.product SET cost = 0.5 WHERE sku LIKE '%7'")
       try await tx.run(
         "UPDATE crm.customer AS c SET referred_by_id = (SELECT x.id FROM crm.customer AS x WHERE x.name = 'Household 1') WHERE c.name LIKE 'Household %51'")
@@ -76,7 +76,7 @@ struct StandingTests {
     let before = try await standings(server, model)
     let rows = try await fixture.rows("/v1/value_models/\(model)/customers?limit=1000")
     let moved = try #require(rows.first { $0["tier"] == "small" }?["customer_id"]?.string.flatMap(UUID.init(uuidString:)))
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run(
         """
         INSERT INTO crm.sales_order (customer_id, ordered_at, currency, amount, status, department_id)

@@ -57,7 +57,7 @@ struct ValueRefusalTests {
   func currencies() async throws {
     let server = try await ShoppingYear.server()
     let fixture = ValueFixture(server: server)
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run(
         """
         INSERT INTO crm.sales_order (customer_id, ordered_at, currency, amount, status, department_id)
@@ -69,7 +69,7 @@ struct ValueRefusalTests {
     let dollars = try await fixture.model("dollars", ["currency": "USD"])
     let unrated = try await fixture.run(dollars)
     #expect(unrated["problem"]?["code"] == "no-rate" && unrated["problem"]?["en"]?.string?.contains("EUR → USD (2017-12-30)") == true, "\(unrated)")
-    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+    try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
       try await tx.run("INSERT INTO crm.exchange_rate (from_currency, to_currency, on_day, rate) VALUES ('EUR', 'USD', '2017-12-29', 1.2)")
     }
     let values = try await fixture.values(dollars, try await fixture.done(dollars))

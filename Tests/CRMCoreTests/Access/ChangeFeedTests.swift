@@ -59,7 +59,7 @@ import Testing
           var made: [UUID] = []
           for _ in 0..<Self.changesEach {
             let id = UUID()
-            try await pool.transaction(context: Self.system, lane: .jobs, deadline: .after(.seconds(60))) { tx in
+            try await pool.transaction(context: Self.system, lane: .jobs, deadline: .after(.seconds(300))) { tx in
               try await tx.run("INSERT INTO crm.product_category (id, code, name) VALUES (\(id), \(id)::text, 'x')")
               try await Task.sleep(for: .milliseconds(Double.random(in: 0...40)))
             }
@@ -74,7 +74,7 @@ import Testing
 
   /// Transactions of other tests on the same server may hold the horizon back for a while.
   private func waitForHorizon(_ pool: PostgresPool) async throws {
-    let deadline = Deadline.after(.seconds(120))
+    let deadline = Deadline.after(.seconds(600))
     while deadline.remaining > .zero {
       let passed = try await pool.execute(
         ["SELECT max(xid) < pg_snapshot_xmin(pg_current_snapshot()) FROM crm.change WHERE relation = 'product_categories'"],

@@ -14,7 +14,7 @@ struct ChangesEndpointTests {
   ) async throws -> (rows: [JSON], end: String) {
     var rows: [JSON] = []
     var cursor = after
-    let patience = Deadline.after(.seconds(60))
+    let patience = Deadline.after(.seconds(300))
     while true {
       var query = [(name: "limit", value: "\(limit)")]
       if let cursor { query.append((name: "after", value: cursor)) }
@@ -32,7 +32,7 @@ struct ChangesEndpointTests {
 
   /// The end of the feed once everything that was committed is in it.
   private func end(_ api: TestAPI, as person: String = "deniz") async throws -> String {
-    let patience = Deadline.after(.seconds(60))
+    let patience = Deadline.after(.seconds(300))
     let last = try await api.behind("SELECT coalesce(max(xid), '0')::text FROM crm.change")[0].decode(String.self, at: 0)
     while try await api.behind("SELECT \(last)::xid8 < pg_snapshot_xmin(pg_current_snapshot())")[0].decode(Bool.self, at: 0) == false, !patience.hasPassed {
       try await Task.sleep(for: .milliseconds(20))
@@ -163,7 +163,7 @@ struct ChangesEndpointTests {
       context: .init(
         settings: [
           .init("muhatap.caller", ""), .init("muhatap.via", "import:1"), .init("muhatap.read_customers", "*"), .init("muhatap.write_customers", "*"),
-        ], readOnly: false), deadline: .after(.seconds(10))
+        ], readOnly: false), deadline: .after(.seconds(60))
     ) { tx in
       try await tx.run("INSERT INTO crm.contact (customer_id, name) SELECT \(customer)::uuid, 'Aktarılan ' || i FROM generate_series(1, 5) i")
     }

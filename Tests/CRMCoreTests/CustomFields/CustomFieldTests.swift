@@ -51,7 +51,7 @@ struct CustomFieldTests {
 
   /// The gateway hears of a definition by a notification, shortly after it was made.
   private static func eventually(_ condition: () async throws -> Bool) async throws {
-    let patience = Deadline.after(.seconds(60))
+    let patience = Deadline.after(.seconds(180))
     while try await !condition() {
       try #require(!patience.hasPassed, "it never came true")
       try await Task.sleep(for: .milliseconds(10))

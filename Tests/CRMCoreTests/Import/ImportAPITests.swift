@@ -24,7 +24,7 @@ struct ImportAPITests {
       let endpoint = try #require(endpoints.first { $0.method == method && $0.path == path })
       let request = Request(
         method: method, path: path, parameters: id.map { ["id": $0] } ?? [:], body: body, caller: caller, language: language, id: UUID(),
-        deadline: .after(.seconds(30)))
+        deadline: .after(.seconds(300)))
       switch endpoint.handler {
       case .operation(let answer): return try await answer(request)
       case .read(let read):

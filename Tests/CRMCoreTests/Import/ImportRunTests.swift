@@ -10,7 +10,7 @@ struct ImportRunTests {
   @Test("an import waits until another of the same resource is done, longer than statements wait for locks")
   func oneAtATime() async throws {
     let fixture = try await ImportFixture()
-    let holding = try await fixture.door.transaction(as: fixture.system, deadline: .after(.seconds(30))) { tx in
+    let holding = try await fixture.door.transaction(as: fixture.system, deadline: .after(.seconds(120))) { tx in
       _ = try await tx.result("SELECT pg_advisory_xact_lock(hashtextextended('import/customers', 0))")
       let waiting = Task { try await fixture.run("no,name,vkn,size\n1,Bir,,\n", "customers", ImporterTests.customers, as: fixture.system) }
       try await Task.sleep(for: .milliseconds(2_600))

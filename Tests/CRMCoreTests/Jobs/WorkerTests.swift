@@ -57,7 +57,7 @@ struct WorkerTests {
     return try State(row: result[0])
   }
 
-  private func wait(_ seconds: Double = 90, until condition: () async throws -> Bool) async throws {
+  private func wait(_ seconds: Double = 180, until condition: () async throws -> Bool) async throws {
     let deadline = Deadline.after(.milliseconds(seconds * 1_000))
     while try await !condition() {
       guard !deadline.hasPassed else { throw WaitedInVain() }
@@ -107,14 +107,20 @@ struct WorkerTests {
   func retries() async throws {
     let database = Database(pool: try await TestDatabase.suite().worker)
     let tally = Tally()
-    let worker = worker(database, [JobHandler("failing") { _ in throw HopelessJobOnce(number: tally.add("tried")) }])
+    let handler = JobHandler("failing") { _ in throw HopelessJobOnce(number: tally.add("tried")) }
+    let first = worker(database, [handler])
     let id = try await enqueue(database, "failing", attempts: 2)
-    async let running: Void = worker.run()
+    async let failing: Void = first.run()
     try await wait { tally["tried"] == 1 }
+    // Nobody tries again while it is looked at.
+    first.stop()
+    await failing
     try await wait { try await state(database, id).status == "queued" }
     let due = try await database.read(as: system, "SELECT run_at > started_at + interval '1 second' AS later FROM crm.job WHERE id = \(id)")
     #expect(try due[0].decode(Bool.self, "later"))
     try await database.transaction(as: system) { tx in _ = try await tx.run("UPDATE crm.job SET run_at = now() WHERE id = \(id)") }
+    let worker = worker(database, [handler])
+    async let running: Void = worker.run()
     try await wait { try await state(database, id).status == "dead" }
     worker.stop()
     await running
@@ -183,11 +189,12 @@ struct WorkerTests {
     let tally = Tally()
     let handler = JobHandler("long") { lease in
       _ = tally.add("began")
-      try await Task.sleep(for: .seconds(8))
+      try await Task.sleep(for: .seconds(20))
       try await lease.complete(as: .system("test"), deadline: .after(.seconds(60))) { _ in }
     }
-    let one = worker(database, [handler], lease: .seconds(6))
-    let other = worker(database, [handler], lease: .seconds(6))
+    // Renewed after a third of it, so that a busy machine has ten seconds to come to that.
+    let one = worker(database, [handler], lease: .seconds(15))
+    let other = worker(database, [handler], lease: .seconds(15))
     let id = try await enqueue(database, "long")
     async let first: Void = one.run()
     async let second: Void = other.run()
@@ -213,7 +220,7 @@ struct WorkerTests {
     let workers = (0..<3).map { _ in worker(database, [handler]) }
     try await withThrowingTaskGroup(of: Void.self) { group in
       for worker in workers { group.addTask { await worker.run() } }
-      try await wait(120) { tally["all"] == 60 }
+      try await wait(300) { tally["all"] == 60 }
       for worker in workers { worker.stop() }
       try await group.waitForAll()
     }

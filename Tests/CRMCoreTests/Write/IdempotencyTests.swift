@@ -41,7 +41,7 @@ struct IdempotencyTests {
     let answers = try await withThrowingTaskGroup(of: TestAPI.Answer.self) { group in
       for _ in 0..<4 {
         group.addTask {
-          try await api.send(
+          try await api.sendPatiently(
             .post, "/v1/customers", as: "ayse", json: ["kind": "person", "name": .string("Aynı Anda \(round)")],
             headers: ["idempotency-key": "at-once-\(round)"])
         }

@@ -83,7 +83,7 @@ struct WriteTests {
     let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
       for number in 1...6 {
         group.addTask {
-          try await api.send(.patch, "/v1/customers/\(id)", as: "ayse", json: ["note": .string("\(number)")], headers: ["if-match": "\"1\""]).status
+          try await api.sendPatiently(.patch, "/v1/customers/\(id)", as: "ayse", json: ["note": .string("\(number)")], headers: ["if-match": "\"1\""]).status
         }
       }
       return try await group.reduce(into: []) { $0.append($1) }
