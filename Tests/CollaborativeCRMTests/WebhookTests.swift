@@ -112,6 +112,25 @@ struct WebhookTests {
     try await server.application.stop()
   }
 
+  @Test("a message says that a sensitive field had a value, and not which")
+  func withheld() async throws {
+    let server = try await TestServer.start()
+    let receiver = try await WebhookReceiver()
+    let sender = Self.sender(server)
+    _ = try await Self.webhook(server, receiver)
+    let plain = try await Self.customer(server, "plain")
+    let numbered = try await server.send(.post, "/v1/customers", json: ["name": "numbered", "kind": "person", "tax_number": "10000000146"]).json().id
+    let change = try await server.send(.patch, "/v1/customers/\(numbered)", json: ["tax_number": .null, "note": "gone"])
+    #expect(change.status == 200, "\(change.text)")
+    try await Self.settle(sender, server)
+    let messages = receiver.messages
+    #expect(messages.count == 3 && messages.allSatisfy { !String(decoding: $0.body, as: UTF8.self).contains("10000000146") })
+    #expect(messages.filter { $0.record == plain }.map { $0.json["data"]?["withheld"] } == [nil])
+    let told = messages.filter { $0.record == numbered }.compactMap { $0.json["data"] }
+    #expect(told.count == 2 && told.allSatisfy { $0["withheld"] == ["tax_number"] && $0["after"]?["tax_number"] == nil && $0["before"]?["tax_number"] == nil })
+    #expect(told.last?["after"]?["note"] == "gone", "\(told)")
+  }
+
   @Test("a webhook sees what its owner may see, at the time")
   func rights() async throws {
     let server = try await TestServer.start()

@@ -153,7 +153,7 @@ struct LiveEventsTests {
     #expect(visibility.asked.isSuperset(of: ["api_keys", "calendar_feeds"]))
     #expect(visibility.asked.union(visibility.widened).isDisjoint(with: ["customers", "orders", "products", "departments", "currencies"]))
     #expect(visibility.widened.isSuperset(of: ["conversations", "interactions"]))
-    let all = try await app.read(as: .system("test"), "SELECT \(LiveChange.columns) FROM crm.changes_after('0'::xid8, 0, 100000) c")
+    let all = try await app.read(as: .system("test"), "SELECT \(LiveChange.columns) FROM crm.changes_told_after('0'::xid8, 0, 100000) c")
     let changes = try (0..<all.count).map { try LiveChange(all, $0, signer: signer) }
     #expect(Set(changes.map(\.resource)).isSuperset(of: ["customers", "orders", "departments", "roles", "api_keys", "calendar_feeds"]))
     var kinds: Set<Bool> = []

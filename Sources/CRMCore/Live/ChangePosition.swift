@@ -36,7 +36,7 @@ package struct ChangePosition: Sendable, Hashable, Comparable {
     self = position
   }
 
-  /// The place as `crm.changes_after` takes it.
+  /// The place as `crm.changes_after` and `crm.changes_told_after` take it.
   package var arguments: SQL { "\("\(xid)")::xid8, \(sequence)::bigint" }
 
   /// The oldest transaction still running, before which the log is complete.

@@ -16,12 +16,13 @@ package struct LiveChange: Sendable {
   package let ownerID: UUID?
   /// Who made it; nil for the system.
   package let actorID: UUID?
-  /// The change as `GET /v1/changes` shows it.
+  /// The change as `GET /v1/changes` shows it, but for the values of sensitive fields: those that had one are named in `withheld`.
   package let json: [UInt8]
 
+  /// Of the rows of `crm.changes_told_after`.
   package static let columns: SQL = """
     c.at, c.relation AS resource, c.op, c.row_id AS id, c.customer_id, c.actor_id, c.request_id, c.via, c.before, c.after,
-    c.xid::text AS xid, c.seq, c.area, c.audience, c.owner_id
+    c.xid::text AS xid, c.seq, c.area, c.audience, c.owner_id, c.withheld
     """
   private static let shownColumns = 0..<10
 
@@ -42,7 +43,12 @@ package struct LiveChange: Sendable {
     ownerID = try fields.decode(UUID?.self, at: 14)
     var writer = JSONWriter(capacity: 512)
     writer.writeRow(result, row, columns: Self.shownColumns)
-    json = writer.take()
+    var json = writer.take()
+    if let withheld = try fields.decode([String]?.self, at: 15) {
+      json.removeLast()
+      json += Array(",\"withheld\":[\(withheld.map { "\"\($0)\"" }.joined(separator: ","))]}".utf8)
+    }
+    self.json = json
   }
 
   /// Whether row-level security of the change log shows it to a caller: the policy that `crm.protect` makes for kind `log`, word for word.

@@ -63,7 +63,8 @@ extension LiveFeed {
       return true
     }
     let result = try await database.read(
-      as: .system("follow changes"), "SELECT \(LiveChange.columns) FROM crm.changes_after(\(head.arguments), \(Self.batch), NULL) c ORDER BY c.xid, c.seq")
+      as: .system("follow changes"),
+      "SELECT \(LiveChange.columns) FROM crm.changes_told_after(\(head.arguments), \(Self.batch), NULL) c ORDER BY c.xid, c.seq")
     guard result.count > 0 else { return false }
     let changes = try (0..<result.count).map { try LiveChange(result, $0, signer: signer) }
     if changes.contains(where: { Self.rights.contains($0.resource) }) {
@@ -180,7 +181,7 @@ extension LiveFeed {
         // First: whatever was complete then is seen by the statement after it.
         ChangePosition.horizon,
         """
-        SELECT \(LiveChange.columns) FROM crm.changes_after(\(place.arguments), \(Self.page), \(only)) c ORDER BY c.xid, c.seq
+        SELECT \(LiveChange.columns) FROM crm.changes_told_after(\(place.arguments), \(Self.page), \(only)) c ORDER BY c.xid, c.seq
         """,
       ], context: Caller.system("follow changes").context(reading: Set(Area.allCases)), deadline: .after(.seconds(10)))
     let horizon = ChangePosition(before: try Self.horizon(results[0]))

@@ -90,7 +90,10 @@ struct WebhookSession: Sendable {
       let place = ChangePosition(xid: try state[0].decode(String.self, "xid"), sequence: try state[0].decode(String.self, "seq"))
     else { return false }
     let results = try await sender.database.pool.execute(
-      [ChangePosition.horizon, "SELECT \(LiveChange.columns) FROM crm.changes_after(\(place.arguments), \(Self.page), \(resources)) c ORDER BY c.xid, c.seq"],
+      [
+        ChangePosition.horizon,
+        "SELECT \(LiveChange.columns) FROM crm.changes_told_after(\(place.arguments), \(Self.page), \(resources)) c ORDER BY c.xid, c.seq",
+      ],
       context: caller.context(reading: Set(Area.allCases)), lane: .jobs, deadline: .after(.seconds(60)))
     guard let horizon = UInt64(try results[0][0].decode(String.self, at: 0)) else { throw PostgresError(.decoding, "the horizon is no transaction") }
     let changes = try (0..<results[1].count).map { try LiveChange(results[1], $0) }
@@ -180,7 +183,7 @@ struct WebhookSession: Sendable {
     let before = ChangePosition(xid: message.position.xid, sequence: message.position.sequence - 1)
     let found = try await sender.database.read(
       as: caller, lane: .jobs, deadline: .after(.seconds(60)),
-      "SELECT \(LiveChange.columns) FROM crm.changes_after(\(before.arguments), 1, \([message.resource])) c")
+      "SELECT \(LiveChange.columns) FROM crm.changes_told_after(\(before.arguments), 1, \([message.resource])) c")
     guard found.count == 1 else { return nil }
     let change = try LiveChange(found, 0)
     guard change.position == message.position else { return nil }

@@ -11,7 +11,8 @@ func eventsEndpoint(_ feed: LiveFeed, authenticator: Authenticator) -> Endpoint 
         Server-sent events, or a WebSocket if the request asks for one (RFC 6455). Each change comes once and in order, as `list_changes` shows it, if the caller \
         may see it at that moment; rights that change take effect at once. The id of an event (the cursor of a WebSocket's message) is where to go on after the \
         connection was lost: as Last-Event-ID, or as `after`. Without it the answer begins now. A `heartbeat` comes when nothing else does, and moves the cursor \
-        on; `end` says why nothing more comes. A client that reads too slowly is cut off, and goes on where it was.
+        on; `end` says why nothing more comes. A client that reads too slowly is cut off, and goes on where it was. Sensitive fields, such as identity numbers, come \
+        without their values: `withheld` names those that had one; read the record.
         """,
       parameters: [
         .init("after", in: .query, "The cursor of the last change that was seen, from here or from list_changes."),
