@@ -57,6 +57,7 @@ extension Caller {
     if !shared.isEmpty {
       settings.append(PostgresPool.Context.Setting("muhatap.shared_write", shared.map(\.lowercase).joined(separator: ",")))
     }
+    if scopes != nil { settings.append(PostgresPool.Context.Setting("muhatap.narrowed", "on")) }
     for area in Area.allCases where areas.contains(area) {
       settings.append(PostgresPool.Context.Setting(area.readSetting, isSystem ? "*" : reach[area]?.readableSetting ?? ""))
       settings.append(PostgresPool.Context.Setting(area.writeSetting, isSystem ? "*" : reach[area]?.writableSetting ?? ""))

@@ -159,6 +159,48 @@ struct ConversationTests {
     #expect(try await counts("burak")["unassigned"] == .number(0))
   }
 
+  @Test("what waits is counted as far as each sees it, however it is seen")
+  func countingByReach() async throws {
+    let api = try await TestAPI.start()
+    try await api.behind(
+      """
+      INSERT INTO crm.customer (id, kind, name, department_id) SELECT md5('c' || n)::uuid, 'person', 'x', d.id
+        FROM generate_series(1, 20) AS n JOIN crm.department AS d ON d.code = 'service'
+      """)
+    try await api.behind(
+      """
+      INSERT INTO crm.conversation (customer_id, id, channel, state, assignee_id, last_interaction_at, last_direction, department_id, owner_id, participants, visibility)
+      SELECT md5('c' || 1 + n % 20)::uuid, md5('k' || n)::uuid, 'email', CASE WHEN n % 11 = 0 THEN 'done' ELSE 'open' END, CASE WHEN n % 5 = 0 THEN u.id END,
+             now() - n * interval '1 minute', CASE WHEN n % 3 = 0 THEN 'out' ELSE 'in' END, d.id, CASE WHEN n % 4 = 0 OR v.name = 'private' THEN u.id END,
+             CASE WHEN n % 7 = 0 THEN ARRAY[p.id] ELSE '{}' END, v.name
+        FROM generate_series(1, 600) AS n
+        JOIN LATERAL (SELECT x.id FROM crm.department AS x WHERE x.code IN ('sales', 'service', 'marketing') ORDER BY x.code OFFSET n % 3 LIMIT 1) AS d ON true
+        JOIN LATERAL (SELECT x.id FROM crm.app_user AS x WHERE x.kind = 'person' ORDER BY x.email OFFSET n % 8 LIMIT 1) AS u ON true
+        JOIN LATERAL (SELECT x.id FROM crm.app_user AS x WHERE x.kind = 'person' ORDER BY x.email OFFSET n % 9 LIMIT 1) AS p ON true
+        JOIN LATERAL (SELECT (ARRAY['company', 'department', 'private'])[1 + n / 3 % 3] AS name) AS v ON true
+      """)
+    try await api.behind(
+      """
+      INSERT INTO crm.conversation_reader (customer_id, conversation_id, user_id, read_at)
+      SELECT c.customer_id, c.id, u.id, now() FROM crm.conversation AS c JOIN crm.app_user AS u ON true
+       WHERE hashtext(c.id::text || u.id::text) % 4 = 0
+      """)
+    for person in ["deniz", "ayse", "mehmet", "elif", "zeynep", "fatma"] {
+      let user = try #require(try await api.caller(person).userID)
+      let counts = try #require(try await api.send(.get, "/v1/inbox/counts", as: person).rows().first)
+      let seen = try await Database(pool: api.database.app).read(
+        as: try await api.caller(person),
+        """
+        SELECT count(*) AS all, count(*) FILTER (WHERE c.last_direction = 'in' AND r.read_at IS NULL) AS unread FROM crm.conversation AS c
+          LEFT JOIN crm.conversation_reader AS r ON r.customer_id = c.customer_id AND r.conversation_id = c.id AND r.user_id = \(user)
+         WHERE c.assignee_id IS NULL AND c.state = 'open'
+        """)[0]
+      #expect(try counts["unassigned"] == .number(Decimal(seen.decode(Int.self, "all"))), "\(person)")
+      #expect(try counts["unassigned_unread"] == .number(Decimal(seen.decode(Int.self, "unread"))), "\(person)")
+      #expect(try seen.decode(Int.self, "all") > 50)
+    }
+  }
+
   @Test("what arrives behind a later answer or reading is unread, and opens its conversation again")
   func lateArrival() async throws {
     let api = try await TestAPI.start()

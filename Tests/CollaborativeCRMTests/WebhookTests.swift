@@ -287,6 +287,25 @@ struct WebhookTests {
     try await server.application.stop()
   }
 
+  @Test("a key that was narrowed changes neither a webhook's address nor its secret, also its owner's", .timeLimit(.minutes(2)))
+  func narrowedKey() async throws {
+    let server = try await TestServer.start()
+    let receiver = try await WebhookReceiver()
+    let (id, _) = try await Self.webhook(server, receiver)
+    let made = try await server.send(.post, "/v1/api_keys", json: ["name": "dar", "scopes": ["admin:write"]])
+    #expect(made.status == 201, "\(made.text)")
+    let key = try #require(try made.json()["key"]?.string)
+    let narrow = ["authorization": "Bearer \(key)", "accept-language": "en"]
+    let moved = try await server.send(.patch, "/v1/webhooks/\(id)", json: ["url": "https://elsewhere.example/"], headers: narrow)
+    #expect(moved.status == 403 && moved.text.contains("not narrowed"), "\(moved.text)")
+    let rotated = try await server.send(.post, "/v1/webhooks/\(id)/rotate_secret", json: [:], headers: narrow)
+    #expect(rotated.status == 403 && !rotated.text.contains("whsec"), "\(rotated.text)")
+    #expect(try await server.send(.patch, "/v1/webhooks/\(id)", json: ["name": "Depo"], headers: narrow).status == 200)
+    #expect(try await server.send(.get, "/v1/webhooks/\(id)").json()["url"]?.string?.contains("127.0.0.1") == true)
+    #expect(try await server.send(.patch, "/v1/webhooks/\(id)", json: ["url": "https://elsewhere.example/"]).status == 200)
+    try await server.application.stop()
+  }
+
   @Test("a replay leaves nothing out, wherever it is told to begin", .timeLimit(.minutes(2)))
   func replayForward() async throws {
     let server = try await TestServer.start()

@@ -286,6 +286,7 @@ insert into access_test.maker values
   ('crm.interaction', 'insert into crm.interaction (customer_id, id, channel, direction, department_id, owner_id, visibility) values ($2, $1, ''email'', ''in'', $4, $5, $6)'),
   ('crm.internal_note', 'insert into crm.internal_note (customer_id, id, conversation_id, text) values ($2, $1, md5(''conversation'' || $3::text)::uuid, ''x'')');
 insert into access_test.maker values
+  ('crm.sign_of_life', 'insert into crm.sign_of_life (user_id, heard_at) values ($1, now())', 'user_id'),
   ('crm.interaction_key', 'insert into crm.interaction_key (channel_account_id, external_id, customer_id, interaction_id, occurred_at)
     values ($1, $1::text, $1, $1, now())', 'channel_account_id');
 
@@ -730,11 +731,15 @@ do $$
 declare
   place record;
 begin
-  perform set_config('muhatap.read_customers', '*', true);
+  perform set_config('muhatap.read_customers', '*', true), set_config('muhatap.read_service', '*', true);
   for place in select t as relation, p as participant from unnest(array['conversation', 'interaction']) as t cross join unnest(array['subject', 'colleague']) as p loop
     execute format('insert into crm.%I (customer_id, id, channel, %s department_id, visibility, participants) values ($1, md5($2)::uuid, ''email'', %s $3, ''private'', array[access_test.id(''role''), $4])',
       place.relation, case place.relation when 'interaction' then 'direction, ' else '' end, case place.relation when 'interaction' then '''in'', ' else '' end)
     using access_test.id('subject'), 'mail of ' || place.participant, access_test.id('other'), access_test.id(place.participant);
+    if place.relation = 'conversation' then
+      insert into crm.internal_note (customer_id, id, conversation_id, text)
+      values (access_test.id('subject'), md5('mail of ' || place.participant)::uuid, md5('mail of ' || place.participant)::uuid, 'x');
+    end if;
     if place.relation = 'interaction' then
       insert into crm.attachment (customer_id, id, interaction_id, name, media_type, size, sha256)
       values (access_test.id('subject'), md5('mail of ' || place.participant)::uuid, md5('mail of ' || place.participant)::uuid, 'x', 'text/plain', 1, repeat('0', 64));
@@ -742,6 +747,72 @@ begin
   end loop;
 end
 $$;
+-- What is in a conversation that is shared for writing is read, added to and taken back like a member's; of one that is shared for reading it is read; of one that
+-- is not shared there is nothing. Notes are the service's: they are read by whom it is shared with for writing.
+insert into access_test.id (name) values ('shared thread'), ('closed thread');
+do $$
+declare
+  thread text;
+begin
+  perform set_config('muhatap.read_customers', '*', true), set_config('muhatap.read_service', '*', true);
+  foreach thread in array array['shared thread', 'closed thread'] loop
+    insert into crm.conversation (customer_id, id, channel, department_id, owner_id, visibility)
+    values (access_test.id('subject'), access_test.id(thread), 'email', access_test.id('other'), access_test.id('colleague'), 'private');
+    insert into crm.interaction (customer_id, id, conversation_id, channel, direction, department_id)
+    values (access_test.id('subject'), md5(thread)::uuid, access_test.id(thread), 'email', 'in', access_test.id('other'));
+    insert into crm.attachment (customer_id, id, conversation_id, name, media_type, size, sha256)
+    values (access_test.id('subject'), md5(thread)::uuid, access_test.id(thread), 'x', 'text/plain', 1, repeat('0', 64));
+    insert into crm.internal_note (customer_id, id, conversation_id, text) values (access_test.id('subject'), md5(thread)::uuid, access_test.id(thread), 'x');
+  end loop;
+end
+$$;
+create function access_test.shared_conversation_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
+declare
+  scopes record;
+  thread text;
+  verb text;
+  expected boolean;
+  actual boolean;
+begin
+  for scopes in select r as reads, g as given from unnest(array['none', 'own']) as r cross join unnest(array['read', 'write']) as g loop
+    delete from crm.record_share as s where s.record_id = access_test.id('shared thread');
+    insert into crm.record_share (resource, record_id, area, user_id, access, reason)
+    values ('conversations', access_test.id('shared thread'), 'customers', access_test.id('subject'), scopes.given, 'x');
+    perform access_test.become(p.area, scopes.reads, 'none');
+    perform set_config('muhatap.shared_write', array_to_string(crm.shared_with(access_test.id('subject')), ','), true);
+    foreach thread in array array['shared thread', 'closed thread'] loop
+      foreach verb in array array['select', 'insert', 'update', 'delete', 'advertise', 'give'] loop
+        continue when verb in ('advertise', 'give') and p.relation <> 'crm.outbound_message';
+        continue when p.relation = 'crm.outbound_message' and verb not in ('insert', 'advertise', 'give');
+        -- Of what is said and noted, each is changed by its own share.
+        continue when verb in ('update', 'delete') and p.relation <> 'crm.attachment';
+        expected := thread = 'shared thread' and scopes.reads = 'own' and verb not in ('advertise', 'give')
+          and (scopes.given = 'write' or verb = 'select' and p.relation <> 'crm.internal_note');
+        actual := access_test.works(case verb
+          when 'select' then format('select from %s where customer_id = access_test.id(''subject'') and id = $1', p.relation)
+          when 'update' then format('update %s set name = ''y'' where customer_id = access_test.id(''subject'') and id = $1', p.relation)
+          when 'delete' then format('delete from %s where customer_id = access_test.id(''subject'') and id = $1', p.relation)
+          else case p.relation
+            when 'crm.interaction' then 'insert into crm.interaction (customer_id, conversation_id, channel, direction, department_id)
+              values (access_test.id(''subject''), $1, ''email'', ''out'', access_test.id(''other''))'
+            when 'crm.attachment' then 'insert into crm.attachment (customer_id, conversation_id, name, media_type, size, sha256)
+              values (access_test.id(''subject''), $1, ''x'', ''text/plain'', 1, repeat(''0'', 64))'
+            when 'crm.internal_note' then 'insert into crm.internal_note (customer_id, conversation_id, text) values (access_test.id(''subject''), $1, ''x'')'
+            else format('insert into crm.outbound_message (customer_id, conversation_id, channel, address, legal_class, body_text, department_id, owner_id, visibility)
+              values (access_test.id(''subject''), $1, ''letter'', ''x'', %L, ''x'', access_test.id(%L), access_test.id(''colleague''), ''private'')',
+              case verb when 'advertise' then 'commercial' else 'transactional' end, case verb when 'give' then 'home' else 'other' end) end
+          end, case when verb in ('select', 'update', 'delete') then md5(thread)::uuid else access_test.id(thread) end);
+        if actual is distinct from expected then
+          return next row (p.relation, format('shared to %s, reads %s', scopes.given, scopes.reads), verb, thread, expected, actual)::access_test.failure;
+        end if;
+      end loop;
+    end loop;
+    perform set_config('muhatap.shared_write', '', true);
+    delete from crm.record_share as s where s.record_id = access_test.id('shared thread');
+  end loop;
+end
+$$;
+
 create function access_test.participant_failures(p crm.protection) returns setof access_test.failure language plpgsql as $$
 declare
   scope text;
@@ -1167,8 +1238,11 @@ begin
     if p.bi then
       return query select * from access_test.bi_failures(p);
     end if;
-    if p.relation in ('crm.conversation', 'crm.interaction', 'crm.attachment') then
+    if p.relation in ('crm.conversation', 'crm.interaction', 'crm.attachment', 'crm.internal_note') then
       return query select * from access_test.participant_failures(p);
+    end if;
+    if p.relation in ('crm.interaction', 'crm.attachment', 'crm.outbound_message', 'crm.internal_note') then
+      return query select * from access_test.shared_conversation_failures(p);
     end if;
     return query select * from access_test.portal_failures(p);
     return query select * from access_test.frozen_failures(p);

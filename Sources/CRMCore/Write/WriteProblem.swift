@@ -31,9 +31,10 @@ package struct WriteProblem: Sendable {
       return Problem(409, "conflict", constraint?.phrase ?? Phrase("This overlaps with another record.", tr: "Bu kayıt başka bir kayıtla çakışıyor."))
     case "42501":
       return .forbidden(
-        Phrase(
-          "Your role does not allow this for these values (department, owner or visibility).",
-          tr: "Rolünüz bu değerlerle (departman, sahip ya da görünürlük) bu işleme izin vermiyor."))
+        constraint?.phrase
+          ?? Phrase(
+            "Your role does not allow this for these values (department, owner or visibility).",
+            tr: "Rolünüz bu değerlerle (departman, sahip ya da görünürlük) bu işleme izin vermiyor."))
     case "CR003":
       return Problem(
         409, "own-access",

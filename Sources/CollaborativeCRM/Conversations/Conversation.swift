@@ -71,7 +71,10 @@ struct LockedConversation: RowDecodable {
     guard let conversation = try await run.tx.first(LockedConversation.self, "SELECT \(columns) FROM crm.conversation AS c WHERE c.id = \(id) FOR UPDATE")
     else {
       _ = try await read(run)
-      throw Problem.forbidden(Phrase("You may see this conversation but not change it.", tr: "Bu görüşmeyi görebilirsiniz ama değiştiremezsiniz."))
+      throw Problem.forbidden(
+        Phrase(
+          "You may see this conversation but not change it. Whoever may can share it with you for writing.",
+          tr: "Bu görüşmeyi görebilirsiniz ama değiştiremezsiniz. Değiştirebilen biri sizinle yazma yetkisiyle paylaşabilir."))
     }
     return conversation
   }

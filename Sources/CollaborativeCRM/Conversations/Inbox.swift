@@ -15,23 +15,31 @@ extension ReadOperation {
     input: NoInput.self, row: Dictionary(uniqueKeysWithValues: counts.map { ($0, AnswerField.count) }), reading: [.customers]
   ) { request, _ in
     """
-    SELECT count(*) FILTER (WHERE w.is_mine AND w.state = 'open') AS mine,
-           count(*) FILTER (WHERE w.is_mine AND w.state = 'open' AND w.is_unread) AS mine_unread,
-           count(*) FILTER (WHERE w.is_nobodys) AS unassigned,
-           count(*) FILTER (WHERE w.is_nobodys AND w.is_unread) AS unassigned_unread,
-           count(*) FILTER (WHERE w.follows AND w.is_unread) AS following_unread,
-           count(*) FILTER (WHERE w.is_mine AND w.state = 'waiting') AS waiting,
-           count(*) FILTER (WHERE w.is_mine AND w.state = 'snoozed') AS snoozed
-      FROM (\(concerning(request.caller.userID))) AS w
+    SELECT mine.mine, mine.mine_unread, waiting.unassigned, waiting.unread AS unassigned_unread, followed.following_unread, mine.waiting, mine.snoozed
+      FROM (
+        SELECT count(*) FILTER (WHERE a.state = 'open') AS mine, count(*) FILTER (WHERE a.state = 'open' AND \(isUnread)) AS mine_unread,
+               count(*) FILTER (WHERE a.state = 'waiting') AS waiting, count(*) FILTER (WHERE a.state = 'snoozed') AS snoozed
+          FROM crm.conversation AS a
+          LEFT JOIN crm.conversation_reader AS r ON r.customer_id = a.customer_id AND r.conversation_id = a.id AND r.user_id = \(request.caller.userID)
+         WHERE a.assignee_id = \(request.caller.userID) AND a.state IN ('open', 'waiting', 'snoozed')
+      ) AS mine
+      CROSS JOIN crm.count_unassigned() AS waiting
+      CROSS JOIN (
+        SELECT count(*) AS following_unread FROM crm.conversation_reader AS r JOIN crm.conversation AS a ON a.customer_id = r.customer_id AND a.id = r.conversation_id
+         WHERE r.user_id = \(request.caller.userID) AND r.follows AND \(isUnread)
+      ) AS followed
     """
   }
+
+  /// Whether a conversation `a` has a message that nobody answered and that the reader `r` has not read.
+  private static let isUnread: SQL =
+    "coalesce(a.last_direction = 'in' AND coalesce(a.last_arrived_at, a.last_interaction_at) > coalesce(r.read_at, '-infinity'), false)"
 
   /// The conversations that are a user's to answer, nobody's, or followed by them, each once; each part comes from an index of its own.
   private static func concerning(_ user: UUID?) -> SQL {
     let columns: SQL = "a.id, a.customer_id, a.subject, a.state, a.assignee_id, a.last_interaction_at, a.last_direction, a.last_arrived_at"
     return """
       SELECT c.id, c.customer_id, c.subject, c.state, c.assignee_id, c.last_interaction_at, coalesce(r.follows, false) AS follows,
-             coalesce(c.assignee_id = \(user), false) AS is_mine, c.assignee_id IS NULL AND c.state = 'open' AS is_nobodys,
              coalesce(c.last_direction = 'in' AND coalesce(c.last_arrived_at, c.last_interaction_at) > coalesce(r.read_at, '-infinity'), false) AS is_unread
         FROM (
           SELECT \(columns) FROM crm.conversation AS a WHERE a.assignee_id = \(user) AND a.state IN ('open', 'waiting', 'snoozed')

@@ -15,18 +15,23 @@ extension BusinessOperation {
   /// Notes something among colleagues of the service.
   static let noteOnConversation = BusinessOperation(
     "note_on_conversation", .post, "/v1/conversations/{id}/notes", of: "internal_notes", access: .write(.service),
-    "Note something about a conversation among colleagues", input: Note.self, answer: .record("internal_notes", status: 201)
+    "Note something about a conversation among colleagues",
+    description: "For who sees it as the service does, takes part in it where it is private, or is shared it for writing.", input: Note.self, answer: .record("internal_notes", status: 201)
   ) { run, input in
     let conversation = try await LockedConversation.read(run)
+    guard try await run.tx.value(Bool.self, "SELECT crm.may_note_on(\(conversation.customerID), \(conversation.id))") else {
+      throw Problem.forbidden(
+        Phrase(
+          "You may see this conversation but note nothing about it. Whoever may change it can share it with you for writing.",
+          tr: "Bu görüşmeyi görebilirsiniz ama hakkında not yazamazsınız. Değiştirebilen biri sizinle yazma yetkisiyle paylaşabilir."))
+    }
     let id = UUID.v7()
     try await run.tx.run(
       """
       INSERT INTO crm.internal_note (customer_id, id, conversation_id, text, mentions)
       VALUES (\(conversation.customerID), \(id), \(conversation.id), \(input.text), \(input.mentions)::uuid[])
       """)
-    try await Mention.tell(
-      input.mentions, of: "internal_notes", id, about: conversation.title, area: .service,
-      audience: "SELECT n.audience, n.owner_id FROM crm.internal_note AS n WHERE n.customer_id = \(conversation.customerID) AND n.id = \(id)", run.tx)
+    try await Mention.tell(input.mentions, of: "internal_notes", id, about: conversation.title, run.tx)
     return .record(id)
   }
 }

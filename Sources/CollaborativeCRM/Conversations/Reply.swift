@@ -87,7 +87,8 @@ extension BusinessOperation {
     description: """
       The message is queued and sent by the account's channel, in the same thread; its status is then that of the interaction. A message that the gate does \
       not let through, such as one to a suppressed address, is refused: then state is refused, the reason is given, and nothing is sent. In a conversation of \
-      the customer portal the answer stands at once: state is sent, and there is no message.
+      the customer portal the answer stands at once: state is sent, and there is no message. Whom the conversation is shared with for writing answers in it as \
+      long as the share lasts.
       """,
     input: Reply.self,
     answer: .json([
@@ -117,7 +118,8 @@ extension BusinessOperation {
         subject, body_text, headers, in_reply_to, not_before, department_id, owner_id, visibility)
       SELECT c.customer_id, \(message), \(route.contactID), c.id, \(interaction), \(channel), \(route.accountID), \(route.brandID), \(route.address), 'transactional',
         \(subject), \(input.text), \(JSONText(String(decoding: try headers.encoded(), as: UTF8.self)))::jsonb, \(route.inReplyTo), coalesce(\(input.notBefore), now()), c.department_id,
-        coalesce(c.owner_id, CASE c.visibility WHEN 'private' THEN \(run.caller.userID)::uuid END), c.visibility
+        coalesce(c.owner_id, CASE WHEN c.visibility = 'private' AND (\(run.caller.userID)::uuid = ANY (c.participants) OR c.participants = '{}')
+          THEN \(run.caller.userID)::uuid WHEN c.visibility = 'private' THEN c.participants[1] END), c.visibility
       FROM crm.conversation AS c WHERE c.customer_id = \(conversation.customerID) AND c.id = \(conversation.id)
       """)
     guard stored == 1 else {
@@ -173,12 +175,13 @@ extension BusinessOperation.Run {
     return .json(["state": "sent", "interaction_id": .string(said.lowercase), "message_id": .null, "reason": .null])
   }
 
-  /// Whoever answered has the conversation, if nobody had it, and needs no draft any more.
+  /// Whoever answered has the conversation, if nobody had it, and needs no draft any more. A share ends: whom it is merely shared with does not take it over.
   fileprivate func settle(_ conversation: LockedConversation, closing: Bool) async throws {
     try await tx.run(
       """
-      UPDATE crm.conversation SET assignee_id = coalesce(assignee_id, \(caller.userID)), state = CASE WHEN \(closing) THEN 'done' ELSE 'waiting' END,
-        snoozed_until = NULL
+      UPDATE crm.conversation
+         SET assignee_id = coalesce(assignee_id, CASE WHEN crm.may_write('customers', department_id, owner_id) THEN \(caller.userID)::uuid END),
+             state = CASE WHEN \(closing) THEN 'done' ELSE 'waiting' END, snoozed_until = NULL
        WHERE customer_id = \(conversation.customerID) AND id = \(conversation.id)
       """)
     try await tx.run(

@@ -5,17 +5,12 @@ import PostgresClient
 /// Somebody named in a note or a comment, who is told of it.
 enum Mention {
   /// Tells those who are named, all of whom must be able to read what they are named in: a notice shows nothing to whom the record shows nothing.
-  /// - Parameter audience: a statement that gives `audience` and `owner_id` of the record.
-  static func tell(
-    _ people: [UUID], of resource: String, _ record: UUID, about title: String, area: Area, audience: SQL, _ tx: PostgresTransaction
-  ) async throws {
+  static func tell(_ people: [UUID], of resource: String, _ record: UUID, about title: String, _ tx: PostgresTransaction) async throws {
     guard !people.isEmpty else { return }
     let told = try await tx.run(
       """
       SELECT crm.notify(m.id, 'mention', \(resource), \(record), \("You were mentioned: " + title), \("Sizden söz edildi: " + title))
-        FROM (SELECT DISTINCT u FROM unnest(\(people)::uuid[]) AS u) AS m (id), (\(audience)) AS about
-       WHERE EXISTS (SELECT FROM crm.access_of(m.id) AS a
-         WHERE a.area = \(area.rawValue) AND (about.audience = ANY (a.readable) OR about.owner_id = ANY (a.readable)))
+        FROM (SELECT DISTINCT u FROM unnest(\(people)::uuid[]) AS u) AS m (id) WHERE crm.is_seen_by(m.id, \(resource), \(record))
       """)
     guard told == Set(people).count else {
       throw Problem.invalid([

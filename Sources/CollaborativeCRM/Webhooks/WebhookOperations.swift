@@ -76,10 +76,16 @@ extension BusinessOperation {
 
   static let rotateWebhookSecret = BusinessOperation(
     "rotate_webhook_secret", .post, "/v1/webhooks/{id}/rotate_secret", of: "webhooks", access: .write(.admin), "Sign a webhook's messages with a new secret",
-    description: "For its owner. Messages are signed with both secrets for a while, so that the receiver can change over.",
+    description: "For its owner, and for no key that was narrowed. Messages are signed with both secrets for a while, so that the receiver can change over.",
     input: Rotation.self, answer: .json(secretSchema), extending: [.admin]
   ) { run, input in
     let id = try run.id()
+    guard run.caller.scopes == nil else {
+      throw Problem.forbidden(
+        Phrase(
+          "With its secret a webhook's messages can be forged: change it signed in, or with a key that is not narrowed.",
+          tr: "Web kancasının iletileri, gizli anahtarıyla taklit edilebilir: oturum açarak ya da kısıtlanmamış bir anahtarla değiştirin."))
+    }
     let secret = WebhookSignature.newSecret()
     let changed = try await run.tx.run(
       """

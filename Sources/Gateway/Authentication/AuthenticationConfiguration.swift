@@ -4,6 +4,8 @@ package struct AuthenticationConfiguration: Sendable {
   package var cacheFor: Duration
   /// How long a session lasts from signing in.
   package var sessionFor: Duration
+  /// How often it is written down who was heard of, by which presences lapse.
+  package var signsEvery: Duration = .seconds(30)
   package var password: PasswordCost
   /// The issuer whose tokens are accepted; nil for none.
   package var issuer: TokenIssuerConfiguration?

@@ -27,12 +27,14 @@ final class Authenticator: Sendable {
   private static let lookUpLimit = 64
 
   private let lookup: CallerLookup
+  private let signs: SignsOfLife
   private let cacheFor: Duration
   private let logger: Logger
   private let state = Mutex(State())
 
-  init(lookup: CallerLookup, cacheFor: Duration, logger: Logger) {
+  init(lookup: CallerLookup, signs: SignsOfLife, cacheFor: Duration, logger: Logger) {
     self.lookup = lookup
+    self.signs = signs
     self.cacheFor = cacheFor
     self.logger = logger
   }
@@ -42,12 +44,14 @@ final class Authenticator: Sendable {
     guard let authorization else { throw .unauthenticated }
     let key = Self.key(authorization)
     let now = Deadline.now
-    return state.withLock { state in
+    let caller = state.withLock { state -> Caller? in
       guard let entry = state.entries[key] else { return nil }
       if entry.until > now { return entry.caller }
       state.entries[key] = nil
       return nil
     }
+    if let user = caller?.userID { signs.note(user) }
+    return caller
   }
 
   /// Finds out who the caller is. However many ask for one credential at once, it is looked up once.
@@ -75,6 +79,7 @@ final class Authenticator: Sendable {
         }
         return state.waiting.removeValue(forKey: key) ?? []
       }
+      if case .success(let found) = result, let user = found.caller.userID { signs.note(user) }
       for completion in waiting { completion(result.map(\.caller)) }
     }
   }

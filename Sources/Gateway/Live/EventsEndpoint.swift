@@ -2,7 +2,7 @@ import CRMCore
 import Foundation
 
 /// `GET /v1/events`: all changes the caller may see, as they happen.
-func eventsEndpoint(_ feed: LiveFeed, authenticator: Authenticator) -> Endpoint {
+func eventsEndpoint(_ feed: LiveFeed, authenticator: Authenticator, signs: SignsOfLife) -> Endpoint {
   Endpoint(
     .get, "/v1/events", access: .signedIn,
     documentation: .init(
@@ -25,7 +25,11 @@ func eventsEndpoint(_ feed: LiveFeed, authenticator: Authenticator) -> Endpoint 
     handler: .live { request in
       var wish = try feed.wish(of: request)
       let authorization = request.headers["authorization"]
-      wish.reviewer = { try await authenticator.caller(authorization: authorization) }
+      wish.reviewer = {
+        let caller = try await authenticator.caller(authorization: authorization)
+        if let user = caller.userID { signs.note(user, isConnected: true) }
+        return caller
+      }
       return wish
     })
 }

@@ -20,6 +20,7 @@ package final class GatewayServer: Sendable {
   private let server: ServerContext
   private let tls: NIOSSLContext?
   private let passwords: Passwords
+  private let signs: SignsOfLife
   private let database: Database
   /// The addresses that the gateway adds to the API's.
   private let own: [Endpoint]
@@ -46,15 +47,17 @@ package final class GatewayServer: Sendable {
     let passwords = Passwords(cost: configuration.authentication.password)
     self.passwords = passwords
     let authentication = configuration.authentication
+    let signs = SignsOfLife()
+    self.signs = signs
     let authenticator = Authenticator(
       lookup: CallerLookup(
         database: database, issuer: authentication.issuer.map { TokenIssuer($0, logger: logger) }, patience: configuration.deadlines.handler),
-      cacheFor: authentication.cacheFor,
+      signs: signs, cacheFor: authentication.cacheFor,
       logger: logger)
     own =
       accessEndpoints(database: database, passwords: passwords, configuration: configuration.authentication)
       + operatorEndpoints(registry: registry, draining: draining, metricsToken: configuration.metricsToken)
-      + (live.map { [eventsEndpoint($0, authenticator: authenticator)] } ?? [])
+      + (live.map { [eventsEndpoint($0, authenticator: authenticator, signs: signs)] } ?? [])
     documentation = Documentation(server: configuration.publicAddress)
     try documentation.describe(endpoints + own)
     let router = try Router(endpoints + own + documentation.endpoints, metrics: metrics)
@@ -112,6 +115,8 @@ package final class GatewayServer: Sendable {
           // First the callers are forgotten, then those who listen are looked up anew.
           await server.authenticator.listen(to: notifications) { server.live?.review() }
         })
+      tasks.append(
+        Task { [self] in await signs.run(writingTo: database, every: configuration.authentication.signsEvery, logger: logger) })
       if let live = server.live { tasks.append(Task { [server] in await live.run { server.authenticator.forget() } }) }
     }
     let interval = tickInterval

@@ -32,11 +32,13 @@ enum PresenceState: String, CaseIterable, Sendable {
 
 private struct OwnPresence: OperationInput {
   let state: PresenceState
+  let until: Date?
   let note: String?
 
   init(_ fields: inout InputReader) {
     state = fields.option(
       "state", "available takes new work, busy keeps own work, away and offline take none.", of: PresenceState.self, placeholder: .available)
+    until = fields.optionalInstant("until", "Until when available or busy holds; the end of your working day if left out.")
     note = fields.optionalText("note", "What colleagues see beside it.", maximum: 200)
   }
 }
@@ -56,16 +58,21 @@ extension BusinessOperation {
   }
 
   static let setPresence = BusinessOperation(
-    "set_presence", .put, "/v1/me/presence", of: "presences", access: .signedIn, "Say whether you take work", input: OwnPresence.self,
-    answer: .record("presences"), extending: [.service]
+    "set_presence", .put, "/v1/me/presence", of: "presences", access: .signedIn, "Say whether you take work",
+    description: """
+      available and busy lapse to away at until: by itself the end of the day's hours by the calendars of your teams, outside of them after eight hours, never \
+      in less than one. Who follows /v1/events and is not heard of any more, by it or by any request, for the silence_minutes of their team lapses before, and \
+      comes back with the next sign of life. Whoever never followed it, such as a program that says it for you, is not missed.
+      """, input: OwnPresence.self, answer: .record("presences"), extending: [.service]
   ) { run, input in
     guard let user = run.caller.userID else { throw Problem.forbidden(Phrase("Only people have a presence.", tr: "Yalnızca kişilerin durumu olur.")) }
     let id = try await run.tx.value(
       UUID.self,
       """
-      INSERT INTO crm.presence AS p (user_id, state, note) VALUES (\(user), \(input.state.rawValue), \(input.note))
+      INSERT INTO crm.presence AS p (user_id, state, note, until) VALUES (\(user), \(input.state.rawValue), \(input.note), \(input.until))
       ON CONFLICT ON CONSTRAINT presence_user_id_unique DO UPDATE
-        SET state = excluded.state, note = excluded.note, since = CASE WHEN p.state = excluded.state THEN p.since ELSE now() END
+        SET state = excluded.state, note = excluded.note, until = excluded.until, lapsed_from = NULL, lapsed_why = NULL,
+            since = CASE WHEN p.state = excluded.state AND p.lapsed_why IS NULL THEN p.since ELSE now() END
       RETURNING id
       """)
     return .record(id)

@@ -9,8 +9,8 @@ extension Resource {
   /// Colleagues who answer customers together.
   package static let teams = Resource(
     "teams", singular: "team", table: "crm.team", area: .service,
-    create: ["code", "name", "department_id", "calendar_id", "lead_id", "note", "active"],
-    change: ["code", "name", "department_id", "calendar_id", "lead_id", "note", "active"],
+    create: ["code", "name", "department_id", "calendar_id", "lead_id", "silence_minutes", "note", "active"],
+    change: ["code", "name", "department_id", "calendar_id", "lead_id", "silence_minutes", "note", "active"],
     expand: ["calendar", "lead", .many("members", of: "team_members", by: "team_id")], search: ["name", "code"], order: "code")
 
   package static let teamMembers = Resource(
@@ -24,7 +24,8 @@ extension Resource {
 
   /// Whether a colleague is there to take work.
   package static let presences = Resource(
-    "presences", singular: "presence", table: "crm.presence", area: .service, create: ["user_id", "state", "note"], change: ["state", "note"], expand: ["user"])
+    "presences", singular: "presence", table: "crm.presence", area: .service, create: ["user_id", "state", "until", "note"],
+    change: ["state", "until", "note"], expand: ["user"])
 
   /// A time in which a colleague is not there, known beforehand.
   package static let absences = Resource(

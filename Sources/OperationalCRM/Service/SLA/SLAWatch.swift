@@ -26,6 +26,7 @@ extension JobHandler {
       }
     }
     try await lease.complete(as: caller, deadline: .after(.seconds(60))) { tx in
+      try await tx.run("SELECT crm.lapse_presences(now())")
       try await tx.run("SELECT crm.route_waiting(now(), \(portion))")
     }
   }
