@@ -98,6 +98,10 @@ private struct Sequences {
         BEGIN RETURN coalesce(nullif(current_setting('test.clock', true), '')::timestamptz, clock_timestamp()); END $$
         """,
         "INSERT INTO crm.department (id, code, name) VALUES (md5('d')::uuid, 't', 'T')",
+        """
+        INSERT INTO crm.company_profile (code, name, tax_number, tax_office, street, district, city, link_base)
+        VALUES ('main', 'T A.Ş.', '4561237896', 'T', 'T', 'T', 'T', 'https://izin.example')
+        """,
         "INSERT INTO crm.customer (id, kind, name, department_id) SELECT md5('other' || i)::uuid, 'person', 'x', md5('d')::uuid FROM generate_series(0, 9) i",
       ], context: context, deadline: .after(.seconds(60)))
   }
