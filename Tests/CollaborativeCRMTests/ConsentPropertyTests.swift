@@ -14,7 +14,7 @@ struct ConsentPropertyTests {
   private static let batch = 2_000
   private static let rounds = 5
 
-  @Test(.timeLimit(.minutes(15))) func `no commercial message goes without consent, the registry's rules are never broken, and its deadlines are met`()
+  @Test(.timeLimit(.minutes(60))) func `no commercial message goes without consent, the registry's rules are never broken, and its deadlines are met`()
     async throws
   {
     let database = try await TestDatabase.clone()
@@ -109,7 +109,7 @@ private struct Sequences {
   static func businessDays(_ database: TestDatabase) async throws -> BusinessDays {
     let rows = try await database.admin.execute(
       ["SELECT h.day - date '1970-01-01' AS day FROM crm.holiday h WHERE h.country = 'TR' AND h.closes_at IS NULL"], context: .init(readOnly: true),
-      deadline: .after(.seconds(10)))[0]
+      deadline: .after(.seconds(60)))[0]
     return BusinessDays(holidays: Set(try rows.rows.map { try $0.decode(Int.self, "day") }))
   }
 
@@ -117,7 +117,7 @@ private struct Sequences {
 
   private func ask(_ statement: SQL, as pool: PostgresPool? = nil) async throws -> PostgresResult {
     try await (pool ?? database.app).execute(
-      ["SELECT set_config('test.clock', \(text(clock)), true)", statement], context: Self.context, lane: .jobs, deadline: .after(.seconds(120)))[1]
+      ["SELECT set_config('test.clock', \(text(clock)), true)", statement], context: Self.context, lane: .jobs, deadline: .after(.seconds(600)))[1]
   }
 
   private func json(_ items: [JSON]) throws -> String { String(decoding: try JSON.array(items).encoded(), as: UTF8.self) }

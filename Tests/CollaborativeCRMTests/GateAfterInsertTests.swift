@@ -8,7 +8,7 @@ import Testing
 @Suite("The gate, after a message was stored")
 struct GateAfterInsertTests {
   private func byHand(_ pool: PostgresPool, _ statements: [SQL]) async throws -> [PostgresResult] {
-    try await pool.execute(statements, context: Caller.system("test").context(writing: Set(Area.allCases), request: nil), deadline: .after(.seconds(30)))
+    try await pool.execute(statements, context: Caller.system("test").context(writing: Set(Area.allCases), request: nil), deadline: .after(.seconds(60)))
   }
 
   private func brand(_ api: TestAPI, linkBase: String? = nil) async throws -> UUID {
@@ -199,7 +199,7 @@ struct GateAfterInsertTests {
     // A transaction that asked for one customer stays open while another customer's message is asked for.
     let answered = try await Database(pool: api.database.worker).transaction(as: .system("test")) { tx in
       _ = try await tx.result(insert(people[0]))
-      return try await byHand(api.database.app, ["SET LOCAL lock_timeout = '1s'", insert(people[1])])[1].count
+      return try await byHand(api.database.app, ["SET LOCAL lock_timeout = '20s'", insert(people[1])])[1].count
     }
     #expect(answered == 1)
     let stored = try await withThrowingTaskGroup(of: Int.self) { group in

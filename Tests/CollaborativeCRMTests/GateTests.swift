@@ -10,7 +10,7 @@ struct GateTests {
   private func context() -> PostgresPool.Context { Caller.system("test").context(writing: Set(Area.allCases), request: nil) }
 
   private func byHand(_ api: TestAPI, _ statements: [SQL]) async throws -> [PostgresResult] {
-    try await api.database.app.execute(statements, context: context(), deadline: .after(.seconds(30)))
+    try await api.database.app.execute(statements, context: context(), deadline: .after(.seconds(60)))
   }
 
   private func commercial(_ api: TestAPI) async throws -> Int {

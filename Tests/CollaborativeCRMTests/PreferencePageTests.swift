@@ -118,7 +118,7 @@ struct PreferencePageTests {
       [
         "SELECT crm.request_opt_in(\(id), NULL, 'email', \(person.email), 'newsletter', NULL, 'HS_WEB', 'form-3', '192.0.2.7', 'Tarayıcı', 'https://izin.carsi.example')"
       ],
-      context: system, deadline: .after(.seconds(10)))[0][0].decode(at: 0)
+      context: system, deadline: .after(.seconds(60)))[0][0].decode(at: 0)
     let mail = try await api.behind("SELECT body_text, state, legal_class FROM crm.outbound_message WHERE customer_id = \(id)")[0]
     #expect(try mail.decode(String.self, "body_text").contains("https://izin.carsi.example/o/\(token)"))
     #expect(try mail.decode(String.self, "legal_class") == "transactional")

@@ -68,7 +68,7 @@ struct PrivacyFixture {
   func work(_ kind: String, files: FileFolder = FileFolder()) async throws {
     let handler = try #require(Work.handlers.first { $0.kind == kind })
     let database = Database(pool: api.database.worker, files: files)
-    while let job = try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(60)) {
+    while let job = try await JobQueue(database: database).take([kind], worker: "test", lease: .seconds(1_800)) {
       do { try await handler.run(JobLease(job: job, database: database)) } catch is HopelessJob { continue }
     }
   }

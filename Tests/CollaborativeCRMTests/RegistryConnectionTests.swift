@@ -24,13 +24,13 @@ struct RegistryConnectionTests {
       let brand = try #require(try made.json()["id"]?.string, "\(made.text)")
       let server = try await RegistryServer()
       let connection = RegistryConnection(
-        .init(address: server.address + "/", credentials: .password(user: RegistryServer.user, password: password), patience: .seconds(5)))
+        .init(address: server.address + "/", credentials: .password(user: RegistryServer.user, password: password), patience: .seconds(60)))
       return Desk(api: api, brand: brand, code: code, server: server, connection: connection)
     }
 
     /// The same desk with a registry elsewhere.
     func reaching(_ address: String) -> Desk {
-      let elsewhere = RegistryConnection(.init(address: address, credentials: .token("gizli"), patience: .seconds(5)))
+      let elsewhere = RegistryConnection(.init(address: address, credentials: .token("gizli"), patience: .seconds(60)))
       return Desk(api: api, brand: brand, code: code, server: server, connection: elsewhere)
     }
 
@@ -39,7 +39,7 @@ struct RegistryConnectionTests {
     func exchange() async throws { try await work("registry.exchange") }
 
     /// Lets a worker do a kind of work as its schedule would, and what follows of it.
-    func work(_ kind: String?, limit: Duration = .seconds(60)) async throws {
+    func work(_ kind: String?, limit: Duration = .seconds(300)) async throws {
       let database = Database(pool: api.database.worker)
       if let kind { try await database.transaction(as: .system("test")) { tx in _ = try await JobQueue.enqueue(kind, in: tx) } }
       let worker = Worker(
@@ -159,7 +159,7 @@ struct RegistryConnectionTests {
     try await desk.server.close()
   }
 
-  @Test(.timeLimit(.minutes(2))) func `a batch of which the registry names no record is passed on one by one, and the exchange ends`() async throws {
+  @Test(.timeLimit(.minutes(10))) func `a batch of which the registry names no record is passed on one by one, and the exchange ends`() async throws {
     let desk = try await Desk.open()
     desk.server.nameNoRecords()
     let brand = try #require(UUID(uuidString: desk.brand))

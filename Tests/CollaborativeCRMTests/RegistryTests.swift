@@ -184,7 +184,7 @@ struct RegistryTests {
     registry.forget(brand: code, recipient: leaver.email, recipientType: "BIREYSEL", type: "EPOSTA")
     let found = try await api.database.worker.execute(
       ["SELECT crm.reconcile_registry_record(\(UUID(uuidString: brand)), \(leaver.email), 'BIREYSEL', 'email', NULL, NULL, NULL, NULL, now())"],
-      context: Caller.system("test").context(writing: Set(Area.allCases), request: nil), deadline: .after(.seconds(10)))
+      context: Caller.system("test").context(writing: Set(Area.allCases), request: nil), deadline: .after(.seconds(60)))
     #expect(try found[0][0].decode(String.self, at: 0) == "missing")
     try await exchange.run(now: Date().addingTimeInterval(1))
     #expect(registry.record(brand: code, recipient: leaver.email, recipientType: "BIREYSEL", type: "EPOSTA") == nil)

@@ -65,7 +65,7 @@ struct RetentionTests {
   func analyses() async throws {
     let f = PrivacyFixture(api: try await TestAPI.start())
     let person = try await f.sql(
-      "SELECT c.id FROM crm.customer c JOIN crm.sales_order o ON o.customer_id = c.id WHERE o.status <> 'cancelled' GROUP BY c.id ORDER BY count(*) DESC LIMIT 1"
+      "SELECT c.id FROM crm.customer c JOIN crm.sales_order o ON o.customer_id = c.id WHERE o.status <> 'cancelled' GROUP BY c.id ORDER BY count(*) DESC, c.name DESC LIMIT 1"
     )[0]
     .decode(UUID.self, "id")
     try await f.sql("UPDATE crm.customer SET kind = 'person' WHERE id = \(person)")

@@ -10,7 +10,7 @@ struct SensitiveReadTests {
   /// What was written down of a request, as soon as it is.
   private func noted(_ server: TestServer, _ answer: TestServer.Answer) async throws -> [JSON] {
     let request = try #require(answer.headers["x-request-id"])
-    for _ in 0..<100 {
+    for _ in 0..<1_200 {
       let rows = try await server.send(.get, "/v1/sensitive_reads?request_id=\(request)").json()["data"]?.array ?? []
       if !rows.isEmpty { return rows }
       try await Task.sleep(for: .milliseconds(50))
@@ -105,7 +105,7 @@ struct SensitiveReadTests {
           '10000000146', 'Sokak 1', 'Beyoğlu', 'İstanbul', 'TR', p.name, p.tax_number, p.tax_office, p.street, p.district, p.city, 'TR'
           FROM crm.customer AS c CROSS JOIN crm.company_profile AS p WHERE c.id = \(UUID(uuidString: named))
         """,
-      ], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+      ], context: .init(readOnly: false), deadline: .after(.seconds(60)))
     let document = try await server.send(.get, "/v1/invoices/\(invoice.lowercase)/ubl", checked: false)
     try #require(document.status == 200 && document.text.contains("10000000146"), "\(document.text.prefix(500))")
     let shown = try await noted(server, document).first
@@ -126,7 +126,7 @@ struct SensitiveReadTests {
     try await server.application.stop()
     let count = try await server.database.admin.execute(
       ["SELECT count(*) FROM crm.sensitive_read WHERE record_ids @> ARRAY[\(UUID(uuidString: named))::uuid]"], context: .init(readOnly: true),
-      deadline: .after(.seconds(30)))[0][0].decode(Int.self, at: 0)
+      deadline: .after(.seconds(60)))[0][0].decode(Int.self, at: 0)
     #expect(count == 20)
   }
 }

@@ -211,7 +211,7 @@ extension TestDatabase {
       [
         "SET LOCAL session_replication_role = replica",
         "UPDATE crm.ticket SET status_since = status_since - make_interval(hours => \(hours)) WHERE id = \(UUID(uuidString: id))",
-      ], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+      ], context: .init(readOnly: false), deadline: .after(.seconds(60)))
   }
 }
 

@@ -39,7 +39,7 @@ struct SharedReachTests {
   /// What a caller may do is kept for a while and dropped when it changes.
   private func eventually(_ wanted: Int, _ ask: () async throws -> TestServer.Answer) async throws -> TestServer.Answer {
     var answer = try await ask()
-    for _ in 0..<400 where answer.status != wanted {
+    for _ in 0..<2_400 where answer.status != wanted {
       try await Task.sleep(for: .milliseconds(50))
       answer = try await ask()
     }
@@ -65,7 +65,7 @@ struct SharedReachTests {
     let server = try await TestServer.suite()
     let id = try await hidden(server)
     // The feed tells what is behind the horizon, which other databases of the server may hold back.
-    for _ in 0..<600 where try await !feed(server, as: "gul").contains(id) { try await Task.sleep(for: .milliseconds(100)) }
+    for _ in 0..<3_000 where try await !feed(server, as: "gul").contains(id) { try await Task.sleep(for: .milliseconds(100)) }
     #expect(try await !feed(server, as: "burak").contains(id))
     let share = try await share(server, "customers", id, with: "burak")
     #expect(try await eventually(200) { try await server.send(.get, "/v1/customers/\(id)", as: "burak") }.status == 200)
@@ -79,7 +79,7 @@ struct SharedReachTests {
     #expect(try await server.send(.get, "/v1/customers/\(id)/history", as: "burak").status == 404)
   }
 
-  @Test("events tell of a shared record from when it is shared until the share ends", .timeLimit(.minutes(2)))
+  @Test("events tell of a shared record from when it is shared until the share ends", .timeLimit(.minutes(10)))
   func events() async throws {
     let server = try await TestServer.start { $0.limits.live.interval = .milliseconds(20) }
     let id = try await hidden(server)
@@ -103,7 +103,7 @@ struct SharedReachTests {
     #expect(!after.contains { $0.recordID == id && $0.data["after"]?["note"] == "iki" }, "\(after)")
   }
 
-  @Test("what ends when its time has come ends for who is connected, too", .timeLimit(.minutes(2)))
+  @Test("what ends when its time has come ends for who is connected, too", .timeLimit(.minutes(10)))
   func ending() async throws {
     let server = try await TestServer.start {
       $0.limits.live.interval = .milliseconds(20)
@@ -122,10 +122,15 @@ struct SharedReachTests {
     // Its time comes while nobody touches it, however slow the machine was until here.
     try await behind(server, "UPDATE crm.record_share SET ends_at = now() + interval '2 seconds' WHERE id = \(UUID(uuidString: share))")
     #expect(try await eventually(404) { try await server.send(.get, "/v1/customers/\(id)", as: "zeynep") }.status == 404)
-    try await Task.sleep(for: .seconds(1))
-    #expect(try await server.send(.patch, "/v1/customers/\(id)", as: "gul", json: ["note": "iki"]).status == 200)
-    let open = try await made(server, "/v1/customers", as: "deniz", ["kind": "organisation", "name": "Sonra Açık", "visibility": "company"])
-    let after = try await stream.changes(upTo: open)
+    // The stream's own review comes every tenth of a second, and later on a busy machine: what it told before is read and left.
+    var after: [EventStream.Event] = []
+    for round in 0..<60 {
+      try await Task.sleep(for: .seconds(1))
+      #expect(try await server.send(.patch, "/v1/customers/\(id)", as: "gul", json: ["note": .string("iki \(round)")]).status == 200)
+      let open = try await made(server, "/v1/customers", as: "deniz", ["kind": "organisation", "name": "Sonra Açık", "visibility": "company"])
+      after = try await stream.changes(upTo: open)
+      if !after.contains(where: { $0.recordID == id }) { break }
+    }
     #expect(!after.contains { $0.recordID == id }, "\(after)")
 
     // A key that runs out.
@@ -236,7 +241,7 @@ struct SharedReachTests {
          WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = p.part AND t.tgfoid = 'crm.share_parts'::regproc
            AND position('\\000' || p."column" || '\\000' IN encode(t.tgargs, 'escape')) > 0)
         """
-      ], context: .init(readOnly: true), deadline: .after(.seconds(30)))[0]
+      ], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
     #expect(try missing.rows.map { try $0.decode(String.self, "name") } == [])
   }
 }

@@ -1,6 +1,7 @@
 import CRMCore
 import Foundation
 import MuhatapTestKit
+import PostgresClient
 import Testing
 
 @Suite("Sharing and comments")
@@ -25,7 +26,7 @@ struct SharingTests {
   /// What a caller may do is kept for a while and dropped when it changes: asks until the answer is the one that is due.
   private func eventually(_ wanted: Int, _ ask: () async throws -> TestServer.Answer) async throws -> TestServer.Answer {
     var answer = try await ask()
-    for _ in 0..<400 where answer.status != wanted {
+    for _ in 0..<2_400 where answer.status != wanted {
       try await Task.sleep(for: .milliseconds(50))
       answer = try await ask()
     }
@@ -89,7 +90,7 @@ struct SharingTests {
         == 422)
   }
 
-  @Test("a share ends by itself when its time has come, and can be given again", .timeLimit(.minutes(2)))
+  @Test("a share ends by itself when its time has come, and can be given again", .timeLimit(.minutes(10)))
   func ending() async throws {
     let server = try await TestServer.suite()
     let customer = try await hiddenCustomer(server)
@@ -102,11 +103,17 @@ struct SharingTests {
           "ends_at": .string(Date().addingTimeInterval(seconds).formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))),
         ])
     }
-    #expect(try await share(8).status == 201)
+    let first = try await share(3_600)
+    #expect(first.status == 201, "\(first.text)")
     #expect(try await eventually(200) { try await server.send(.get, customer.path, as: "elif") }.status == 200)
-    #expect(try await share(60).status == 409)
+    #expect(try await share(3_600).status == 409)
+    // Its time comes while nobody touches it, however slow the machine was until here.
+    let id = UUID(uuidString: try first.json()["id"]?.string ?? "")
+    try await Database(pool: server.database.worker).transaction(as: .system("test")) { tx in
+      _ = try await tx.run("UPDATE crm.record_share SET ends_at = now() + interval '2 seconds' WHERE id = \(id)")
+    }
     #expect(try await eventually(404) { try await server.send(.get, customer.path, as: "elif") }.status == 404)
-    let again = try await share(60)
+    let again = try await share(3_600)
     #expect(again.status == 201, "\(again.text)")
     #expect(try await eventually(200) { try await server.send(.get, customer.path, as: "elif") }.status == 200)
     #expect(try await server.send(.get, contacts, as: "elif", checked: false).json()["data"]?.array?.count == 1)

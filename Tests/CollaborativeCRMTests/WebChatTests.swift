@@ -39,7 +39,7 @@ struct WebChatTests {
     return try #require(try answer.json()["token"]?.string)
   }
 
-  @Test("a visitor and an agent talk: each hears the other at once, and nobody else's", .timeLimit(.minutes(5)))
+  @Test("a visitor and an agent talk: each hears the other at once, and nobody else's", .timeLimit(.minutes(15)))
   func talk() async throws {
     let server = try await TestServer.start { $0.limits.live.interval = .milliseconds(20) }
     _ = try await PublicSites.add(server, code: "destek", channel: "chat", provider: "chat")

@@ -15,7 +15,7 @@ struct DuplicateTests {
   @Test("the four letters i find the same customer", arguments: ["ISPARTA", "ısparta", "İSPARTA", "isparta"])
   func turkishLetters(spelling: String) async throws {
     let sales = try await SalesFixture.suite()
-    let name = "\(spelling) Halıcılık \(UUID().uuidString.prefix(4))"
+    let name = "\(spelling) Halıcılık \(UUID().uuidString.prefix(8))"
     let made = try await customer(sales, name)
     for other in ["ISPARTA", "ısparta", "İSPARTA", "isparta"] {
       let text = name.replacing(spelling, with: other).lowercased().addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""

@@ -63,7 +63,7 @@ struct MergeTests {
       [
         "INSERT INTO crm.external_id (relation, system, key, row_id, area) SELECT 'customers', 'sap', 'K-17', id, 'customers' FROM crm.customer WHERE name = 'YILDIZ TEKSTİL A.Ş.'"
       ],
-      context: .init(readOnly: false), deadline: .after(.seconds(10)))
+      context: .init(readOnly: false), deadline: .after(.seconds(60)))
 
     let before = try await sales.allRows()
     let dry = try await sales.send(
@@ -139,7 +139,7 @@ struct MergeTests {
         INSERT INTO crm.customer_tier_history (customer_id, model_id, valid_from, tier, score, run_id)
         SELECT s.customer_id, s.model_id, now() + make_interval(secs => row_number() OVER ()), s.tier, s.score, s.run_id FROM crm.customer_standing s
         """,
-      ], context: .init(readOnly: false), deadline: .after(.seconds(10)))
+      ], context: .init(readOnly: false), deadline: .after(.seconds(60)))
     let before = try await sales.allRows()
     let standings = try await count("customer_standing")
     #expect(standings >= 2)

@@ -128,8 +128,8 @@ def authenticate(server, session, envelope, mechanism, data):
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(f"{FOLDER}/certificate.pem", f"{FOLDER}/key.pem")
 sink = Sink()
-controller = Controller(sink, hostname="127.0.0.1", port=SMTP)
-guarded = Controller(sink, hostname="127.0.0.1", port=SMTP_TLS, tls_context=context, require_starttls=True, auth_required=True, authenticator=authenticate)
+controller = Controller(sink, hostname="127.0.0.1", port=SMTP, ready_timeout=60)
+guarded = Controller(sink, hostname="127.0.0.1", port=SMTP_TLS, ready_timeout=60, tls_context=context, require_starttls=True, auth_required=True, authenticator=authenticate)
 controller.start()
 guarded.start()
 command = ["dovecot", "-F", "-c", f"{FOLDER}/dovecot.conf"]

@@ -6,10 +6,11 @@ import Testing
 
 @Suite("Activities")
 struct ActivityTests {
+  private static let nextWeek = (Date().timeIntervalSince1970 / 86_400).rounded(.down) * 86_400 + 7 * 86_400
+
   /// A time next week, so many minutes after nine; each test has a day of its own.
   private func time(_ day: Int, _ minutes: Int) -> JSON {
-    let monday = (Date().timeIntervalSince1970 / 86_400).rounded(.down) * 86_400 + 7 * 86_400
-    return .string(Date(timeIntervalSince1970: monday + Double(day) * 86_400 + 9 * 3_600 + Double(minutes) * 60).formatted(.iso8601))
+    .string(Date(timeIntervalSince1970: Self.nextWeek + Double(day) * 86_400 + 9 * 3_600 + Double(minutes) * 60).formatted(.iso8601))
   }
 
   private func user(_ sales: SalesFixture, _ person: String) async throws -> JSON {

@@ -103,7 +103,7 @@ struct CalendarTests {
     let token = try #require(paths["mehmet"]?.path.dropFirst("/v1/calendars/".count).dropLast(4))
     let kept = try await sales.server.database.admin.execute(
       ["SELECT count(*) FROM crm.calendar_feed AS f WHERE position(\(String(token)) IN f::text) > 0"], context: .init(readOnly: true),
-      deadline: .after(.seconds(10)))
+      deadline: .after(.seconds(60)))
     #expect(try kept[0][0].decode(Int.self, at: 0) == 0)
   }
 

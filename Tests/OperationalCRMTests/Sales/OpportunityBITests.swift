@@ -17,7 +17,7 @@ struct OpportunityBITests {
     let sales = try await SalesFixture.suite()
     _ = try await sales.line(sales.opportunity([:]), 1, quantity: "1", price: "5")
     let results = try await sales.server.database.admin.execute(
-      ["SET LOCAL ROLE bi_reader"] + Self.views, context: .init(readOnly: false), deadline: .after(.seconds(30)))
+      ["SET LOCAL ROLE bi_reader"] + Self.views, context: .init(readOnly: false), deadline: .after(.seconds(60)))
     #expect(results.count == Self.views.count + 1)
     for index in [2, 3, 4] { #expect(try results[index][0].decode(Int.self, at: 0) == 0) }
   }

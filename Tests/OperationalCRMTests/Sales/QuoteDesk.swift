@@ -71,7 +71,7 @@ extension QuoteDesk {
     let handler = try #require(OperationalCRM.concepts.flatMap(\.jobs).first { $0.kind == "quotes.expire" })
     let database = Database(pool: server.database.worker)
     _ = try await database.transaction(as: .system("test")) { try await JobQueue.enqueue(handler.kind, in: $0) }
-    let job = try #require(try await JobQueue(database: database).take([handler.kind], worker: "test", lease: .seconds(60)))
+    let job = try #require(try await JobQueue(database: database).take([handler.kind], worker: "test", lease: .seconds(1_800)))
     try await handler.run(JobLease(job: job, database: database))
   }
 }

@@ -178,7 +178,7 @@ import Testing
   }
 
   @Test func `the program fills in exactly what the database allows`() async throws {
-    let row = try await TestDatabase.suite().admin.execute(["SELECT crm.placeholders()"], context: .init(readOnly: true), deadline: .after(.seconds(30)))[0][0]
+    let row = try await TestDatabase.suite().admin.execute(["SELECT crm.placeholders()"], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0][0]
     #expect(try row.decode([String].self, at: 0) == CannedText.placeholders)
   }
 }

@@ -27,7 +27,7 @@ import Testing
     let number = try #require(ticket["number"]?.string)
     let notes = try await desk.server.database.admin.execute(
       ["SELECT n.text FROM crm.internal_note n WHERE n.ticket_id = \(try #require(UUID(uuidString: ticket.id)))"], context: .init(readOnly: true),
-      deadline: .after(.seconds(10)))[0]
+      deadline: .after(.seconds(60)))[0]
     #expect(try notes[0].decode(String.self, "text") == "{{agent}} ve {{number}} / \(number) / Çınar Gıda A.Ş. / Zeynep Çelik }} {{")
   }
 

@@ -98,7 +98,7 @@ import Testing
       let marked = try await desk.post(
         "/v1/customers/\(company)/portal_invitations", ["contact_id": .string(second), "whole_organisation": .bool(whole)])
       #expect(marked.status == 201, "\(marked.text)")
-      for _ in 0..<100 {
+      for _ in 0..<1_200 {
         if try await (veli.list("/v1/portal/tickets").count == 1) == whole { return }
         try await Task.sleep(for: .milliseconds(50))
       }
@@ -160,7 +160,7 @@ import Testing
 
   /// What the gateway remembers of a token is forgotten by a notification, which takes a moment.
   private func ends(_ guest: PortalVisitor) async throws {
-    for _ in 0..<100 {
+    for _ in 0..<1_200 {
       if try await guest.send(.get, "/v1/portal/me").status == 401 { return }
       try await Task.sleep(for: .milliseconds(50))
     }

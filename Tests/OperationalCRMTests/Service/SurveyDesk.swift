@@ -85,7 +85,7 @@ struct SurveyDesk {
       [
         "SELECT m.body_text FROM crm.survey_invitation i JOIN crm.outbound_message m ON m.customer_id = i.customer_id AND m.id = i.message_id WHERE i.id = \(id)"
       ],
-      context: .init(readOnly: true), deadline: .after(.seconds(30)))[0]
+      context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
     try #require(row.count == 1, "nothing was sent")
     let text = try row[0].decode(String.self, at: 0)
     let address = try #require(text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("https://crm.example.com/s/") })
@@ -99,7 +99,7 @@ struct SurveyDesk {
 
   /// Runs a statement behind the policies.
   @discardableResult func admin(_ statement: SQL) async throws -> PostgresResult {
-    try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(30)))[0]
+    try await server.database.admin.execute([statement], context: .init(readOnly: false), deadline: .after(.seconds(60)))[0]
   }
 
   /// Answers given long ago, one for each score.

@@ -5,7 +5,7 @@ import Testing
 /// The intervals against published and independently computed values.
 @Suite struct SurveyFormulaTests {
   private func pair(_ statement: SQL) async throws -> (Double, Double) {
-    let row = try await TestDatabase.suite().admin.execute([statement], context: .init(readOnly: true), deadline: .after(.seconds(30)))[0][0]
+    let row = try await TestDatabase.suite().admin.execute([statement], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0][0]
     return (try row.decode(Double.self, at: 0), try row.decode(Double.self, at: 1))
   }
 
@@ -60,7 +60,7 @@ import Testing
     ])
   func bands(kind: String, score: Int, band: String) async throws {
     let row = try await TestDatabase.suite().admin.execute(
-      ["SELECT crm.score_band(\(kind), \(score))"], context: .init(readOnly: true), deadline: .after(.seconds(30)))[0][0]
+      ["SELECT crm.score_band(\(kind), \(score))"], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0][0]
     #expect(try row.decode(String.self, at: 0) == band)
   }
 }

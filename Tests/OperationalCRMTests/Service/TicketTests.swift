@@ -48,7 +48,7 @@ struct TicketTests {
       [
         "SET LOCAL session_replication_role = replica",
         "UPDATE crm.ticket SET status_since = status_since - make_interval(hours => \(hours)) WHERE id = \(UUID(uuidString: id))",
-      ], context: .init(readOnly: false), deadline: .after(.seconds(30)))
+      ], context: .init(readOnly: false), deadline: .after(.seconds(60)))
   }
 
   @Test("a resolved ticket closes by itself after its policy's time, not before, and not when it was taken up again")
@@ -183,7 +183,7 @@ struct TicketTests {
           UNION ALL SELECT 'note', n.audience FROM crm.internal_note AS n WHERE n.ticket_id = t.id) AS p
          WHERE t.id = \(try #require(UUID(uuidString: made.id))) ORDER BY p.kind
         """
-      ], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+      ], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
     let follows = try found.rows.map { "\(try $0.decode(String.self, "kind")) \(try $0.decode(Bool.self, "follows"))" }
     #expect(follows == ["note true", "time true"])
   }
@@ -213,7 +213,7 @@ struct TicketTests {
     let number = try #require(made["number"]?.string)
     let notes = try await desk.server.database.admin.execute(
       ["SELECT n.text FROM crm.internal_note n WHERE n.ticket_id = \(try #require(UUID(uuidString: made.id)))"], context: .init(readOnly: true),
-      deadline: .after(.seconds(10)))[0]
+      deadline: .after(.seconds(60)))[0]
     #expect(try notes[0].decode(String.self, "text") == "\(number): Burak Öztürk servise aldı.")
 
     let answering = try await desk.done(
@@ -236,7 +236,7 @@ struct TicketTests {
     let cost = try await desk.server.database.admin.execute(
       [
         "SELECT m.contacts, m.cost::text AS cost FROM analytics.service_measures(now() + interval '1 minute', NULL, 'TRY', NULL, ARRAY[\(try #require(UUID(uuidString: desk.customer)))::uuid]) AS m"
-      ], context: .init(readOnly: true), deadline: .after(.seconds(10)))[0]
+      ], context: .init(readOnly: true), deadline: .after(.seconds(60)))[0]
     // 45 minutes of calls at 900 TRY an hour.
     #expect(try cost[0].decode(Int.self, "contacts") == 2 && cost[0].decode(String.self, "cost").hasPrefix("675"))
     let refused = try await desk.send(.post, "/v1/ticket_times", json: ["customer_id": .string(desk.customer), "ticket_id": .string(made.id), "seconds": 0])

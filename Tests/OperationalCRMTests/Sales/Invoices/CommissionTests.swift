@@ -75,7 +75,7 @@ struct CommissionTests {
       "UPDATE crm.commission_settlement_line SET amount = 0", "DELETE FROM crm.commission_settlement_line", "DELETE FROM crm.commission_settlement",
     ] {
       await #expect {
-        _ = try await finance.server.database.app.execute([change], context: everything, deadline: .after(.seconds(30)))
+        _ = try await finance.server.database.app.execute([change], context: everything, deadline: .after(.seconds(60)))
       } throws: { error in
         (error as? PostgresError)?.sqlState == "42501"
       }

@@ -36,7 +36,7 @@ struct EInvoiceTests {
     try await fixture.behind(
       "UPDATE crm.job SET status = 'queued', run_at = '2000-01-01', leased_until = NULL WHERE kind = 'e_invoice.deliver' AND payload ->> 'e_invoice_id' = \(sent.id) AND status <> 'done'"
     )
-    let job = try #require(try await JobQueue(database: database(fixture)).take(["e_invoice.deliver"], worker: "test", lease: .seconds(60)))
+    let job = try #require(try await JobQueue(database: database(fixture)).take(["e_invoice.deliver"], worker: "test", lease: .seconds(1_800)))
     try await JobHandler.deliverEInvoice().run(JobLease(job: job, database: database(fixture)))
   }
 
@@ -44,7 +44,7 @@ struct EInvoiceTests {
     try await fixture.behind(
       "SELECT crm.enqueue('e_invoice.follow', '{}') FROM (SELECT set_config('muhatap.read_admin', '*', true), set_config('muhatap.via', 'test', true), set_config('muhatap.caller', '', true)) AS as_system"
     )
-    let job = try #require(try await JobQueue(database: database(fixture)).take(["e_invoice.follow"], worker: "test", lease: .seconds(60)))
+    let job = try #require(try await JobQueue(database: database(fixture)).take(["e_invoice.follow"], worker: "test", lease: .seconds(1_800)))
     try await JobHandler.followEInvoices().run(JobLease(job: job, database: database(fixture)))
   }
 

@@ -50,7 +50,7 @@ struct TurnoverTests {
          WHERE id = \(UUID(uuidString: secret.id))
         """
       ],
-      context: .init(readOnly: false), deadline: .after(.seconds(30)))
+      context: .init(readOnly: false), deadline: .after(.seconds(60)))
     #expect(hidden[0].affectedRows == 1)
     #expect(try await rows("group_by=total&from=2026-03-02&currency=TRY", as: "mehmet") == ["- TRY 300.00"])
     #expect(try await rows("group_by=total&from=2026-03-02&currency=TRY") == [])

@@ -25,7 +25,7 @@ struct OrderConcurrencyTests {
             SELECT pg_terminate_backend(pid) FROM (
               SELECT pid FROM pg_stat_activity WHERE usename = 'crm_app' AND datname = current_database() AND state <> 'idle' ORDER BY random() LIMIT 1) AS victim
             """
-          ], context: .init(readOnly: false), deadline: .after(.seconds(30)))[0].rows.map { try $0.decode(Bool.self, at: 0) }
+          ], context: .init(readOnly: false), deadline: .after(.seconds(60)))[0].rows.map { try $0.decode(Bool.self, at: 0) }
       }
     }
     let sampling = Task {
@@ -46,7 +46,7 @@ struct OrderConcurrencyTests {
                (SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()) AS deadlocks FROM crm.sales_order
         """
       ],
-      context: .init(readOnly: true), deadline: .after(.seconds(20)))[0][0]
+      context: .init(readOnly: true), deadline: .after(.seconds(60)))[0][0]
     let ids = Set(try counted.decode([String].self, "ids"))
     let known = client.tally.acknowledged.withLock { $0 }
     #expect(known.count > 150, "\(client.tally.answers.withLock { $0 })")

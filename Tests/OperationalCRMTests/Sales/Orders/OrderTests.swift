@@ -203,7 +203,7 @@ struct OrderTests {
     let (held, release) = AsyncStream.makeStream(of: Void.self)
     let (holding, isHeld) = AsyncStream.makeStream(of: Void.self)
     let holder = Task {
-      try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(30))) { tx in
+      try await Database(pool: server.database.worker).transaction(as: .system("test"), deadline: .after(.seconds(600))) { tx in
         try await tx.run("SELECT FROM crm.order_line_fulfilment FOR NO KEY UPDATE")
         isHeld.yield()
         for await _ in held { break }
@@ -217,7 +217,7 @@ struct OrderTests {
     let database = Database(pool: server.database.worker)
     try await database.transaction(as: .system("test")) { tx in _ = try await JobQueue.enqueue("stock.reserve_back_orders", in: tx) }
     let queue = JobQueue(database: database)
-    let taken = try #require(try await queue.take(["stock.reserve_back_orders"], worker: "test", lease: .seconds(30)))
+    let taken = try #require(try await queue.take(["stock.reserve_back_orders"], worker: "test", lease: .seconds(1_800)))
     let handler = try #require(OperationalCRM.concepts.flatMap(\.jobs).first { $0.kind == "stock.reserve_back_orders" })
     try await handler.run(JobLease(job: taken, database: database))
     #expect(try await shop.lines(order)[0]["reserved"] == "2.000")

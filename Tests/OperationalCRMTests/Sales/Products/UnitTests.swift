@@ -29,24 +29,29 @@ struct UnitTests {
   func numbers() async throws {
     let database = try await TestDatabase.clone()
     let service = Database(pool: database.app)
-    let deadline = Deadline.after(.seconds(30))
     let given = try await withThrowingTaskGroup(of: String.self) { group in
       for _ in 0..<40 {
         group.addTask {
-          try await service.transaction(as: .system("test"), deadline: deadline) { tx in try await tx.value(String.self, "SELECT crm.next_number('order')") }
+          try await service.transaction(as: .system("test"), deadline: .after(.seconds(60))) { tx in
+            try await tx.value(String.self, "SELECT crm.next_number('order')")
+          }
         }
       }
       return try await group.reduce(into: []) { $0.append($1) }
     }
-    let year = Calendar(identifier: .gregorian).component(.year, from: Date())
+    var calendar = Calendar(identifier: .gregorian)
+    calendar.timeZone = try #require(TimeZone(identifier: "Europe/Istanbul"))
+    let year = calendar.component(.year, from: Date())
     #expect(given.sorted() == (1...40).map { "S-\(year)-" + String(repeating: "0", count: $0 < 10 ? 5 : 4) + "\($0)" })
     try await database.withRollback(as: .system("test")) { tx in _ = try await tx.value(String.self, "SELECT crm.next_number('order')") }
-    let next = try await service.transaction(as: .system("test"), deadline: deadline) { tx in
+    let next = try await service.transaction(as: .system("test"), deadline: .after(.seconds(60))) { tx in
       try await tx.value(String.self, "SELECT crm.next_number('order')")
     }
     #expect(next == "S-\(year)-000041")
     await #expect(throws: PostgresError.self) {
-      try await service.transaction(as: .system("test"), deadline: deadline) { tx in try await tx.value(String.self, "SELECT crm.next_number('nothing')") }
+      try await service.transaction(as: .system("test"), deadline: .after(.seconds(60))) { tx in
+        try await tx.value(String.self, "SELECT crm.next_number('nothing')")
+      }
     }
   }
 }

@@ -89,7 +89,7 @@ struct StockTests {
         product AS (INSERT INTO crm.product (sku, name) VALUES ('p', 'p') RETURNING id)
         SELECT customer.id AS customer, department_id AS department, warehouse.id AS warehouse, product.id AS product FROM customer, warehouse, product
         """
-      ], context: context, deadline: .after(.seconds(20)))[0][0]
+      ], context: context, deadline: .after(.seconds(60)))[0][0]
     let (customer, warehouse, product) = (
       try made.decode(UUID.self, "customer"), try made.decode(UUID.self, "warehouse"), try made.decode(UUID.self, "product")
     )
@@ -99,12 +99,12 @@ struct StockTests {
         "INSERT INTO crm.sales_order (customer_id, id, department_id) VALUES (\(customer), \(order), \(department))",
         "INSERT INTO crm.sales_order_line (customer_id, order_id, product_id, line_number, quantity, amount) VALUES (\(customer), \(order), \(product), 1, 1, 1)",
         "INSERT INTO crm.stock_movement (warehouse_id, product_id, kind, quantity) VALUES (\(warehouse), \(product), 'receipt', 100)",
-      ], context: context, deadline: .after(.seconds(20)))
+      ], context: context, deadline: .after(.seconds(60)))
 
     /// Takes without looking: only the constraints stand between a hundred pieces and 64 clients who want three each.
     @Sendable func act(_ client: Int, _ step: Int) async throws {
       let kind = (client + step) % 4 == 3 ? "release" : step % 5 == 4 ? "ship" : "reserve"
-      try await service.transaction(as: .system("test"), deadline: .after(.seconds(20)), retries: true) { tx in
+      try await service.transaction(as: .system("test"), deadline: .after(.seconds(300)), retries: true) { tx in
         try await tx.run(
           """
           INSERT INTO crm.stock_movement (warehouse_id, product_id, kind, quantity, customer_id, order_id, order_line_number)
@@ -138,7 +138,7 @@ struct StockTests {
                 SELECT pid FROM pg_stat_activity WHERE application_name = 'stock-clients' AND datname = current_database() AND state <> 'idle'
                  ORDER BY random() LIMIT 3) AS victim
               """
-            ], context: context, deadline: .after(.seconds(30)))[0].rows.map { try $0.decode(Bool.self, at: 0) }
+            ], context: context, deadline: .after(.seconds(60)))[0].rows.map { try $0.decode(Bool.self, at: 0) }
         }
       }
       let sampling = Task {
@@ -158,7 +158,7 @@ struct StockTests {
         SELECT l.on_hand, l.reserved, sum(m.on_hand_change) AS moved, sum(m.reserved_change) AS promised, count(*)::int AS entries
           FROM crm.stock_level AS l JOIN crm.stock_movement AS m USING (warehouse_id, product_id) GROUP BY l.id
         """
-      ], context: context, deadline: .after(.seconds(20)))[0]
+      ], context: context, deadline: .after(.seconds(60)))[0]
     #expect(sums.count == 1)
     let row = sums[0]
     #expect(try row.decode(Decimal.self, "on_hand") == row.decode(Decimal.self, "moved"))
@@ -170,7 +170,7 @@ struct StockTests {
   private func lowest(_ database: TestDatabase) async throws -> Decimal {
     try await database.admin.execute(
       ["SELECT least(min(available), min(reserved), min(on_hand)) AS lowest FROM crm.stock_level"], context: .init(readOnly: true),
-      deadline: .after(.seconds(20)))[0][0]
+      deadline: .after(.seconds(60)))[0][0]
       .decode(Decimal.self, "lowest")
   }
 }
