@@ -155,7 +155,7 @@ extension ReadOperation {
     statements: { request, asked in
       let question = asked.question
       let currency = question.currency(where: "(\(question.departmentID)::uuid IS NULL OR p.department_id = \(question.departmentID)::uuid)")
-      let model: SQL = "analytics.value_model(\(asked.model)::text, \(question.departmentID)::uuid, current_date)"
+      let model: SQL = "analytics.value_model(\(asked.model)::text, \(question.departmentID)::uuid, crm.business_day(now()))"
       return [
         """
         SELECT coalesce(\(question.asOf)::timestamptz, now()) AS as_of, 'customer profit'::text AS method, v.code AS model, v.revision AS version,

@@ -33,7 +33,7 @@ extension ReadOperation {
     statements: { request, choice in
       let run: SQL = """
         (SELECT x.id FROM crm.analysis_run AS x WHERE x.kind = 'value' AND x.status = 'done'
-            AND x.id = coalesce(\(choice.runID)::uuid, analytics.last_run(analytics.value_model(\(choice.model)::text, \(request.caller.departmentID)::uuid, current_date))))
+            AND x.id = coalesce(\(choice.runID)::uuid, analytics.last_run(analytics.value_model(\(choice.model)::text, \(request.caller.departmentID)::uuid, crm.business_day(now())))))
         """
       return [.valueHead(of: run), .pyramid(of: run, isTurkish: request.language == .turkish)]
     },

@@ -21,7 +21,10 @@ private struct AccuracyQuestion: OperationInput {
       fields.refuse("to", code: "range", Phrase("The last month lies before the first.", tr: "Son ay ilk aydan önce."))
     }
     if to.daysSince1970 - from.daysSince1970 > 3_660 { fields.refuse("to", code: "range", Phrase("Ask for ten years at most.", tr: "En fazla on yıl sorun.")) }
-    if to > CalendarDate(daysSince1970: Int(Date().timeIntervalSince1970 / 86_400)) {
+    // A month begins where the company is, three hours before it does in UTC.
+    let now = Date()
+    let ahead = TimeZone(identifier: "Europe/Istanbul")?.secondsFromGMT(for: now) ?? 10_800
+    if to > CalendarDate(daysSince1970: (Int(now.timeIntervalSince1970) + ahead) / 86_400) {
       fields.refuse("to", code: "future", Phrase("Nothing is known of the future.", tr: "Gelecek bilinmez."))
     }
   }

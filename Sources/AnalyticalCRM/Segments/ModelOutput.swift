@@ -17,7 +17,7 @@ struct ModelOutput {
 
   /// The value model that answers when nobody names another.
   private static let defaultModel: SQL = """
-    (SELECT v.id FROM crm.value_model v WHERE v.is_default AND v.active AND v.department_id IS NULL AND v.valid_from <= current_date AND (v.valid_until IS NULL OR v.valid_until >= current_date)
+    (SELECT v.id FROM crm.value_model v WHERE v.is_default AND v.active AND v.department_id IS NULL AND crm.business_day(now()) BETWEEN v.valid_from AND coalesce(v.valid_until, 'infinity')
     ORDER BY v.revision DESC LIMIT 1)
     """
 

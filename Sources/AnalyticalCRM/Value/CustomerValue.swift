@@ -60,7 +60,7 @@ extension ReadOperation {
       guard let id = request.parameters["id"].flatMap(UUID.init(uuidString:)) else { throw Problem.notFound }
       let isTurkish = request.language == .turkish
       let model: SQL =
-        "analytics.value_model(\(question.model)::text, c.department_id, coalesce(analytics.day(\(question.asOf)::timestamptz, 'UTC'), current_date))"
+        "analytics.value_model(\(question.model)::text, c.department_id, crm.business_day(coalesce(\(question.asOf)::timestamptz, now())))"
       return [
         """
         SELECT r.as_of, r.method, v.code AS model, v.revision AS version, coalesce(r.population, 0) AS n, r.id AS run_id, coalesce(r.result ->> 'currency', '') AS currency, c.id AS customer_id,

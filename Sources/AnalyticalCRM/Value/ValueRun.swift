@@ -168,7 +168,7 @@ extension JobHandler {
       let models = try await tx.result(
         """
         SELECT DISTINCT ON (v.code, v.department_id) v.id, v.revision, v.department_id FROM crm.value_model AS v
-         WHERE v.active AND v.valid_from <= current_date AND (v.valid_until IS NULL OR v.valid_until >= current_date) ORDER BY v.code, v.department_id, v.revision DESC
+         WHERE v.active AND crm.business_day(now()) BETWEEN v.valid_from AND coalesce(v.valid_until, 'infinity') ORDER BY v.code, v.department_id, v.revision DESC
         """)
       for row in models.rows {
         _ = try await AnalysisRun.request(

@@ -123,6 +123,17 @@ import Testing
       """)
   }
 
+  @Test func `today is the company's day, never that of UTC, which begins three hours later`() async throws {
+    try await expectNone(
+      """
+      SELECT c.oid::regclass::text FROM pg_class c
+      WHERE c.relnamespace IN ('crm'::regnamespace, 'bi'::regnamespace, 'analytics'::regnamespace) AND c.relkind = 'v' AND pg_get_viewdef(c.oid) ~* 'current_date'
+      UNION ALL
+      SELECT p.oid::regprocedure::text FROM pg_proc p
+      WHERE p.pronamespace IN ('crm'::regnamespace, 'bi'::regnamespace, 'analytics'::regnamespace) AND p.prokind = 'f' AND pg_get_functiondef(p.oid) ~* 'current_date'
+      """)
+  }
+
   @Test func `BI views run with the rights of whoever asks`() async throws {
     try await expectNone(
       """

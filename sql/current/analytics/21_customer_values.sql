@@ -201,10 +201,10 @@ create view analytics.value_now with (security_invoker = true) as
 select s.customer_id, s.model_id, v.code as model, v.revision, v.is_default, v.department_id as model_department_id, s.run_id, s.score, s.rank, s.tier, s.since, s.as_of
 from crm.customer_standing as s
 join crm.value_model as v on v.id = s.model_id
-where v.active and v.valid_from <= current_date and (v.valid_until is null or v.valid_until >= current_date)
+where v.active and crm.business_day(now()) between v.valid_from and coalesce(v.valid_until, 'infinity')
   and v.revision = (
     select max(x.revision) from crm.value_model as x
-    where x.code = v.code and x.active and x.valid_from <= current_date and (x.valid_until is null or x.valid_until >= current_date));
+    where x.code = v.code and x.active and crm.business_day(now()) between x.valid_from and coalesce(x.valid_until, 'infinity'));
 comment on view analytics.value_now is 'One row a customer and value model valid today: where the customer stands.';
 comment on column analytics.value_now.customer_id is 'The customer.';
 comment on column analytics.value_now.model_id is 'The value model.';

@@ -73,7 +73,7 @@ create function analytics.customer_360(customer uuid, language text) returns tab
      join crm.value_model as v on v.id = t.model_id
      join crm.analysis_run as r on r.id = t.run_id
      left join crm.customer_value as w on w.run_id = t.run_id and w.customer_id = t.customer_id
-     where t.customer_id = c.id and t.model_id = analytics.value_model(null, c.department_id, current_date)),
+     where t.customer_id = c.id and t.model_id = analytics.value_model(null, c.department_id, crm.business_day(now()))),
     (select json_build_object('cell', f.cell, 'group', f.rfm_group, 'recency_days', f.recency_days, 'orders', f.orders, 'revenue', f.revenue::text, 'currency', f.currency)
      from analytics.rfm_now as f where f.customer_id = c.id limit 1),
     (select json_build_object('as_of', analytics.instant(l.as_of), 'p_alive', l.p_alive, 'expected_purchases_365_days', l.expected_365_days, 'clv', l.clv::text, 'currency', l.currency)
@@ -83,7 +83,7 @@ create function analytics.customer_360(customer uuid, language text) returns tab
      from crm.customer_standing as t
      join crm.analysis_run as r on r.id = t.run_id
      join crm.customer_value as w on w.run_id = t.run_id and w.customer_id = t.customer_id
-     where t.customer_id = c.id and t.model_id = analytics.value_model(null, c.department_id, current_date)),
+     where t.customer_id = c.id and t.model_id = analytics.value_model(null, c.department_id, crm.business_day(now()))),
     (select coalesce(json_agg(json_build_object('code', s.code, 'name', s.name, 'since', analytics.instant(m.entered_at)) order by s.code), '[]')
      from crm.segment_member as m join crm.segment as s on s.id = m.segment_id where m.customer_id = c.id and m.left_at is null),
     (select json_build_object('grid', p.grid, 'band', p.band, 'group', p."group", 'strategy', p.strategy, 'owner_id', p.owner_id, 'discount_cap_percent', p.discount_cap_percent::text,
