@@ -11,7 +11,7 @@ struct ShoppingYearTests {
     let database = try await ShoppingYear.clone()
     let totals = try #require(try ShoppingYear.expected()["totals"])
     let found = try await Database(pool: database.worker).read(
-      as: .system("test"),
+      as: .system("test"), deadline: .after(.seconds(120)),
       """
       SELECT (SELECT count(*) FROM crm.customer) AS customers, (SELECT count(*) FROM crm.sales_order) AS orders, (SELECT (sum(amount) * 100)::bigint FROM crm.sales_order) AS cents,
              (SELECT count(*) FROM crm.customer_observation WHERE kind = 'redemptions') AS redemptions,

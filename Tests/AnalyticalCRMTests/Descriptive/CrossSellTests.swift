@@ -47,7 +47,7 @@ struct CrossSellTests {
     #expect(kept.count == rows.count { names($0["consequent"]).count == 1 && ($0["confidence"]?.figure ?? 0) >= 0.5 } && !kept.isEmpty)
     // Counts in SQL are those of the pairs too.
     let counted = try await Database(pool: server.database.worker).read(
-      as: .system("test"),
+      as: .system("test"), deadline: .after(.seconds(120)),
       """
       SELECT count(*) AS pairs FROM (
         SELECT a.item_id, b.item_id FROM analytics.baskets(\(ShoppingYear.asOf)::timestamptz, NULL, NULL, 2) AS a
@@ -102,7 +102,7 @@ struct CrossSellTests {
     #expect(try await server.ask(path + "&window_days=0&margin_percent=25&contact_cost=1000")["data"] == [])
     // Nothing that was bought in the whole year is offered with a window of a year.
     let owned = try await Database(pool: server.database.worker).read(
-      as: .system("test"),
+      as: .system("test"), deadline: .after(.seconds(120)),
       "SELECT DISTINCT item_id FROM analytics.baskets(\(ShoppingYear.asOf)::timestamptz, NULL, NULL, 2) WHERE customer_id = \(UUID(uuidString: customer))")
     let had = Set(try owned.rows.map { try $0.decode(UUID.self, "item_id") })
     let fresh = try #require(try await server.ask(path + "&window_days=400&margin_percent=25&limit=100")["data"]?.array)
@@ -113,7 +113,7 @@ struct CrossSellTests {
       "/v1/analytics/next_offers/runs", ["as_of": .string(ShoppingYear.asOf), "window_days": 0, "margin_percent": "25", "limit": 100])
     #expect(run["status"] == "done" && (run["population"]?.whole ?? 0) > 30, "\(run)")
     let stored = try await Database(pool: server.database.worker).read(
-      as: .system("test"), "SELECT item_id FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer)) ORDER BY position")
+      as: .system("test"), deadline: .after(.seconds(120)), "SELECT item_id FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer)) ORDER BY position")
     #expect(try stored.rows.map { try $0.decode(UUID.self, "item_id") } == offers.map { $0["item_id"]?.string.flatMap(UUID.init(uuidString:)) })
 
     // When every product of a category is gone from the catalogue, it is not offered any more.
@@ -216,7 +216,7 @@ struct CrossSellTests {
     let run = try await server.compute("/v1/analytics/next_offers/runs", ["as_of": "2025-06-01T00:00:00Z", "min_lift": "0"])
     #expect(run["status"] == "done", "\(run)")
     let stored = try await Database(pool: server.database.worker).read(
-      as: .system("test"), "SELECT channel, discount_cap_percent::text AS cap FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer))")
+      as: .system("test"), deadline: .after(.seconds(120)), "SELECT channel, discount_cap_percent::text AS cap FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer))")
     #expect(try stored[0].decode(String.self, "channel") == "email" && stored[0].decode(String.self, "cap") == "10.00")
     // The others have no cell and no channel: they are in the run as well.
     try await behind(

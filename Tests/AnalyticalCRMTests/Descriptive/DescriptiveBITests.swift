@@ -10,7 +10,7 @@ struct DescriptiveBITests {
   func views() async throws {
     let server = try await ShoppingYear.server()
     let door = Database(pool: server.database.worker)
-    func count(_ sql: SQL) async throws -> Int { try await door.read(as: .system("test"), sql)[0].decode(Int.self, at: 0) }
+    func count(_ sql: SQL) async throws -> Int { try await door.read(as: .system("test"), deadline: .after(.seconds(120)), sql)[0].decode(Int.self, at: 0) }
     #expect(try await count("SELECT count(*) FROM bi.customer_rfm") == 0)
     for (asOf, scheme) in [("2017-06-01T00:00:00Z", "cut"), (ShoppingYear.asOf, "ntile")] {
       _ = try await server.compute("/v1/analytics/rfm/runs", ["as_of": .string(asOf), "scheme": .string(scheme)])
@@ -32,7 +32,7 @@ struct DescriptiveBITests {
     let server = try await TestServer.start()
     _ = try await server.sell("Tek", [("2025-01-10", "TRY", "5")])
     for day in 1...14 { _ = try await server.compute("/v1/analytics/rfm/runs", ["as_of": .string(String(format: "2025-02-%02dT00:00:00Z", day))]) }
-    let kept = try await Database(pool: server.database.worker).read(as: .system("test"), "SELECT count(DISTINCT run_id) AS runs FROM crm.customer_rfm")
+    let kept = try await Database(pool: server.database.worker).read(as: .system("test"), deadline: .after(.seconds(120)), "SELECT count(DISTINCT run_id) AS runs FROM crm.customer_rfm")
     #expect(try kept[0].decode(Int.self, "runs") == 12)
   }
 }

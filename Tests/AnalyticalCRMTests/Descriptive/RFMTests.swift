@@ -61,7 +61,7 @@ struct RFMTests {
   func partition() async throws {
     let server = try await ShoppingYear.suite()
     let rows = try await Database(pool: server.database.worker).read(
-      as: .system("test"),
+      as: .system("test"), deadline: .after(.seconds(120)),
       "SELECT r, f, m, analytics.rfm_group(r, f, m) AS name FROM generate_series(1, 5) AS r, generate_series(1, 5) AS f, generate_series(1, 5) AS m")
     #expect(rows.count == 125)
     for row in rows.rows {

@@ -48,7 +48,7 @@ struct ProfitTests {
     // 1,200 lira an hour for half an hour, 900 for a tenth of one, at 4 lira a dollar; and 7 dollars observed.
     #expect(decimal(data["cost_to_serve"]) == Decimal(150) + Decimal(22.5) + 7, "\(data)")
     let units = try await Database(pool: server.database.worker).read(
-      as: .system("test"),
+      as: .system("test"), deadline: .after(.seconds(120)),
       "SELECT sum(l.quantity) AS n FROM crm.sales_order_line AS l JOIN crm.product AS p ON p.id = l.product_id AND p.cost IS NOT NULL WHERE l.customer_id = \(UUID(uuidString: first))"
     )[0].decode(Decimal.self, "n")
     #expect(decimal(data["product_cost"]) == units / 2)

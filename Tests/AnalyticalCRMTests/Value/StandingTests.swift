@@ -15,7 +15,7 @@ struct StandingTests {
 
   private func standings(_ server: TestServer, _ model: String) async throws -> [UUID: Standing] {
     let rows = try await Database(pool: server.database.worker).read(
-      as: .system("test"),
+      as: .system("test"), deadline: .after(.seconds(120)),
       """
       SELECT s.customer_id, s.score, s.rank, s.tier, coalesce(s.contribution, v.contribution) AS parts FROM crm.customer_standing AS s
         LEFT JOIN crm.customer_value AS v ON v.run_id = s.run_id AND v.customer_id = s.customer_id WHERE s.model_id = \(UUID(uuidString: model))
@@ -103,7 +103,7 @@ struct StandingTests {
       value["data"]?["group"] == "inactive" && value["data"]?["score"] == .null && value["data"]?["sentence"]?.string?.contains("puanı yok") == true, "\(value)"
     )
     let overlapping = try await Database(pool: server.database.worker).read(
-      as: .system("test"),
+      as: .system("test"), deadline: .after(.seconds(120)),
       """
       SELECT count(*) AS n FROM crm.customer_tier_history AS a JOIN crm.customer_tier_history AS b ON a.customer_id = b.customer_id AND a.model_id = b.model_id AND a.valid_from < b.valid_from
        WHERE a.valid_until IS NULL OR a.valid_until > b.valid_from
