@@ -46,24 +46,45 @@ final class SMTPConnections: Sendable {
   /// How long a connection waits. Relays count those that stay open for nothing.
   private static let patience = TimeAmount.seconds(15)
 
-  private let waiting = Mutex<[MailServer: [(connection: SMTPConnection, until: Scheduled<Void>)]]>([:])
-
-  func take(_ server: MailServer) -> SMTPConnection {
-    let found = waiting.withLock { $0[server]?.popLast() }
-    found?.until.cancel()
-    return found?.connection ?? SMTPConnection(server: server, loop: MailThreads.loops.next())
+  private struct State {
+    var waiting: [MailServer: [(connection: SMTPConnection, until: Scheduled<Void>)]] = [:]
+    /// How many connections each thread has. libcurl blocks it, so that one to a server that hangs holds up the others there.
+    var connections: [ObjectIdentifier: Int] = [:]
   }
 
+  private let state = Mutex(State())
+  private let loops = Array(MailThreads.loops.makeIterator())
+
+  /// One that waits, else a new one on the thread that has the fewest. It is given back or dropped.
+  func take(_ server: MailServer) -> SMTPConnection {
+    let (connection, until) = state.withLock { state -> (SMTPConnection, Scheduled<Void>?) in
+      if let found = state.waiting[server]?.popLast() { return (found.connection, found.until) }
+      let counts = state.connections
+      let loop = loops.min { counts[ObjectIdentifier($0), default: 0] < counts[ObjectIdentifier($1), default: 0] } ?? MailThreads.loops.next()
+      state.connections[ObjectIdentifier(loop), default: 0] += 1
+      return (SMTPConnection(server: server, loop: loop), nil)
+    }
+    until?.cancel()
+    return connection
+  }
+
+  /// For one over which a message went.
   func giveBack(_ connection: SMTPConnection) {
     let until = connection.loop.scheduleTask(in: Self.patience) { self.end(connection) }
-    waiting.withLock { $0[connection.server, default: []].append((connection, until)) }
+    state.withLock { $0.waiting[connection.server, default: []].append((connection, until)) }
+  }
+
+  /// For one that failed: nobody knows where its conversation stands.
+  func drop(_ connection: SMTPConnection) {
+    state.withLock { $0.connections[ObjectIdentifier(connection.loop), default: 1] -= 1 }
   }
 
   /// Runs on the connection's own thread.
   private func end(_ connection: SMTPConnection) {
-    let isWaiting = waiting.withLock { waiting in
-      guard let index = waiting[connection.server]?.firstIndex(where: { $0.connection === connection }) else { return false }
-      waiting[connection.server]?.remove(at: index)
+    let isWaiting = state.withLock { state in
+      guard let index = state.waiting[connection.server]?.firstIndex(where: { $0.connection === connection }) else { return false }
+      state.waiting[connection.server]?.remove(at: index)
+      state.connections[ObjectIdentifier(connection.loop), default: 1] -= 1
       return true
     }
     if isWaiting { connection.assumeIsolated { $0.close() } }

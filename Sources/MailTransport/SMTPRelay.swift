@@ -17,8 +17,12 @@ package struct SMTPRelay: Sendable {
       }
     }
     let connection = SMTPConnections.shared.take(server)
-    try await connection.send(message, from: sender, to: recipient, silence: silence)
-    // One that failed is not used again: nobody knows where its conversation stands.
+    do {
+      try await connection.send(message, from: sender, to: recipient, silence: silence)
+    } catch {
+      SMTPConnections.shared.drop(connection)
+      throw error
+    }
     SMTPConnections.shared.giveBack(connection)
   }
 }

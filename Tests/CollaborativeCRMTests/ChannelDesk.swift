@@ -67,7 +67,7 @@ struct ChannelDesk {
     }
     let handlers = Work.handlers.filter { $0.kind.hasPrefix("channel.") || $0.kind.hasPrefix("message.") || $0.kind == "notices.mail" }
     let worker = Worker(
-      database: database, handlers: handlers, configuration: .init(name: "test", concurrency: 2, pause: .milliseconds(50), grace: .seconds(2)),
+      database: database, handlers: handlers, configuration: .init(name: "test", concurrency: 1, waiting: 4, pause: .milliseconds(50), grace: .seconds(2)),
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask { await worker.run() }

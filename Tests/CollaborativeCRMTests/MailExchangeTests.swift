@@ -63,6 +63,33 @@ struct MailExchangeTests {
     #expect(try await desk.number("SELECT count(*) FROM crm.interaction WHERE conversation_id = \(conversation) AND kind = 'bounce'") == 2)
   }
 
+  @Test("work that waits for a server names it: accounts on one server share its lane, whatever they are asked")
+  func lanes() async throws {
+    let api = try await TestAPI.start(secrets: ChannelDesk.secrets)
+    let desk = ChannelDesk(api.database)
+    func account(_ code: String, _ provider: String, _ settings: JSON) async throws -> UUID {
+      try await desk.account(code, channel: provider == "smtp_imap" ? "email" : "sms", provider: provider, address: "\(code)@carsi.example", settings: settings)
+    }
+    func lane(_ account: UUID, _ kind: String) async throws -> String? {
+      try await desk.behind(
+        "INSERT INTO crm.job (kind, payload) VALUES (\(kind), jsonb_build_object('channel_account_id', \(account)::uuid)) RETURNING lane")[0].decode(
+          String?.self, at: 0)
+    }
+    let first = try await account("a", "smtp_imap", ["imap_host": "Posta.Carsi.example", "smtp_host": "giden.carsi.example"])
+    let second = try await account("b", "smtp_imap", ["imap_host": "posta.carsi.example", "smtp_host": "posta.carsi.example"])
+    let text = try await account("c", "http_sms", ["url": "https://kisa.example:8443/v1"])
+    for account in [first, second] { #expect(try await lane(account, "channel.receive") == "posta.carsi.example") }
+    #expect(try await lane(text, "channel.receive") == "kisa.example")
+    #expect(try await lane(first, "housekeeping") == nil)
+    let person = try await Person.make(api)
+    #expect(
+      try await person.gets(
+        "transactional", api,
+        ["address": "ali@ornek.example", "channel": "email", "subject": "x", "channel_account_id": .string(second.lowercase)]) == "queued")
+    let lanes = try await desk.behind("SELECT lane FROM crm.job WHERE kind = 'message.send' ORDER BY id").rows.map { try $0.decode(String?.self, "lane") }
+    #expect(lanes == ["posta.carsi.example"])
+  }
+
   @Test("what a server refuses fails with its words, what it puts off is tried again under the same id")
   func refusals() async throws {
     let api = try await TestAPI.start(secrets: ChannelDesk.secrets)

@@ -3,13 +3,16 @@ package import PostgresClient
 /// Does the jobs of one kind.
 package struct JobHandler: Sendable {
   package let kind: String
+  /// Whether it mostly waits for servers of others: then it is done beside the work of this one, and takes none of its places.
+  package let waitsForOthers: Bool
   package let run: @Sendable (JobLease) async throws -> Void
 
   /// - Parameter run: does the job. What it changes in the database belongs into `JobLease.complete`, which happens exactly once;
   ///   effects outside of the database happen at least once and need a key of their own. A job whose handler returns without
   ///   completing it is completed afterwards.
-  package init(_ kind: String, run: @escaping @Sendable (JobLease) async throws -> Void) {
+  package init(_ kind: String, waitsForOthers: Bool = false, run: @escaping @Sendable (JobLease) async throws -> Void) {
     self.kind = kind
+    self.waitsForOthers = waitsForOthers
     self.run = run
   }
 }

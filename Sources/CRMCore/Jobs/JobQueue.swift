@@ -17,8 +17,8 @@ package struct JobQueue: Sendable {
     return try await tx.value(UUID?.self, "SELECT crm.enqueue(\(kind), \(text)::jsonb, \(key))")
   }
 
-  /// Leases the next job of these kinds that is due, or whose worker has vanished; nil when there is none.
-  package func take(_ kinds: [String], worker: String, lease: Duration) async throws -> Job? {
+  /// Leases the next job of these kinds, but for some lanes, that is due, or whose worker has vanished; nil when there is none.
+  package func take(_ kinds: [String], except lanes: [String] = [], worker: String, lease: Duration) async throws -> Job? {
     try await run { tx in
       try await tx.first(
         Job.self,
@@ -27,9 +27,10 @@ package struct JobQueue: Sendable {
           worker = \(worker), started_at = now()
         WHERE id = (
           SELECT id FROM crm.job
-          WHERE kind = ANY(\(kinds)) AND (status = 'queued' AND run_at <= now() OR status = 'running' AND leased_until < now() AND attempt < attempt_limit)
+          WHERE kind = ANY(\(kinds)) AND (lane IS NULL OR lane <> ALL(\(lanes)))
+            AND (status = 'queued' AND run_at <= now() OR status = 'running' AND leased_until < now() AND attempt < attempt_limit)
           ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-        RETURNING id, kind, payload, attempt, attempt_limit
+        RETURNING id, kind, payload, lane, attempt, attempt_limit
         """)
     }
   }
@@ -60,7 +61,7 @@ package struct JobQueue: Sendable {
     }
   }
 
-  /// Gives a job back that was interrupted by this worker's own end; the interrupted attempt does not count.
+  /// Gives a job back that was interrupted by this worker's own end, or for which it has no place; the interrupted attempt does not count.
   func release(_ job: Job) async throws {
     try await run { tx in
       try await tx.run(
@@ -90,14 +91,14 @@ package struct JobQueue: Sendable {
     _ = try await run { tx in try await Self.enqueue(schedule.kind, payload: schedule.payload, key: key, in: tx) }
   }
 
-  /// How long until the next job of these kinds is due or its lease ends; nil when there is none.
-  func timeUntilNext(_ kinds: [String]) async throws -> Duration? {
+  /// How long until the next job of these kinds, but for some lanes, is due or its lease ends; nil when there is none.
+  func timeUntilNext(_ kinds: [String], except lanes: [String] = []) async throws -> Duration? {
     let milliseconds = try await run { tx in
       try await tx.value(
         Double?.self,
         """
         SELECT (extract(epoch FROM min(CASE status WHEN 'queued' THEN run_at ELSE leased_until END) - now()) * 1000)::float8
-        FROM crm.job WHERE kind = ANY(\(kinds)) AND (status = 'queued' OR status = 'running' AND attempt < attempt_limit)
+        FROM crm.job WHERE kind = ANY(\(kinds)) AND (lane IS NULL OR lane <> ALL(\(lanes))) AND (status = 'queued' OR status = 'running' AND attempt < attempt_limit)
         """)
     }
     return milliseconds.map { .milliseconds(max(0, $0)) }

@@ -10,6 +10,8 @@ package final class Worker: Sendable {
     package var name: String
     /// How many jobs run at a time.
     package var concurrency: Int
+    /// How many jobs that wait for servers of others run at a time beside them. Those of one kind get half of these places, those of one server a third.
+    package var waiting: Int
     /// For how long a job is this worker's without a sign of life. It is renewed three times as often.
     package var lease: Duration
     /// How long to sleep at most when nothing is announced.
@@ -18,10 +20,11 @@ package final class Worker: Sendable {
     package var grace: Duration
 
     package init(
-      name: String, concurrency: Int = 2, lease: Duration = .seconds(30), pause: Duration = .seconds(5), grace: Duration = .seconds(20)
+      name: String, concurrency: Int = 2, waiting: Int = 6, lease: Duration = .seconds(30), pause: Duration = .seconds(5), grace: Duration = .seconds(20)
     ) {
       self.name = name
       self.concurrency = concurrency
+      self.waiting = waiting
       self.lease = lease
       self.pause = pause
       self.grace = grace
@@ -62,8 +65,12 @@ package final class Worker: Sendable {
       group.addTask { await self.listen() }
       group.addTask { await self.keepHouse() }
       group.addTask { await self.awaitGrace() }
-      for _ in 0..<configuration.concurrency { group.addTask { await self.work() } }
-      var lanes = configuration.concurrency
+      let kinds = handlers.values.filter { !$0.waitsForOthers }.map(\.kind)
+      let waiting = handlers.values.filter(\.waitsForOthers).map(\.kind)
+      let shares = JobShares(places: configuration.waiting)
+      for _ in 0..<configuration.concurrency { group.addTask { await self.work(kinds, nil) } }
+      for _ in 0..<configuration.waiting where !waiting.isEmpty { group.addTask { await self.work(waiting, shares) } }
+      var lanes = configuration.concurrency + (waiting.isEmpty ? 0 : configuration.waiting)
       for await ending in group {
         switch ending {
         case .lane: lanes -= 1
@@ -107,17 +114,23 @@ package final class Worker: Sendable {
     return .other
   }
 
-  private func work() async -> Ending {
-    let kinds = Array(handlers.keys)
+  /// - Parameter shares: what each kind and each lane may have of the places; nil for work that shares nothing.
+  private func work(_ all: [String], _ shares: JobShares?) async -> Ending {
     while goesOn {
       let heard = alarm.rings
       guard goesOn else { break }
+      let exhausted = shares?.exhausted ?? (kinds: [], lanes: [])
+      let kinds = all.filter { !exhausted.kinds.contains($0) }
       do {
-        if let job = try await queue.take(kinds, worker: configuration.name, lease: configuration.lease) {
-          await perform(job)
+        if let job = try await queue.take(kinds, except: exhausted.lanes, worker: configuration.name, lease: configuration.lease) {
+          if let shares {
+            await perform(job, within: shares)
+          } else {
+            await perform(job)
+          }
           continue
         }
-        let next = try await queue.timeUntilNext(kinds) ?? configuration.pause
+        let next = try await queue.timeUntilNext(kinds, except: exhausted.lanes) ?? configuration.pause
         await alarm.sleep(for: max(.milliseconds(20), min(next, configuration.pause)), heard: heard)
       } catch {
         guard goesOn else { break }
@@ -126,6 +139,14 @@ package final class Worker: Sendable {
       }
     }
     return .lane
+  }
+
+  /// Others may have taken the last of its share while it was taken out of the queue; then it goes back.
+  private func perform(_ job: Job, within shares: JobShares) async {
+    guard shares.enter(job) else { return await outsideOfCancellation { try await self.queue.release(job) } }
+    await perform(job)
+    shares.leave(job)
+    alarm.ring()
   }
 
   private func perform(_ job: Job) async {

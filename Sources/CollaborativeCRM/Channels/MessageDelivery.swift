@@ -5,7 +5,7 @@ import PostgresClient
 extension JobHandler {
   /// Sends one message of `crm.outbound_message` by its account's adapter. The gate is asked again as it begins; a crash in between makes another attempt
   /// under the same key.
-  static let sendMessage = JobHandler("message.send") { lease in
+  static let sendMessage = JobHandler("message.send", waitsForOthers: true) { lease in
     guard let message = lease.job.payload["message_id"]?.string.flatMap(UUID.init(uuidString:)),
       let customer = lease.job.payload["customer_id"]?.string.flatMap(UUID.init(uuidString:))
     else { throw HopelessJob("no message_id") }
@@ -13,7 +13,7 @@ extension JobHandler {
   }
 
   /// Asks providers about messages that were handed over and of which no report came.
-  static let followMessages = JobHandler("message.follow") { lease in try await MessageFollowing(lease: lease).followAll() }
+  static let followMessages = JobHandler("message.follow", waitsForOthers: true) { lease in try await MessageFollowing(lease: lease).followAll() }
 }
 
 extension Schedule {
@@ -198,7 +198,9 @@ private struct MessageFollowing {
     }
     var failure: (any Error)?
     var silent: Set<UUID> = []
-    for row in rows where !silent.contains(row.accountID) {
+    // Those that are left have their turn in five minutes.
+    let end = ContinuousClock.now + .seconds(60)
+    for row in rows where !silent.contains(row.accountID) && ContinuousClock.now < end {
       do {
         try await follow(row)
       } catch {

@@ -19,7 +19,7 @@ extension JobHandler {
   }
 
   /// Reads one account to its end.
-  static let receive = JobHandler("channel.receive") { lease in
+  static let receive = JobHandler("channel.receive", waitsForOthers: true) { lease in
     guard let id = lease.job.payload["channel_account_id"]?.string.flatMap(UUID.init(uuidString:)) else { throw HopelessJob("no channel_account_id") }
     try await MessageReceiving(lease: lease, accountID: id).receiveAll()
   }

@@ -5,7 +5,7 @@ import PostgresClient
 
 extension JobHandler {
   /// Sends the mails with notices to colleagues, from the mailbox whose settings say `"sends_notices": true`; without one they wait.
-  static let mailNotices = JobHandler("notices.mail") { lease in try await NoticeMailing(lease: lease).sendAll() }
+  static let mailNotices = JobHandler("notices.mail", waitsForOthers: true) { lease in try await NoticeMailing(lease: lease).sendAll() }
 }
 
 extension Schedule {
@@ -48,7 +48,13 @@ private struct NoticeMailing {
     guard let account else { return }
     let adapter = try MailAdapter(account)
     var failure: (any Error)?
+    // A server that hangs is not waited for with each mail; those that are left have their turn in five minutes.
+    let end = ContinuousClock.now + .seconds(60)
     for digest in try await taken() {
+      guard ContinuousClock.now < end else {
+        try await giveBack(digest)
+        continue
+      }
       do {
         _ = try await adapter.send(
           MessageToSend(
@@ -76,6 +82,13 @@ private struct NoticeMailing {
            SELECT x.id FROM crm.notice_digest AS x WHERE x.state IN ('queued', 'sending') ORDER BY x.id LIMIT 500 FOR UPDATE SKIP LOCKED)
         RETURNING d.id, d.address, u.name, d.subject, d.body_text, d.attempts
         """)
+    }
+  }
+
+  /// It was not tried.
+  private func giveBack(_ digest: Digest) async throws {
+    try await lease.transaction(as: Self.caller, deadline: deadline) { tx in
+      _ = try await tx.run("UPDATE crm.notice_digest SET state = 'queued', attempts = attempts - 1 WHERE id = \(digest.id)")
     }
   }
 

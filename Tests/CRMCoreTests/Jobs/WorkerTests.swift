@@ -65,6 +65,53 @@ struct WorkerTests {
     }
   }
 
+  @Test("work that waits for a server which hangs holds up neither what waits for another, nor another kind of it, nor work of this one")
+  func lanes() async throws {
+    let database = Database(pool: try await TestDatabase.clone().worker)
+    let tally = Tally()
+    @Sendable func done(_ lease: JobLease) async throws {
+      try await lease.complete(as: .system("test"), deadline: .after(.seconds(60))) { _ in }
+    }
+    @Sendable func waiting(_ kind: String) -> JobHandler {
+      JobHandler(kind, waitsForOthers: true) { lease in
+        if lease.job.lane == "hangs" {
+          _ = tally.add("hanging")
+          while tally["free"] == 0 { try await Task.sleep(for: .milliseconds(20)) }
+        }
+        try await done(lease)
+        _ = tally.add("\(kind) \(lease.job.lane ?? "")")
+      }
+    }
+    try await database.transaction(as: system) { tx in
+      for _ in 0..<20 {
+        try await tx.run(
+          "INSERT INTO crm.job (kind, lane, run_at) VALUES ('outward', 'hangs', now() - interval '1 hour'), ('inward', 'hangs', now() - interval '1 hour')")
+        try await tx.run("INSERT INTO crm.job (kind, lane) VALUES ('outward', 'answers')")
+      }
+      try await tx.run("INSERT INTO crm.job (kind, lane) VALUES ('inward', 'answers')")
+      try await tx.run("INSERT INTO crm.job (kind) VALUES ('plain'), ('plain')")
+    }
+    let plain = JobHandler("plain") { lease in
+      try await done(lease)
+      _ = tally.add("plain")
+    }
+    let worker = worker(database, [waiting("outward"), waiting("inward"), plain])
+    async let running: Void = worker.run()
+    do {
+      try await wait { tally["outward answers"] == 20 && tally["inward answers"] == 1 && tally["plain"] == 2 }
+      #expect((1...2).contains(tally["hanging"]))
+    } catch {
+      _ = tally.add("free")
+      worker.stop()
+      await running
+      throw error
+    }
+    _ = tally.add("free")
+    try await wait { tally["outward hangs"] == 20 && tally["inward hangs"] == 20 }
+    worker.stop()
+    await running
+  }
+
   @Test("a job is done once and wakes an idle worker at once")
   func wakes() async throws {
     let database = Database(pool: try await TestDatabase.suite().worker)
