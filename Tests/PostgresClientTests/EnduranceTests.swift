@@ -118,7 +118,9 @@ import Testing
       var open = try await left()
       // A server process whose connection was given up may take a moment to end.
       let ended = ContinuousClock.now
-      while ContinuousClock.now - ended < .seconds(30), try open[0].count > 6 || open[1].count > 0 || open[0].rows.contains(where: { try $0.decode(String.self, "state") != "idle" }) {
+      while ContinuousClock.now - ended < .seconds(30),
+        try open[0].count > 6 || open[1].count > 0 || open[0].rows.contains(where: { try $0.decode(String.self, "state") != "idle" })
+      {
         try await Task.sleep(for: .milliseconds(50))
         open = try await left()
       }

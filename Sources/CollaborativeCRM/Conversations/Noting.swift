@@ -16,7 +16,8 @@ extension BusinessOperation {
   static let noteOnConversation = BusinessOperation(
     "note_on_conversation", .post, "/v1/conversations/{id}/notes", of: "internal_notes", access: .write(.service),
     "Note something about a conversation among colleagues",
-    description: "For who sees it as the service does, takes part in it where it is private, or is shared it for writing.", input: Note.self, answer: .record("internal_notes", status: 201)
+    description: "For who sees it as the service does, takes part in it where it is private, or is shared it for writing.", input: Note.self,
+    answer: .record("internal_notes", status: 201)
   ) { run, input in
     let conversation = try await LockedConversation.read(run)
     guard try await run.tx.value(Bool.self, "SELECT crm.may_note_on(\(conversation.customerID), \(conversation.id))") else {

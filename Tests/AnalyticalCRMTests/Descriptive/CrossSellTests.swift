@@ -113,7 +113,8 @@ struct CrossSellTests {
       "/v1/analytics/next_offers/runs", ["as_of": .string(ShoppingYear.asOf), "window_days": 0, "margin_percent": "25", "limit": 100])
     #expect(run["status"] == "done" && (run["population"]?.whole ?? 0) > 30, "\(run)")
     let stored = try await Database(pool: server.database.worker).read(
-      as: .system("test"), deadline: .after(.seconds(120)), "SELECT item_id FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer)) ORDER BY position")
+      as: .system("test"), deadline: .after(.seconds(120)),
+      "SELECT item_id FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer)) ORDER BY position")
     #expect(try stored.rows.map { try $0.decode(UUID.self, "item_id") } == offers.map { $0["item_id"]?.string.flatMap(UUID.init(uuidString:)) })
 
     // When every product of a category is gone from the catalogue, it is not offered any more.
@@ -147,7 +148,9 @@ struct CrossSellTests {
       )
     }
     #expect(try await server.ask(path)["data"] == [])
-    try await Database(pool: server.database.admin).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in _ = try await tx.run("UPDATE crm.stock_level SET on_hand = 5") }
+    try await Database(pool: server.database.admin).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
+      _ = try await tx.run("UPDATE crm.stock_level SET on_hand = 5")
+    }
     #expect(try await server.ask(path)["data"]?.array?.count == 1)
     // Whom a campaign reached ten days ago is left alone for a fortnight, when that is asked for.
     try await Database(pool: server.database.admin).transaction(as: .system("test"), deadline: .after(.seconds(120))) { tx in
@@ -216,7 +219,8 @@ struct CrossSellTests {
     let run = try await server.compute("/v1/analytics/next_offers/runs", ["as_of": "2025-06-01T00:00:00Z", "min_lift": "0"])
     #expect(run["status"] == "done", "\(run)")
     let stored = try await Database(pool: server.database.worker).read(
-      as: .system("test"), deadline: .after(.seconds(120)), "SELECT channel, discount_cap_percent::text AS cap FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer))")
+      as: .system("test"), deadline: .after(.seconds(120)),
+      "SELECT channel, discount_cap_percent::text AS cap FROM bi.customer_offers WHERE customer_id = \(UUID(uuidString: customer))")
     #expect(try stored[0].decode(String.self, "channel") == "email" && stored[0].decode(String.self, "cap") == "10.00")
     // The others have no cell and no channel: they are in the run as well.
     try await behind(

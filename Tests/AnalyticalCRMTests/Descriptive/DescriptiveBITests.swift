@@ -32,7 +32,8 @@ struct DescriptiveBITests {
     let server = try await TestServer.start()
     _ = try await server.sell("Tek", [("2025-01-10", "TRY", "5")])
     for day in 1...14 { _ = try await server.compute("/v1/analytics/rfm/runs", ["as_of": .string(String(format: "2025-02-%02dT00:00:00Z", day))]) }
-    let kept = try await Database(pool: server.database.worker).read(as: .system("test"), deadline: .after(.seconds(120)), "SELECT count(DISTINCT run_id) AS runs FROM crm.customer_rfm")
+    let kept = try await Database(pool: server.database.worker).read(
+      as: .system("test"), deadline: .after(.seconds(120)), "SELECT count(DISTINCT run_id) AS runs FROM crm.customer_rfm")
     #expect(try kept[0].decode(Int.self, "runs") == 12)
   }
 }

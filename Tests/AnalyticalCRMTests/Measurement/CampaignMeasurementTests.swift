@@ -68,7 +68,8 @@ struct CampaignMeasurementTests {
       id = try await fixture.campaign(["holdout_percent": 40, "arms": ["mail", "call"], "cost": "120", "currency": "TRY"])
       let assigned = try await fixture.assign(customers, to: id)
       try #require(assigned.status == 200, "\(assigned.text)")
-      for row in try await fixture.behind("SELECT customer_id, coalesce(arm, 'out') AS arm FROM crm.campaign_member WHERE campaign_id = \(id)::text::uuid").rows {
+      for row in try await fixture.behind("SELECT customer_id, coalesce(arm, 'out') AS arm FROM crm.campaign_member WHERE campaign_id = \(id)::text::uuid").rows
+      {
         arm[try row.decode("customer_id")] = try row.decode("arm")
       }
       sizes = ["out", "mail", "call"].map { name in arm.values.count { $0 == name } }

@@ -33,7 +33,8 @@ struct ValueRefusalTests {
     let nobody = try await fixture.run(model, asOf: "2016-01-01T00:00:00Z")
     #expect(nobody["status"] == "failed" && nobody["problem"]?["code"] == "empty-population", "\(nobody)")
     let first = try await Database(pool: fixture.server.database.worker).read(
-      as: .system("test"), deadline: .after(.seconds(120)), "SELECT to_char(min(ordered_at) + interval '1 second', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS at FROM crm.sales_order")[0].decode(
+      as: .system("test"), deadline: .after(.seconds(120)),
+      "SELECT to_char(min(ordered_at) + interval '1 second', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS at FROM crm.sales_order")[0].decode(
         String.self, "at")
     let single = try await fixture.run(model, asOf: first)
     #expect(single["problem"]?["code"] == "single-customer" && single["problem"]?["tr"]?.string?.isEmpty == false, "\(single)")
